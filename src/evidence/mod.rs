@@ -1,0 +1,183 @@
+//! What callers saw, per arm and phase, and the ledger of injections.
+//!
+//! [`Evidence`] is a reading: plain data that adds up over sidecars and subtracts over time. The recorders
+//! that fill it are atomics of bounded size, so that recording takes no lock.
+
+mod ledger;
+mod recorder;
+mod sample;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{Histogram, Scores};
+
+pub use ledger::{Ledger, LedgerError, Line, Permit};
+pub use recorder::Recorder;
+pub use sample::{Sample, SampledBody};
+
+/// The class under which labels beyond the limit count.
+pub const OTHER_LABEL: &str = "(other)";
+
+/// What callers saw since a plan was armed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Evidence {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// One for each phase of the plan, in its order.
+    pub phases: Vec<PhaseEvidence>,
+    /// Requests that belong to no arm, by reason: `no-unit`, `expression-failed`, `request-body-too-large`.
+    pub not_assigned: BTreeMap<String, u64>,
+}
+
+/// What callers saw in one phase.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PhaseEvidence {
+    /// Its name.
+    pub phase: String,
+    /// Units that nothing acts on.
+    pub control: ArmEvidence,
+    /// Units that faults may act on.
+    pub treated: ArmEvidence,
+    /// One for each injection, in the order of the plan.
+    pub faults: Vec<FaultEvidence>,
+}
+
+/// What one arm saw in one phase.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ArmEvidence {
+    /// Responses by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Requests without a whole response: the connection broke, or the caller gave up.
+    pub broken: u64,
+    /// From the request's arrival to the last byte of its response.
+    pub latency: Histogram,
+    /// Predictions read.
+    pub predictions: u64,
+    /// Predicted classes.
+    pub labels: BTreeMap<String, u64>,
+    /// Highest score of each prediction's row (or its only one).
+    pub scores: Scores,
+    /// Predictions that are no usable value, by reason: `null`, `nan`, `infinite`, `out-of-range`.
+    pub invalid: BTreeMap<String, u64>,
+    /// Prediction responses whose predictions were not read, by reason.
+    pub unread: BTreeMap<String, u64>,
+}
+
+/// How often one fault acted.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FaultEvidence {
+    /// Identity of the injection, `phase/fault`.
+    pub id: String,
+    /// Requests that matched the target while it was active.
+    pub eligible: u64,
+    /// Those of units that get it.
+    pub exposed: u64,
+    /// Those that it changed.
+    pub perturbed: u64,
+    /// Predictions that it changed.
+    pub predictions: u64,
+    /// Those that it should have changed and could not, by reason.
+    pub skipped: BTreeMap<String, u64>,
+}
+
+impl ArmEvidence {
+    /// Requests, answered or broken.
+    pub fn requests(&self) -> u64 {
+        self.statuses.values().sum::<u64>() + self.broken
+    }
+
+    /// Requests that failed: 5xx, 429, or broken.
+    pub fn failed(&self) -> u64 {
+        let failed = self.statuses.iter().filter(|(status, _)| **status >= 500 || **status == 429);
+        failed.map(|(_, count)| count).sum::<u64>() + self.broken
+    }
+
+    /// Share of requests that failed; `None` without requests.
+    pub fn error_share(&self) -> Option<f64> {
+        let requests = self.requests();
+        (requests > 0).then(|| self.failed() as f64 / requests as f64)
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &ArmEvidence) {
+        add(&mut self.statuses, &other.statuses);
+        self.broken += other.broken;
+        self.latency.merge(&other.latency);
+        self.predictions += other.predictions;
+        add(&mut self.labels, &other.labels);
+        self.scores.merge(&other.scores);
+        add(&mut self.invalid, &other.invalid);
+        add(&mut self.unread, &other.unread);
+    }
+
+    /// What was counted since `earlier`, a former reading of the same arm.
+    pub fn since(&self, earlier: &ArmEvidence) -> ArmEvidence {
+        ArmEvidence {
+            statuses: subtract(&self.statuses, &earlier.statuses),
+            broken: self.broken.saturating_sub(earlier.broken),
+            latency: self.latency.since(&earlier.latency),
+            predictions: self.predictions.saturating_sub(earlier.predictions),
+            labels: subtract(&self.labels, &earlier.labels),
+            scores: self.scores.since(&earlier.scores),
+            invalid: subtract(&self.invalid, &earlier.invalid),
+            unread: subtract(&self.unread, &earlier.unread),
+        }
+    }
+}
+
+impl PhaseEvidence {
+    /// Both arms together: what a monitor sees.
+    pub fn everybody(&self) -> ArmEvidence {
+        let mut all = self.control.clone();
+        all.merge(&self.treated);
+        all
+    }
+}
+
+impl Evidence {
+    /// Adds the evidence of another sidecar under the same plan.
+    pub fn merge(&mut self, other: &Evidence) {
+        if self.phases.is_empty() {
+            *self = other.clone();
+            return;
+        }
+        for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
+            mine.control.merge(&theirs.control);
+            mine.treated.merge(&theirs.treated);
+            for (fault, more) in mine.faults.iter_mut().zip(&theirs.faults) {
+                fault.eligible += more.eligible;
+                fault.exposed += more.exposed;
+                fault.perturbed += more.perturbed;
+                fault.predictions += more.predictions;
+                add(&mut fault.skipped, &more.skipped);
+            }
+        }
+        add(&mut self.not_assigned, &other.not_assigned);
+    }
+
+    /// Everything that everybody saw in every phase.
+    pub fn everybody(&self) -> ArmEvidence {
+        self.phases.iter().fold(ArmEvidence::default(), |mut all, phase| {
+            all.merge(&phase.control);
+            all.merge(&phase.treated);
+            all
+        })
+    }
+}
+
+fn add<K: Ord + Clone>(into: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    for (key, count) in more {
+        *into.entry(key.clone()).or_default() += count;
+    }
+}
+
+fn subtract<K: Ord + Clone>(from: &BTreeMap<K, u64>, earlier: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let left = from.iter().map(|(k, n)| (k.clone(), n.saturating_sub(earlier.get(k).copied().unwrap_or(0))));
+    left.filter(|(_, n)| *n > 0).collect()
+}

@@ -1,0 +1,7 @@
+//! The `canard` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    canard::cli::main()
+}

@@ -1,0 +1,238 @@
+//! What a scenario file may say. Field docs become the JSON Schema's descriptions.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::Fault,
+    unit::{Comparison, Rate, Share, Span},
+    wire::{Outputs, Protocol},
+};
+
+/// A canard scenario: what to break, for whom, for how long, and which alerts should notice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Document {
+    /// Name of the scenario: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// What the run is meant to show, in a sentence that can turn out false.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hypothesis: String,
+    /// Seed of every decision; the same seed touches the same units in the same way.
+    #[serde(default)]
+    pub seed: u64,
+    /// Which requests may be touched, and which protocol they speak.
+    pub target: TargetDocument,
+    /// Who is treated.
+    #[serde(default)]
+    pub exposure: ExposureDocument,
+    /// Traffic that canard generates, where no real traffic flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficDocument>,
+    /// The phases, one after another.
+    pub phases: Vec<PhaseDocument>,
+    /// Guards: when one holds, the run disarms and ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abort: Vec<Guard>,
+    /// Whether perturbed responses carry `x-canard: <scenario>/<fault>`.
+    #[serde(default)]
+    pub mark: Mark,
+}
+
+/// Whether perturbed responses are marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// They carry `x-canard`.
+    #[default]
+    On,
+    /// They don't: a blind exercise.
+    Off,
+}
+
+/// Which requests may be touched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TargetDocument {
+    /// The inference protocol that reads the predictions.
+    pub protocol: Protocol,
+    /// CEL over `request.method`, `request.path`, `request.headers["…"]` and `request.body`; everything
+    /// if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Class names in the order of the class indices, for servers that answer with numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Which outputs hold the prediction, where the protocol leaves a choice.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outputs: Outputs,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Who is treated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ExposureDocument {
+    /// CEL that names the unit, such as `request.headers["x-user-id"]`: the same unit is always on the same
+    /// side. Left out, every request is its own unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Share of units that are treated: the blast radius.
+    pub share: Share,
+    /// Scenarios in one layer never share a unit. Left out, the scenario is alone in its layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+}
+
+impl Default for ExposureDocument {
+    fn default() -> Self {
+        ExposureDocument { unit: None, share: Share::ALL.scaled(0.1), layer: None }
+    }
+}
+
+/// Traffic that canard generates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrafficDocument {
+    /// Requests per second, open loop: a slow answer does not slow the generator.
+    pub rate: Rate,
+    /// Recorded requests, one JSON object a line; a path beside the scenario file.
+    pub requests: PathBuf,
+}
+
+/// One phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PhaseDocument {
+    /// Name of the phase, unique in the scenario.
+    pub name: String,
+    /// When it begins, from the start of the run; left out, when the one before it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Span>,
+    /// How long it lasts.
+    pub lasts: Span,
+    /// Faults that act together during this phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inject: Vec<InjectionDocument>,
+    /// What the monitoring should do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
+}
+
+/// One fault of a phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct InjectionDocument {
+    /// The fault and its settings; `canard faults` lists them.
+    pub fault: Fault,
+    /// Time over which its size grows from nothing to full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Span>,
+    /// Share of units that get this fault, at most the exposure's share (they are among the treated).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+/// What the monitoring should do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Expectation {
+    /// An alert fires, in time.
+    Fires(AlertFires),
+    /// An alert stays silent during the phase.
+    Silent(AlertSilent),
+    /// An alert that fired before clears, in time.
+    Clears(AlertClears),
+    /// A PromQL query is true (not empty, not 0) at every look during the phase.
+    Holds(PromqlCheck),
+}
+
+/// An alert that should fire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlertFires {
+    /// Name of the alert.
+    pub alert: String,
+    /// Time to detect that is good enough, from the start of the phase.
+    pub within: Span,
+    /// The monitor that should tell; left out, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+    /// Labels that it has to carry, such as `severity: page`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An alert that should stay silent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlertSilent {
+    /// Name of the alert.
+    pub alert: String,
+    /// The monitor to ask; left out, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+}
+
+/// An alert that should clear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlertClears {
+    /// Name of the alert.
+    pub alert: String,
+    /// Time to clear that is good enough, from the start of the phase (the end of the fault).
+    pub within: Span,
+    /// The monitor that should tell; left out, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+}
+
+/// A PromQL query and the monitor that answers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PromqlCheck {
+    /// Name of a `prometheus` monitor in the stage.
+    pub monitor: String,
+    /// The query; true when it returns anything other than nothing or zeros.
+    pub promql: String,
+}
+
+/// When to give up: disarm first, report after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Guard {
+    /// A PromQL query is true.
+    Query(PromqlCheck),
+    /// What callers saw in the last seconds breaks a limit.
+    Observed(Observed),
+}
+
+/// Limits on what callers saw, over all traffic of the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Observed {
+    /// Share of requests that failed (5xx or a broken connection), such as `> 20%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<Comparison>,
+    /// 99th percentile of latency, such as `> 2s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p99: Option<Comparison>,
+}

@@ -1,0 +1,24 @@
+//! The scenario language: a YAML document → checks with line numbers → the immutable [`Plan`].
+//!
+//! [`Document`] and [`StageDocument`] are the wire structs, exactly what a file may say. [`compile`] turns
+//! a document into a [`Plan`] that cannot be wrong, or into every error it can find, each with its place.
+
+mod compile;
+mod document;
+mod expression;
+mod plan;
+mod source;
+mod stage;
+
+pub use compile::{compile, compile_document};
+pub use document::{
+    AlertClears, AlertFires, AlertSilent, Document, Expectation, ExposureDocument, Guard, InjectionDocument,
+    Mark, Observed, PhaseDocument, PromqlCheck, TargetDocument, TrafficDocument,
+};
+pub use expression::{Condition, ExpressionError, RequestView, UnitExpression};
+pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
+pub use source::{Diagnostic, Diagnostics, Source};
+pub use stage::{
+    AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
+    SidecarAddress, SidecarSettings, StageDocument, WebhookSettings, compile_stage,
+};

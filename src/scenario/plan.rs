@@ -1,0 +1,153 @@
+//! The immutable plan: a scenario that cannot be wrong.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{
+    document::{Document, Expectation, Guard},
+    expression::{Condition, UnitExpression},
+};
+use crate::{
+    draw::Key,
+    event::{FaultOutline, PhaseOutline},
+    fault::Fault,
+    unit::{Rate, Share},
+    wire::{Codec, Labels, Protocol},
+};
+
+/// A compiled scenario.
+#[derive(Debug)]
+pub struct Plan {
+    /// What it was compiled from: this is how a plan travels.
+    pub document: Document,
+    /// Which requests may be touched.
+    pub target: Target,
+    /// Who is treated.
+    pub exposure: Exposure,
+    /// Generated traffic: rate, and the file of requests as an absolute path.
+    pub traffic: Option<(Rate, PathBuf)>,
+    /// The phases in order, without overlap.
+    pub phases: Vec<Phase>,
+    /// When to give up.
+    pub guards: Vec<Guard>,
+}
+
+/// Which requests may be touched.
+#[derive(Debug)]
+pub struct Target {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Its codec.
+    pub codec: Arc<dyn Codec>,
+    /// Class names.
+    pub labels: Labels,
+    /// Which requests.
+    pub when: Condition,
+}
+
+/// Who is treated.
+#[derive(Debug)]
+pub struct Exposure {
+    /// What names the unit; `None`: every request is its own.
+    pub unit: Option<UnitExpression>,
+    /// Share of units that are treated.
+    pub share: Share,
+    /// Key of the assignment draw: rule `exposure/<layer>`.
+    pub key: Key,
+}
+
+/// One phase.
+#[derive(Debug)]
+pub struct Phase {
+    /// Its name.
+    pub name: String,
+    /// Start, from arming.
+    pub start: Duration,
+    /// End, from arming.
+    pub end: Duration,
+    /// What it injects, in the order in which faults compose.
+    pub injections: Vec<Injection>,
+    /// What the monitoring should do.
+    pub expectations: Vec<PlacedExpectation>,
+}
+
+/// One fault of a phase.
+#[derive(Debug)]
+pub struct Injection {
+    /// `phase/fault`, with `#2` and so on when a fault comes again in its phase.
+    pub id: String,
+    /// `scenario/fault`, the value of the response mark.
+    pub mark: http::HeaderValue,
+    /// The fault.
+    pub fault: Fault,
+    /// Time over which it grows to full size.
+    pub ramp: Duration,
+    /// Share of units that get it; at most the exposure's.
+    pub share: Share,
+    /// Key of its draws: rule `<phase>/<index in the file>/<fault>`.
+    pub key: Key,
+}
+
+/// An expectation and where it is written.
+#[derive(Debug, Clone)]
+pub struct PlacedExpectation {
+    /// What is expected.
+    pub expectation: Expectation,
+    /// Line in the scenario, from 1, if it came from a file.
+    pub line: Option<usize>,
+}
+
+impl Plan {
+    /// Length of the whole run.
+    pub fn lasts(&self) -> Duration {
+        self.phases.last().map_or(Duration::ZERO, |phase| phase.end)
+    }
+
+    /// Index of the phase at a time since arming; `None` in a gap and after the end.
+    pub fn phase_at(&self, since_armed: Duration) -> Option<usize> {
+        self.phases.iter().position(|p| (p.start..p.end).contains(&since_armed))
+    }
+
+    /// Must a request's body be read before it can be judged?
+    pub fn needs_request_body(&self) -> bool {
+        self.target.when.needs_body() || self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body)
+    }
+
+    /// The phases, for reports.
+    pub fn outline(&self) -> Vec<PhaseOutline> {
+        self.phases.iter().map(Phase::outline).collect()
+    }
+}
+
+impl Phase {
+    fn outline(&self) -> PhaseOutline {
+        PhaseOutline {
+            phase: self.name.clone(),
+            starts_s: self.start.as_secs_f64(),
+            lasts_s: (self.end - self.start).as_secs_f64(),
+            faults: self.injections.iter().map(Injection::outline).collect(),
+        }
+    }
+}
+
+impl Injection {
+    /// How far its ramp is at a time since its phase began, 0 to 1.
+    pub fn intensity(&self, since_phase: Duration) -> f64 {
+        if self.ramp.is_zero() {
+            return 1.0;
+        }
+        (since_phase.as_secs_f64() / self.ramp.as_secs_f64()).min(1.0)
+    }
+
+    /// For reports, with its three shares.
+    pub fn outline(&self) -> FaultOutline {
+        let (exposure, rate) = (self.share.fraction(), self.fault.rate().fraction());
+        FaultOutline {
+            id: self.id.clone(),
+            fault: self.fault.name().to_owned(),
+            size: self.fault.describe(),
+            exposure_share: exposure,
+            rate,
+            overall_share: exposure * rate,
+        }
+    }
+}

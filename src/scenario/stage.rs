@@ -1,0 +1,179 @@
+//! What a stage file may say: where things are. Secrets come through `${VARIABLE}` only.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::source::{Diagnostics, Source};
+use crate::unit::{Comparison, Share, Span};
+
+/// A canard stage: the upstream, the sidecars and the monitors of one environment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct StageDocument {
+    /// What this environment is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The model server; `run` puts a sidecar in front of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Sidecars that already stand in the traffic, instead of `upstream`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<SidecarAddress>,
+    /// The sidecar that `run` hosts when it is given an upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<SidecarSettings>,
+    /// The monitors, by the name that scenarios use.
+    pub monitors: BTreeMap<String, Monitor>,
+}
+
+/// A sidecar that already stands in the traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SidecarAddress {
+    /// Its admin address, such as `http://10.0.0.7:9900`.
+    pub url: String,
+    /// Bearer token, as `${VARIABLE}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// The sidecar that `run` hosts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SidecarSettings {
+    /// Where callers come in, `address:port`; any free port of loopback if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Admin API and `/metrics`, `address:port`; any free port of loopback if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<String>,
+}
+
+/// A source of alerts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Monitor {
+    /// Prometheus' rules API; also answers PromQL.
+    Prometheus(PrometheusSettings),
+    /// Alertmanager's v2 API.
+    Alertmanager(AlertmanagerSettings),
+    /// Receives notifications of Alertmanager or Grafana.
+    Webhook(WebhookSettings),
+    /// Thresholds on what callers saw, evaluated by canard itself.
+    Builtin(BuiltinSettings),
+}
+
+/// How to reach Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PrometheusSettings {
+    /// Base address, such as `http://127.0.0.1:9090`.
+    pub url: String,
+    /// Bearer token, as `${VARIABLE}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Time between looks.
+    #[serde(default = "second")]
+    pub poll: Span,
+}
+
+/// How to reach Alertmanager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlertmanagerSettings {
+    /// Base address, such as `http://127.0.0.1:9093`.
+    pub url: String,
+    /// Bearer token, as `${VARIABLE}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Time between looks.
+    #[serde(default = "second")]
+    pub poll: Span,
+}
+
+/// Where notifications come in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// `address:port` to listen on.
+    pub listen: String,
+}
+
+/// The built-in monitor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BuiltinSettings {
+    /// Rules by the name of their alert.
+    pub rules: BTreeMap<String, BuiltinRule>,
+}
+
+/// One rule of the built-in monitor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BuiltinRule {
+    /// What is watched.
+    pub signal: BuiltinSignal,
+    /// The limit, such as `> 250ms`, `> 5%` or `> 0.2`.
+    pub fires: Comparison,
+    /// The window that the signal is computed over.
+    #[serde(default = "ten_seconds")]
+    pub window: Span,
+    /// How long the limit has to be broken before the alert fires (pending until then).
+    #[serde(default, rename = "for")]
+    pub hold: Span,
+    /// Requests (or predictions) that a window needs to say anything.
+    #[serde(default = "twenty")]
+    pub at_least: u64,
+}
+
+/// What a built-in rule watches: what callers saw, all arms together, as a real monitor would.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum BuiltinSignal {
+    /// A quantile of latency, in seconds: `latency: 95%`.
+    Latency(Share),
+    /// Share of requests that failed (5xx or a broken connection).
+    ErrorShare,
+    /// Population stability index of the predicted classes against the first phase.
+    PredictionPsi,
+    /// Population stability index of the scores against the first phase.
+    ScorePsi,
+    /// Share of predictions with this label: `label-share: virginica`.
+    LabelShare(String),
+    /// Number of distinct predicted classes.
+    DistinctPredictions,
+    /// Share of predictions that are no usable value (null, NaN, out of range).
+    InvalidShare,
+}
+
+fn second() -> Span {
+    Span::from_secs(1)
+}
+
+fn ten_seconds() -> Span {
+    Span::from_secs(10)
+}
+
+fn twenty() -> u64 {
+    20
+}
+
+/// Reads and checks a stage file. `variable` looks up `${NAME}`.
+pub fn compile_stage(
+    _source: &Source,
+    _variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<StageDocument, Diagnostics> {
+    let _ = Share::ALL;
+    Ok(StageDocument::default())
+}

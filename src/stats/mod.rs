@@ -1,0 +1,9 @@
+//! Statistics: pure functions, each with its source.
+
+mod divergence;
+mod histogram;
+mod interval;
+
+pub use divergence::{psi, total_variation};
+pub use histogram::{Histogram, SCORE_BINS, Scores};
+pub use interval::{Interval, difference_of_proportions, welch};

@@ -1,0 +1,29 @@
+//! Mlflow.
+
+use http::{HeaderMap, Method, StatusCode};
+
+use super::{Codec, ErrorBody, Outputs, Reading, WireError, json_api::NoPredictions};
+
+#[derive(Debug)]
+pub(super) struct Mlflow(#[expect(dead_code, reason = "stub")] Outputs);
+
+impl Mlflow {
+    pub(super) fn new(outputs: Outputs) -> Mlflow {
+        Mlflow(outputs)
+    }
+}
+
+impl Codec for Mlflow {
+    fn is_prediction(&self, method: &Method, _path: &str) -> bool {
+        method == Method::POST
+    }
+    fn model<'a>(&self, _path: &'a str) -> Option<&'a str> {
+        None
+    }
+    fn read(&self, _headers: &HeaderMap, _body: &[u8]) -> Result<Reading, WireError> {
+        Err(WireError::NoPrediction)
+    }
+    fn error(&self, status: StatusCode, message: &str) -> ErrorBody {
+        NoPredictions.error(status, message)
+    }
+}

@@ -1,0 +1,243 @@
+//! Where predictions lie in the bytes of each inference protocol.
+//!
+//! A [`Codec`] finds the predictions of a response and remembers where each value stands; a fault changes
+//! the [`Row`]s; [`Reading::splice`] writes only the changed values back into the original bytes. Nothing
+//! else moves: key order, number formatting, unknown fields and white space stay as the server sent them.
+//!
+//! Why not parse, change and print? Printing would reformat every number and lose what the parser did not
+//! know, and `serde_json` refuses the bare `NaN` that real servers send.
+
+pub mod encoding;
+mod json_api;
+mod kserve_v1;
+mod mlflow;
+mod open_inference;
+mod path;
+mod reading;
+mod scan;
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+pub use path::{JsonPath, PathError};
+pub use reading::{Reading, Slot};
+pub use scan::{Node, ScanError, scan};
+
+/// One value of a prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Absent, JSON `null`.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number, as class indices are.
+    Int(i64),
+    /// Any other number, not-a-number and the infinities among them.
+    Float(f64),
+    /// A text, as class names are.
+    Text(String),
+}
+
+impl Value {
+    /// The number, if it is one.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Int(i) => Some(*i as f64),
+            Value::Float(f) => Some(*f),
+            _ => None,
+        }
+    }
+}
+
+/// One prediction: the answer for one input of a batch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    /// The predicted class, if the answer names one.
+    pub label: Option<Value>,
+    /// The scores: one for each class, or a single number (a positive-class probability, a regression).
+    pub scores: Vec<Value>,
+}
+
+/// The class names of a classifier, so that a scenario can say `virginica` where the wire says `2`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels(Arc<[String]>);
+
+impl Labels {
+    /// Names in the order of the class indices.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Labels {
+        Labels(names.into_iter().collect())
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The index of a class name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|n| n == name)
+    }
+
+    /// The class that a row predicts: its label's name, or that of its highest score.
+    pub fn of<'a>(&'a self, row: &'a Row) -> Option<Cow<'a, str>> {
+        match &row.label {
+            Some(Value::Text(name)) => Some(Cow::Borrowed(name)),
+            Some(Value::Int(index)) => Some(self.name(*index)),
+            Some(Value::Float(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
+                Some(self.name(*number as i64))
+            }
+            Some(Value::Bool(truth)) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
+            Some(Value::Null | Value::Float(_)) => None,
+            None => self.argmax(row).map(|index| self.name(index as i64)),
+        }
+    }
+
+    fn name(&self, index: i64) -> Cow<'_, str> {
+        match usize::try_from(index).ok().and_then(|i| self.0.get(i)) {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(index.to_string()),
+        }
+    }
+
+    fn argmax(&self, row: &Row) -> Option<usize> {
+        let scores = row.scores.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()?;
+        match scores.as_slice() {
+            // One score is the probability of class 1.
+            [p] if (0.0..=1.0).contains(p) => Some(usize::from(*p >= 0.5)),
+            [] | [_] => None,
+            many => many.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i),
+        }
+    }
+}
+
+/// Why the predictions of a body could not be read or written. Such a body passes untouched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The bytes are not what the protocol says.
+    #[error("the body is not what the protocol says: {0}")]
+    Malformed(String),
+    /// The body holds no prediction (an error body, another route's answer).
+    #[error("the body holds no prediction")]
+    NoPrediction,
+    /// The body is coded in a way canard does not read.
+    #[error("content-encoding `{0}` is not read")]
+    Encoding(String),
+    /// The body is larger than the limit, as sent or once decompressed.
+    #[error("the body is over the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A changed value can't be written where the original stood.
+    #[error("{0}")]
+    Unwritable(String),
+}
+
+impl WireError {
+    /// A short, stable name for counters and reports.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            WireError::Malformed(_) => "malformed-body",
+            WireError::NoPrediction => "no-prediction",
+            WireError::Encoding(_) => "content-encoding",
+            WireError::TooLarge { .. } => "body-too-large",
+            WireError::Unwritable(_) => "unwritable",
+        }
+    }
+}
+
+/// What a model server says when it fails, in its own protocol's shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// The content type.
+    pub content_type: HeaderValue,
+    /// The bytes.
+    pub body: Bytes,
+}
+
+/// An inference protocol, as far as canard needs to know it.
+pub trait Codec: fmt::Debug + Send + Sync {
+    /// Does a request to this route ask for predictions?
+    fn is_prediction(&self, method: &Method, path: &str) -> bool;
+
+    /// The model that a path names.
+    fn model<'a>(&self, path: &'a str) -> Option<&'a str>;
+
+    /// Finds the predictions in a whole, decoded response body.
+    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError>;
+
+    /// The body of an error, as this protocol's servers write it.
+    fn error(&self, status: StatusCode, message: &str) -> ErrorBody;
+}
+
+/// Which protocol a target speaks, as a scenario names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Protocol {
+    /// Open Inference Protocol V2 over REST (KServe, MLServer, Triton).
+    OpenInference,
+    /// KServe V1 and TensorFlow Serving row format: `{"predictions": […]}`.
+    KserveV1,
+    /// MLflow's scoring server, `/invocations`.
+    Mlflow,
+    /// Any JSON API, with paths to its predictions.
+    Json(JsonApi),
+    /// No predictions to read: transport faults only.
+    Http,
+}
+
+/// Where a JSON API keeps its predictions, as JSONPath (RFC 9535: names, indices and `[*]`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct JsonApi {
+    /// Path to the predicted class of each row, such as `$.results[*].label`.
+    pub label: Option<JsonPath>,
+    /// Path to the scores of each row: a number, or an array of numbers, for each.
+    pub scores: Option<JsonPath>,
+}
+
+/// Names of the outputs (or columns) that hold the prediction, where the protocol leaves a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Outputs {
+    /// The output that names the predicted class.
+    pub label: Option<String>,
+    /// The output that holds the scores.
+    pub scores: Option<String>,
+}
+
+impl Protocol {
+    /// The name that a scenario uses.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Protocol::OpenInference => "open-inference",
+            Protocol::KserveV1 => "kserve-v1",
+            Protocol::Mlflow => "mlflow",
+            Protocol::Json(_) => "json",
+            Protocol::Http => "http",
+        }
+    }
+
+    /// Can predictions be read at all?
+    pub const fn carries_predictions(&self) -> bool {
+        !matches!(self, Protocol::Http)
+    }
+
+    /// The codec that reads and edits this protocol.
+    pub fn codec(&self, outputs: &Outputs) -> Arc<dyn Codec> {
+        match self {
+            Protocol::OpenInference => Arc::new(open_inference::OpenInference::new(outputs.clone())),
+            Protocol::KserveV1 => Arc::new(kserve_v1::KserveV1::new(outputs.clone())),
+            Protocol::Mlflow => Arc::new(mlflow::Mlflow::new(outputs.clone())),
+            Protocol::Json(api) => Arc::new(json_api::JsonCodec::new(api.clone())),
+            Protocol::Http => Arc::new(json_api::NoPredictions),
+        }
+    }
+}
