@@ -23,8 +23,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 pub use path::{JsonPath, PathError};
-pub use reading::{Reading, Slot};
-pub use scan::{Node, ScanError, scan};
+pub use reading::{Format, Reading, Slot};
+pub use scan::{Kind, Node, ScanError, Tree, scan};
 
 /// One value of a prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,9 +90,29 @@ impl Labels {
             Some(Value::Float(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
                 Some(self.name(*number as i64))
             }
-            Some(Value::Bool(truth)) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
+            Some(Value::Bool(truth)) => Some(Cow::Borrowed(self.truth(*truth))),
             Some(Value::Null | Value::Float(_)) => None,
             None => self.argmax(row).map(|index| self.name(index as i64)),
+        }
+    }
+
+    /// Two names are those of false and true.
+    fn truth(&self, truth: bool) -> &str {
+        match &*self.0 {
+            [no, yes] => {
+                if truth {
+                    yes
+                } else {
+                    no
+                }
+            }
+            _ => {
+                if truth {
+                    "true"
+                } else {
+                    "false"
+                }
+            }
         }
     }
 
@@ -123,6 +143,9 @@ pub enum WireError {
     /// The body holds no prediction (an error body, another route's answer).
     #[error("the body holds no prediction")]
     NoPrediction,
+    /// The protocol allows this form, and canard does not read it.
+    #[error("this form is not read: {0}")]
+    Unsupported(&'static str),
     /// The body is coded in a way canard does not read.
     #[error("content-encoding `{0}` is not read")]
     Encoding(String),
@@ -143,10 +166,17 @@ impl WireError {
         match self {
             WireError::Malformed(_) => "malformed-body",
             WireError::NoPrediction => "no-prediction",
+            WireError::Unsupported(_) => "unsupported-form",
             WireError::Encoding(_) => "content-encoding",
             WireError::TooLarge { .. } => "body-too-large",
             WireError::Unwritable(_) => "unwritable",
         }
+    }
+}
+
+impl From<ScanError> for WireError {
+    fn from(error: ScanError) -> WireError {
+        WireError::Malformed(error.to_string())
     }
 }
 
@@ -172,6 +202,15 @@ pub trait Codec: fmt::Debug + Send + Sync {
 
     /// The body of an error, as this protocol's servers write it.
     fn error(&self, status: StatusCode, message: &str) -> ErrorBody;
+}
+
+/// `{"error": "…"}`, as most model servers put it.
+fn error_field(message: &str) -> ErrorBody {
+    json_error(&serde_json::json!({ "error": message }))
+}
+
+fn json_error(body: &serde_json::Value) -> ErrorBody {
+    ErrorBody { content_type: HeaderValue::from_static("application/json"), body: body.to_string().into() }
 }
 
 /// Which protocol a target speaks, as a scenario names it.

@@ -1,0 +1,207 @@
+//! Bodies as real servers sent them.
+
+use http::HeaderValue;
+
+use super::*;
+
+/// MLServer 1.6, scikit-learn iris, `predict` and `predict_proba` asked for.
+const MLSERVER: &str = r#"{"model_name":"iris","id":"6ef9b3f1-0b12-4bb6-a2bb-2c2c4c9a1a37","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"INT64","parameters":{"content_type":"np"},"data":[0,2]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","parameters":{"content_type":"np"},"data":[0.9797, 0.0202, 1.2e-8,0.0001,0.1299,0.87]}]}"#;
+/// KServe's scikit-learn server: nulls, and nested data.
+const KSERVE: &str = r#"{"model_name":"iris","model_version":null,"id":"a","parameters":null,"outputs":[{"name":"output-0","shape":[3,2],"datatype":"FP32","parameters":null,"data":[[0.25,0.75],[null,null],[1,0.0]]}]}"#;
+/// Triton, Python backend.
+const TRITON: &str = r#"{"model_name":"fraud","model_version":"1","outputs":[{"name":"OUTPUT0","datatype":"FP32","shape":[3],"data":[0.125,NaN,Infinity]}]}"#;
+/// Triton's forest backend: classes as FP32 beside the scores.
+const FOREST: &str = r#"{"model_name":"f","model_version":"1","outputs":[{"name":"output__0","datatype":"FP32","shape":[2],"data":[1.0,0.0]},{"name":"output__1","datatype":"FP32","shape":[2,2],"data":[0.1,0.9,0.8,0.2]}]}"#;
+
+fn read_with(outputs: Outputs, body: &str) -> Result<Reading, WireError> {
+    OpenInference::new(outputs).read(&HeaderMap::new(), body.as_bytes())
+}
+
+fn read(body: &str) -> Result<Reading, WireError> {
+    read_with(Outputs::default(), body)
+}
+
+fn rows(body: &str) -> Vec<Row> {
+    read(body).unwrap().rows().to_vec()
+}
+
+fn floats(numbers: &[f64]) -> Vec<Value> {
+    numbers.iter().copied().map(Value::Float).collect()
+}
+
+fn output(name: &str, datatype: &str, shape: &str, data: &str) -> String {
+    format!(r#"{{"name":"{name}","datatype":"{datatype}","shape":{shape},"data":{data}}}"#)
+}
+
+fn response(outputs: &[String]) -> String {
+    format!(r#"{{"model_name":"m","outputs":[{}]}}"#, outputs.join(","))
+}
+
+#[test]
+fn mlserver_gives_labels_and_scores() {
+    let rows = rows(MLSERVER);
+    assert_eq!(rows[0], Row { label: Some(Value::Int(0)), scores: floats(&[0.9797, 0.0202, 1.2e-8]) });
+    assert_eq!(rows[1], Row { label: Some(Value::Int(2)), scores: floats(&[0.0001, 0.1299, 0.87]) });
+}
+
+#[test]
+fn kserve_nulls_are_values() {
+    let rows = rows(KSERVE);
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[1], Row { label: None, scores: vec![Value::Null, Value::Null] });
+    assert_eq!(rows[2].scores, [Value::Int(1), Value::Float(0.0)]);
+}
+
+#[test]
+fn triton_sends_bare_nan() {
+    let rows = rows(TRITON);
+    assert_eq!(rows[0].scores, [Value::Float(0.125)]);
+    assert!(matches!(rows[1].scores[..], [Value::Float(x)] if x.is_nan()));
+    assert_eq!(rows[2].scores, [Value::Float(f64::INFINITY)]);
+}
+
+#[test]
+fn a_forest_tells_its_classes_as_floats() {
+    let rows = rows(FOREST);
+    assert_eq!(rows[0], Row { label: Some(Value::Float(1.0)), scores: floats(&[0.1, 0.9]) });
+    assert_eq!(rows[1], Row { label: Some(Value::Float(0.0)), scores: floats(&[0.8, 0.2]) });
+}
+
+#[test]
+fn datatype_and_shape_tell_labels_from_scores() {
+    let cases = [
+        ("BYTES", "[1]", r#"["cat"]"#, Row { label: Some(Value::Text("cat".into())), scores: vec![] }),
+        ("BYTES", "[1,1]", r#"[["c:1"]]"#, Row { label: Some(Value::Text("c:1".into())), scores: vec![] }),
+        ("BOOL", "[1]", "[true]", Row { label: Some(Value::Bool(true)), scores: vec![] }),
+        ("UINT8", "[1]", "[3]", Row { label: Some(Value::Int(3)), scores: vec![] }),
+        ("FP64", "[1,1]", "[[0.5]]", Row { label: None, scores: floats(&[0.5]) }),
+        ("BF16", "[1]", "[0.5]", Row { label: None, scores: floats(&[0.5]) }),
+        ("FP16", "[1,1,2]", "[0.5,0.5]", Row { label: None, scores: floats(&[0.5, 0.5]) }),
+    ];
+    for (datatype, shape, data, row) in cases {
+        assert_eq!(rows(&response(&[output("y", datatype, shape, data)])), [row], "{datatype} {shape}");
+    }
+}
+
+#[test]
+fn what_is_no_prediction_is_left_alone() {
+    for body in [
+        r#"{"error":"model not found"}"#,
+        r#"{"outputs":[]}"#,
+        r#"{"outputs":null}"#,
+        "[]",
+        &response(&[output("embedding", "INT64", "[1,3]", "[1,2,3]")]),
+        &response(&[output("image", "FP32", "[1,2,2]", "[1,2,3,4]")]),
+        &response(&[output("y", "FP32", "[0,2]", "[]")]),
+        &response(&[output("y", "FUTURE8", "[1]", "[1]")]),
+    ] {
+        assert_eq!(read(body), Err(WireError::NoPrediction), "{body}");
+    }
+}
+
+#[test]
+fn outputs_can_be_named() {
+    let body = response(&[
+        output("version", "INT64", "[1]", "[7]"),
+        output("risk", "FP32", "[1]", "[0.2]"),
+        output("class", "BYTES", "[1]", r#"["b"]"#),
+        output("p", "FP32", "[1,2]", "[0.2,0.8]"),
+    ]);
+    let named = |label: Option<&str>, scores: Option<&str>| Outputs {
+        label: label.map(str::to_owned),
+        scores: scores.map(str::to_owned),
+    };
+    assert_eq!(rows(&body)[0], Row { label: Some(Value::Int(7)), scores: floats(&[0.2, 0.8]) });
+    let row = |outputs| read_with(outputs, &body).unwrap().rows()[0].clone();
+    let b = Some(Value::Text("b".into()));
+    assert_eq!(row(named(Some("class"), None)), Row { label: b.clone(), scores: floats(&[0.2, 0.8]) });
+    assert_eq!(row(named(Some("class"), Some("risk"))), Row { label: b, scores: floats(&[0.2]) });
+    assert!(matches!(read_with(named(Some("p"), None), &body), Err(WireError::Malformed(_))));
+}
+
+#[test]
+fn binary_tensors_and_classification_are_never_misread() {
+    let mut headers = HeaderMap::new();
+    headers.insert(BINARY_HEADER, HeaderValue::from_static("170"));
+    let codec = OpenInference::new(Outputs::default());
+    assert_eq!(codec.read(&headers, MLSERVER.as_bytes()), Err(BINARY));
+    let body =
+        r#"{"outputs":[{"name":"y","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}"#;
+    assert_eq!(read(body), Err(BINARY));
+    let top = response(&[output("y", "BYTES", "[1]", r#"["0.999994:0:setosa"]"#)]);
+    assert_eq!(read(&top), Err(CLASSIFICATION));
+    assert_eq!(CLASSIFICATION.reason(), "unsupported-form");
+}
+
+#[test]
+fn a_body_that_breaks_the_protocol_says_how() {
+    for (body, message) in [
+        ("{\"outputs\":[", "byte 12: expected a value, found the end"),
+        (
+            &response(&[output("y", "FP32", "[2]", "[1]")]),
+            "output `y` has more or fewer values than its shape says",
+        ),
+        (&response(&[output("y", "FP32", "[-1]", "[1]")]), "output `y` has an impossible shape"),
+        (
+            &response(&[output("y", "FP32", "[1,9223372036854775807,9]", "[1]")]),
+            "output `y` has an impossible shape",
+        ),
+        (&response(&[output("y", "FP32", "null", "[1]")]), "output `y` has no shape"),
+        (&response(&[output("y", "FP32", "[1]", "[\"x\"]")]), "a score is no number"),
+        (&response(&[output("y", "INT8", "[1]", "[{}]")]), "output `y` holds an object"),
+        (r#"{"outputs":[{"name":"y","datatype":"FP32","shape":[1]}]}"#, "output `y` has no data"),
+        (r#"{"outputs":[1]}"#, "an output has no name"),
+        (
+            &response(&[output("a", "INT8", "[1]", "[1]"), output("b", "FP32", "[2]", "[1,2]")]),
+            "outputs `a` and `b` differ in their number of rows",
+        ),
+    ] {
+        assert_eq!(read(body), Err(WireError::Malformed(message.into())), "{body}");
+    }
+}
+
+#[test]
+fn an_edit_touches_one_value_and_keeps_the_tensor_s_precision() {
+    let reading = read(KSERVE).unwrap();
+    let mut edited = reading.rows().to_vec();
+    edited[0].scores[1] = Value::Float(f64::from(0.9_f32));
+    let out = reading.splice(KSERVE.as_bytes(), &edited).unwrap().unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), KSERVE.replace("0.75", "0.9"));
+
+    let reading = read(MLSERVER).unwrap();
+    let mut edited = reading.rows().to_vec();
+    edited[1].label = Some(Value::Int(1));
+    edited[1].scores.swap(1, 2);
+    let out = reading.splice(MLSERVER.as_bytes(), &edited).unwrap().unwrap();
+    let wanted = MLSERVER.replace("[0,2]", "[0,1]").replace("0.1299,0.87]", "0.87,0.1299]");
+    assert_eq!(String::from_utf8(out).unwrap(), wanted);
+}
+
+#[test]
+fn routes_name_their_model() {
+    let codec = OpenInference::new(Outputs::default());
+    for (path, model) in [
+        ("/v2/models/iris/infer", Some("iris")),
+        ("/v2/models/iris/versions/3/infer", Some("iris")),
+        ("/seldon/team/v2/models/iris/infer", Some("iris")),
+        ("/v2/models/infer/infer", Some("infer")),
+        ("/v2/models/iris", None),
+        ("/v2/models//infer", None),
+        ("/v2/models/iris/ready", None),
+        ("/v2/models/iris/versions//infer", None),
+        ("/v2/models/iris/infer/x", None),
+        ("/v2/models/iris/generate_stream", None),
+        ("/v2/health/ready", None),
+    ] {
+        assert_eq!(codec.model(path), model, "{path}");
+        assert_eq!(codec.is_prediction(&Method::POST, path), model.is_some());
+        assert!(!codec.is_prediction(&Method::GET, path));
+    }
+}
+
+#[test]
+fn errors_have_the_protocol_s_shape() {
+    let error = OpenInference::new(Outputs::default()).error(StatusCode::SERVICE_UNAVAILABLE, "a \"b\"");
+    assert_eq!(error.content_type, "application/json");
+    assert_eq!(error.body, r#"{"error":"a \"b\""}"#);
+}
