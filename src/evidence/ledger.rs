@@ -1,8 +1,27 @@
 //! The ledger: no injection without a record.
+//!
+//! A place for the line is reserved *before* a response is perturbed. When none can be had, because the
+//! writer can't keep up or the disk is full, the response passes untouched: a fault is worth less than the
+//! knowledge of which answers it polluted. Lines hold no bodies and no raw unit ids.
+
+use std::{
+    collections::VecDeque,
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{clock::Timestamp, draw::UnitHash};
+
+/// Lines that an in-memory ledger keeps unless told otherwise.
+const DEFAULT_LINES: usize = 65_536;
 
 /// One perturbed response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,10 +49,223 @@ pub enum LedgerError {
     Broken,
 }
 
-/// Where lines go.
-#[derive(Debug, Clone, Default)]
-pub struct Ledger {}
+impl LedgerError {
+    /// A short, stable name for counters and reports.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            LedgerError::Full => "ledger-full",
+            LedgerError::Broken => "ledger-broken",
+        }
+    }
+}
 
-/// A reserved line: the right to perturb one response.
+/// Where lines go. Cheap to clone; the clones share one ledger.
+///
+/// ```
+/// let ledger = canard::evidence::Ledger::memory(1_000);
+/// assert!(ledger.reserve().is_ok());
+/// assert!(ledger.lines().is_empty(), "a reserved line is not a written one");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Ledger(Sink);
+
+#[derive(Debug, Clone)]
+enum Sink {
+    Memory { lines: Arc<Mutex<VecDeque<Line>>>, limit: usize },
+    File { queue: mpsc::Sender<Message>, broken: Arc<AtomicBool> },
+}
+
 #[derive(Debug)]
-pub struct Permit {}
+enum Message {
+    Line(Line),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger::memory(DEFAULT_LINES)
+    }
+}
+
+impl Ledger {
+    /// Keeps the newest `limit` lines in memory (at least one).
+    pub fn memory(limit: usize) -> Ledger {
+        Ledger(Sink::Memory { lines: Arc::default(), limit: limit.max(1) })
+    }
+
+    /// Appends JSON lines to a file, from a thread of its own; at most `queue` lines wait for it.
+    ///
+    /// # Errors
+    /// If the file can't be opened for writing, or the thread can't start.
+    pub fn file(path: &Path, queue: usize) -> io::Result<Ledger> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let (sender, receiver) = mpsc::channel(queue.max(1));
+        let broken = Arc::new(AtomicBool::new(false));
+        let flag = broken.clone();
+        std::thread::Builder::new().name("canard-ledger".into()).spawn(move || {
+            if write_all(file, receiver).is_err() {
+                flag.store(true, Ordering::Release);
+            }
+        })?;
+        Ok(Ledger(Sink::File { queue: sender, broken }))
+    }
+
+    /// Reserves a line: the right to perturb one response.
+    ///
+    /// # Errors
+    /// If the writer can't keep up or can't write. The response must then pass untouched.
+    pub fn reserve(&self) -> Result<Permit, LedgerError> {
+        match &self.0 {
+            Sink::Memory { lines, limit } => Ok(Permit(Slot::Memory { lines: lines.clone(), limit: *limit })),
+            Sink::File { queue, broken } => {
+                if broken.load(Ordering::Acquire) {
+                    return Err(LedgerError::Broken);
+                }
+                match queue.clone().try_reserve_owned() {
+                    Ok(permit) => Ok(Permit(Slot::Queue(permit))),
+                    Err(mpsc::error::TrySendError::Full(_)) => Err(LedgerError::Full),
+                    Err(mpsc::error::TrySendError::Closed(_)) => Err(LedgerError::Broken),
+                }
+            }
+        }
+    }
+
+    /// The lines that an in-memory ledger holds, oldest first; none for a file.
+    pub fn lines(&self) -> Vec<Line> {
+        match &self.0 {
+            Sink::Memory { lines, .. } => locked(lines).iter().cloned().collect(),
+            Sink::File { .. } => Vec::new(),
+        }
+    }
+
+    /// Waits until every line committed so far is in the file.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub async fn flush(&self) -> Result<(), LedgerError> {
+        let Sink::File { queue, broken } = &self.0 else { return Ok(()) };
+        let (done, wait) = oneshot::channel();
+        let sent = queue.send(Message::Flush(done)).await.is_ok();
+        if sent && wait.await.is_ok() && !broken.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(LedgerError::Broken)
+    }
+}
+
+fn locked(lines: &Mutex<VecDeque<Line>>) -> std::sync::MutexGuard<'_, VecDeque<Line>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns when every sender is gone, or with the first error; the receiver goes with it, so nothing more
+/// can be reserved.
+fn write_all(file: File, mut queue: mpsc::Receiver<Message>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    let mut batch = Vec::new();
+    while queue.blocking_recv_many(&mut batch, 256) > 0 {
+        let mut flushed = Vec::new();
+        for message in batch.drain(..) {
+            match message {
+                Message::Line(line) => {
+                    serde_json::to_writer(&mut out, &line)?;
+                    out.write_all(b"\n")?;
+                }
+                Message::Flush(done) => flushed.push(done),
+            }
+        }
+        out.flush()?;
+        for done in flushed {
+            let _ = done.send(());
+        }
+    }
+    Ok(())
+}
+
+/// A reserved line: the right to perturb one response. Dropped unused, it records nothing.
+#[derive(Debug)]
+pub struct Permit(Slot);
+
+#[derive(Debug)]
+enum Slot {
+    Memory { lines: Arc<Mutex<VecDeque<Line>>>, limit: usize },
+    Queue(mpsc::OwnedPermit<Message>),
+}
+
+impl Permit {
+    /// Records the perturbation that it was reserved for.
+    pub fn commit(self, line: Line) {
+        match self.0 {
+            Slot::Queue(permit) => drop(permit.send(Message::Line(line))),
+            Slot::Memory { lines, limit } => {
+                let mut lines = locked(&lines);
+                if lines.len() >= limit {
+                    lines.pop_front();
+                }
+                lines.push_back(line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(n: u64) -> Line {
+        Line {
+            at: Timestamp::from_unix_s(n as f64),
+            request: Some(format!("r{n}")),
+            unit: UnitHash::from_u64(n),
+            fault: "broken/error".into(),
+            change: "status 503".into(),
+        }
+    }
+
+    #[test]
+    fn memory_keeps_the_newest() {
+        let ledger = Ledger::memory(2);
+        for n in 0..3 {
+            ledger.reserve().unwrap().commit(line(n));
+        }
+        drop(ledger.reserve().unwrap());
+        assert_eq!(ledger.lines(), [line(1), line(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_file_gets_one_json_object_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let ledger = Ledger::file(&path, 8).unwrap();
+        for n in 0..5 {
+            ledger.reserve().unwrap().commit(line(n));
+        }
+        ledger.flush().await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Line> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines, (0..5).map(line).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn reserved_lines_count_against_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::file(&folder.path().join("l"), 2).unwrap();
+        let held = [ledger.reserve().unwrap(), ledger.reserve().unwrap()];
+        assert_eq!(ledger.reserve().unwrap_err(), LedgerError::Full);
+        drop(held);
+        assert!(ledger.reserve().is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_full_disk_breaks_the_ledger() {
+        let ledger = Ledger::file(Path::new("/dev/full"), 8).unwrap();
+        ledger.reserve().unwrap().commit(line(0));
+        assert_eq!(ledger.flush().await, Err(LedgerError::Broken));
+        assert_eq!(ledger.reserve().unwrap_err(), LedgerError::Broken);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error() {
+        assert!(Ledger::file(Path::new("/nonexistent/ledger"), 8).is_err());
+    }
+}

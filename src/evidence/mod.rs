@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{Histogram, Scores};
 
 pub use ledger::{Ledger, LedgerError, Line, Permit};
-pub use recorder::Recorder;
-pub use sample::{Sample, SampledBody};
+pub use recorder::{ArmSink, FaultCell, Recorder, RecorderLimits};
+pub(crate) use sample::as_bytes;
+pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 
 /// The class under which labels beyond the limit count.
 pub const OTHER_LABEL: &str = "(other)";
@@ -30,6 +31,10 @@ pub struct Evidence {
     pub phases: Vec<PhaseEvidence>,
     /// Requests that belong to no arm, by reason: `no-unit`, `expression-failed`, `request-body-too-large`.
     pub not_assigned: BTreeMap<String, u64>,
+    /// Requests without an id of their own (`x-request-id`, `traceparent`): their decisions can't be
+    /// repeated elsewhere, because each was given a number in the order of arrival.
+    #[serde(default)]
+    pub without_identity: u64,
 }
 
 /// What callers saw in one phase.
@@ -159,6 +164,7 @@ impl Evidence {
             }
         }
         add(&mut self.not_assigned, &other.not_assigned);
+        self.without_identity += other.without_identity;
     }
 
     /// Everything that everybody saw in every phase.

@@ -1,5 +1,400 @@
-//! Recorders of evidence.
+//! Records what callers saw under one armed plan.
+//!
+//! Statuses, latencies and the counters of faults are atomics of bounded size: recording them takes no
+//! lock. Prediction responses go through a bounded queue to a thread that reads them, so that parsing
+//! delays no caller; what the queue can't hold is counted as `queue-full`, never waited for. A
+//! [`snapshot`](Recorder::snapshot) first reads what is queued: it is complete for every response that had
+//! ended by then.
 
-/// Records what callers saw under one armed plan.
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::{ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink};
+use crate::{
+    exposure::Arm,
+    scenario::Plan,
+    stats::{Histogram, LATENCY_BUCKETS, Scores, latency_bucket},
+    wire::{Codec, Labels, Row, Value},
+};
+
+/// Samples that wait to be read.
+const QUEUE: usize = 1024;
+/// HTTP statuses have three digits.
+const STATUSES: usize = 1000;
+
+/// Records what callers saw under one armed plan. Cheap to clone; the clones share the record.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    _reader: Arc<Reader>,
+}
+
 #[derive(Debug)]
-pub struct Recorder {}
+struct Shared {
+    scenario: String,
+    phases: Vec<PhaseCell>,
+    not_assigned: Tally,
+    without_identity: AtomicU64,
+    queue: Mutex<VecDeque<(usize, Arm, Sample)>>,
+    filled: Condvar,
+    closed: AtomicBool,
+    /// Held while a sample is read, so that a snapshot can wait for the one in hand.
+    reading: Mutex<()>,
+    codec: Arc<dyn Codec>,
+    labels: Labels,
+    limits: RecorderLimits,
+}
+
+/// Limits of what a recorder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecorderLimits {
+    /// Largest body that is read, once decoded. Bytes.
+    pub body: usize,
+    /// Distinct labels that are kept apart.
+    pub labels: usize,
+}
+
+#[derive(Debug)]
+struct PhaseCell {
+    name: String,
+    control: ArmCell,
+    treated: ArmCell,
+    faults: Vec<(String, FaultCell)>,
+}
+
+#[derive(Debug)]
+struct ArmCell {
+    statuses: Box<[AtomicU64]>,
+    latency: Box<[AtomicU64]>,
+    broken: AtomicU64,
+    predictions: Mutex<PredictionCell>,
+}
+
+#[derive(Debug, Default)]
+struct PredictionCell {
+    read: u64,
+    labels: BTreeMap<String, u64>,
+    scores: Scores,
+    invalid: BTreeMap<String, u64>,
+    unread: BTreeMap<String, u64>,
+}
+
+/// Counts how often one fault acted.
+#[derive(Debug, Default)]
+pub struct FaultCell {
+    eligible: AtomicU64,
+    exposed: AtomicU64,
+    perturbed: AtomicU64,
+    predictions: AtomicU64,
+    skipped: Tally,
+}
+
+/// Counts by reason; the reasons are few and fixed.
+#[derive(Debug, Default)]
+struct Tally(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Tally {
+    fn add(&self, reason: &'static str) {
+        *locked(&self.0).entry(reason).or_default() += 1;
+    }
+
+    fn read(&self) -> BTreeMap<String, u64> {
+        locked(&self.0).iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect()
+    }
+}
+
+impl FaultCell {
+    /// A request matched the target while the fault was active.
+    pub fn eligible(&self) {
+        self.eligible.fetch_add(1, Relaxed);
+    }
+
+    /// It came from a unit that gets the fault.
+    pub fn exposed(&self) {
+        self.exposed.fetch_add(1, Relaxed);
+    }
+
+    /// Its response was changed, so many predictions among it.
+    pub fn perturbed(&self, predictions: usize) {
+        self.perturbed.fetch_add(1, Relaxed);
+        self.predictions.fetch_add(predictions as u64, Relaxed);
+    }
+
+    /// It should have been changed and could not.
+    pub fn skipped(&self, reason: &'static str) {
+        self.skipped.add(reason);
+    }
+
+    fn read(&self, id: &str) -> FaultEvidence {
+        FaultEvidence {
+            id: id.to_owned(),
+            eligible: self.eligible.load(Relaxed),
+            exposed: self.exposed.load(Relaxed),
+            perturbed: self.perturbed.load(Relaxed),
+            predictions: self.predictions.load(Relaxed),
+            skipped: self.skipped.read(),
+        }
+    }
+}
+
+impl Recorder {
+    /// An empty record for a plan.
+    pub fn new(plan: &Plan, limits: RecorderLimits) -> Recorder {
+        let phases = plan.phases.iter().map(|phase| PhaseCell {
+            name: phase.name.clone(),
+            control: ArmCell::default(),
+            treated: ArmCell::default(),
+            faults: phase.injections.iter().map(|i| (i.id.clone(), FaultCell::default())).collect(),
+        });
+        let shared = Arc::new(Shared {
+            scenario: plan.document.name.clone(),
+            phases: phases.collect(),
+            not_assigned: Tally::default(),
+            without_identity: AtomicU64::new(0),
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            closed: AtomicBool::new(false),
+            reading: Mutex::new(()),
+            codec: plan.target.codec.clone(),
+            labels: plan.target.labels.clone(),
+            limits,
+        });
+        Recorder { _reader: Arc::new(Reader::start(shared.clone())), shared }
+    }
+
+    /// A request belongs to no arm.
+    pub fn not_assigned(&self, reason: &'static str) {
+        self.shared.not_assigned.add(reason);
+    }
+
+    /// A request carries no id of its own; it was given a number.
+    pub fn without_identity(&self) {
+        self.shared.without_identity.fetch_add(1, Relaxed);
+    }
+
+    /// The counters of one injection, by the numbers of its phase and of itself.
+    pub fn fault(&self, phase: usize, injection: usize) -> &FaultCell {
+        &self.shared.phases[phase].faults[injection].1
+    }
+
+    /// A sink for an exchange of one arm in one phase.
+    pub fn sink(&self, phase: usize, arm: Arm) -> ArmSink {
+        ArmSink { recorder: self.clone(), phase, arm }
+    }
+
+    /// Records one exchange; its predictions, if it kept its body, are read a little later.
+    pub fn record(&self, phase: usize, arm: Arm, sample: Sample) {
+        let cell = self.shared.phases[phase].arm(arm);
+        match sample.status.filter(|_| sample.whole) {
+            None => _ = cell.broken.fetch_add(1, Relaxed),
+            Some(status) => {
+                cell.latency[latency_bucket(sample.latency)].fetch_add(1, Relaxed);
+                cell.statuses[usize::from(status.as_u16())].fetch_add(1, Relaxed);
+                if sample.body != Err(super::Unread::NotKept) {
+                    self.shared.enqueue(phase, arm, sample);
+                }
+            }
+        }
+    }
+
+    /// Records predictions that need no reading.
+    pub fn predictions(&self, phase: usize, arm: Arm, rows: &[Row]) {
+        let shared = &self.shared;
+        let mut cell = locked(&shared.phases[phase].arm(arm).predictions);
+        rows.iter().for_each(|row| cell.count(row, &shared.labels, shared.limits.labels));
+    }
+
+    /// A reading of everything so far.
+    pub fn snapshot(&self) -> Evidence {
+        let shared = &self.shared;
+        shared.read_queued();
+        Evidence {
+            scenario: shared.scenario.clone(),
+            phases: shared.phases.iter().map(PhaseCell::read).collect(),
+            not_assigned: shared.not_assigned.read(),
+            without_identity: shared.without_identity.load(Relaxed),
+        }
+    }
+}
+
+/// Gives samples to one arm of one phase.
+#[derive(Debug)]
+pub struct ArmSink {
+    recorder: Recorder,
+    phase: usize,
+    arm: Arm,
+}
+
+impl Sink for ArmSink {
+    fn take(&self, sample: Sample) {
+        self.recorder.record(self.phase, self.arm, sample);
+    }
+}
+
+impl Shared {
+    fn enqueue(&self, phase: usize, arm: Arm, sample: Sample) {
+        let mut queue = locked(&self.queue);
+        if queue.len() < QUEUE {
+            queue.push_back((phase, arm, sample));
+            self.filled.notify_one();
+        } else {
+            drop(queue);
+            locked(&self.phases[phase].arm(arm).predictions).miss("queue-full");
+        }
+    }
+
+    fn read_queued(&self) {
+        let _one_at_a_time = locked(&self.reading);
+        loop {
+            let next = locked(&self.queue).pop_front();
+            let Some((phase, arm, sample)) = next else { return };
+            self.read(phase, arm, &sample);
+        }
+    }
+
+    fn read(&self, phase: usize, arm: Arm, sample: &Sample) {
+        let rows = sample.predictions(self.codec.as_ref(), self.limits.body);
+        let mut cell = locked(&self.phases[phase].arm(arm).predictions);
+        match rows {
+            Ok(rows) => rows.iter().for_each(|row| cell.count(row, &self.labels, self.limits.labels)),
+            Err(error) => cell.miss(error.reason()),
+        }
+    }
+
+    /// Waits for work; `false` when there will be none.
+    fn wait(&self) -> bool {
+        let mut queue = locked(&self.queue);
+        while queue.is_empty() {
+            if self.closed.load(Relaxed) {
+                return false;
+            }
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+}
+
+/// Owns the thread that reads; without one (it could not start) snapshots read alone.
+#[derive(Debug)]
+struct Reader(Arc<Shared>);
+
+impl Reader {
+    fn start(shared: Arc<Shared>) -> Reader {
+        let work = shared.clone();
+        let thread = std::thread::Builder::new().name("canard-evidence".into());
+        drop(thread.spawn(move || {
+            while work.wait() {
+                work.read_queued();
+            }
+        }));
+        Reader(shared)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _queue = locked(&self.0.queue);
+        self.0.closed.store(true, Relaxed);
+        self.0.filled.notify_all();
+    }
+}
+
+impl PhaseCell {
+    fn arm(&self, arm: Arm) -> &ArmCell {
+        match arm {
+            Arm::Treated => &self.treated,
+            Arm::Control => &self.control,
+        }
+    }
+
+    fn read(&self) -> PhaseEvidence {
+        PhaseEvidence {
+            phase: self.name.clone(),
+            control: self.control.read(),
+            treated: self.treated.read(),
+            faults: self.faults.iter().map(|(id, cell)| cell.read(id)).collect(),
+        }
+    }
+}
+
+impl Default for ArmCell {
+    fn default() -> ArmCell {
+        let zeros = |n| std::iter::repeat_with(AtomicU64::default).take(n).collect();
+        ArmCell {
+            statuses: zeros(STATUSES),
+            latency: zeros(LATENCY_BUCKETS),
+            broken: AtomicU64::default(),
+            predictions: Mutex::default(),
+        }
+    }
+}
+
+impl ArmCell {
+    fn read(&self) -> ArmEvidence {
+        let statuses = self.statuses.iter().enumerate().map(|(i, n)| (i as u16, n.load(Relaxed)));
+        let latency = self.latency.iter().enumerate().map(|(i, n)| (i, n.load(Relaxed)));
+        let predictions = locked(&self.predictions);
+        ArmEvidence {
+            statuses: statuses.filter(|(_, n)| *n > 0).collect(),
+            broken: self.broken.load(Relaxed),
+            latency: Histogram::from_counts(latency),
+            predictions: predictions.read,
+            labels: predictions.labels.clone(),
+            scores: predictions.scores.clone(),
+            invalid: predictions.invalid.clone(),
+            unread: predictions.unread.clone(),
+        }
+    }
+}
+
+impl PredictionCell {
+    fn count(&mut self, row: &Row, labels: &Labels, distinct: usize) {
+        self.read += 1;
+        if let Some(reason) = invalid(row) {
+            *self.invalid.entry(reason.to_owned()).or_default() += 1;
+        }
+        if let Some(label) = labels.of(row) {
+            let name = match self.labels.contains_key(label.as_ref()) || self.labels.len() < distinct {
+                true => label.as_ref(),
+                false => OTHER_LABEL,
+            };
+            match self.labels.get_mut(name) {
+                Some(count) => *count += 1,
+                None => _ = self.labels.insert(name.to_owned(), 1),
+            }
+        }
+        if let Some(highest) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max) {
+            self.scores.record(highest);
+        }
+    }
+
+    fn miss(&mut self, reason: &'static str) {
+        *self.unread.entry(reason.to_owned()).or_default() += 1;
+    }
+}
+
+/// Why a prediction is no usable value. A lone score without a label may be a regression, which has no range.
+fn invalid(row: &Row) -> Option<&'static str> {
+    let mut values = row.label.iter().chain(&row.scores);
+    let bounded = row.scores.len() > 1 || row.label.is_some();
+    values
+        .find_map(|value| match value {
+            Value::Null => Some("null"),
+            Value::Float(x) if x.is_nan() => Some("nan"),
+            Value::Float(x) if x.is_infinite() => Some("infinite"),
+            _ => None,
+        })
+        .or_else(|| {
+            let mut scores = row.scores.iter().filter_map(Value::as_f64);
+            (bounded && scores.any(|s| !(0.0..=1.0).contains(&s))).then_some("out-of-range")
+        })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,9 +1,296 @@
-//! A copy of a response body, for reading predictions after the caller has them.
+//! Watching an exchange: a bounded copy of a response body, read after the caller has it.
+//!
+//! [`Watch`] goes along with one exchange, from the request's arrival to the last byte of its response, and
+//! then gives a [`Sample`] to its [`Sink`]. It keeps cheap clones of the body's chunks and never holds one
+//! back. When it is dropped before the end, the connection broke or the caller gave up, and the sample says
+//! so. What the sink does with the sample is its own affair; nobody waits for it.
 
-/// A sampled exchange.
-#[derive(Debug)]
-pub struct Sample {}
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-/// A body that keeps a bounded copy of what passes.
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::{
+    exposure::Arm,
+    wire::{Codec, Row, WireError, encoding::Encoding},
+};
+
+/// What was seen of one exchange.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The request's method.
+    pub method: Method,
+    /// The request's target.
+    pub uri: Uri,
+    /// The status; `None` when there was no response.
+    pub status: Option<StatusCode>,
+    /// Did the whole response pass? If not, the connection broke or the caller gave up.
+    pub whole: bool,
+    /// From the request's arrival to the end of the response.
+    pub latency: Duration,
+    /// Which side the unit was on, if a plan was armed.
+    pub arm: Option<Arm>,
+    /// Headers of the response; empty unless its body was kept.
+    pub headers: HeaderMap,
+    /// The body as sent, or why it was not kept.
+    pub body: Result<Vec<Bytes>, Unread>,
+}
+
+/// Why a body was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// Nobody asked for it.
+    NotKept,
+    /// It grew over the limit.
+    TooLarge,
+}
+
+impl Sample {
+    /// The predictions of the response; decoding stops at `limit` bytes.
+    ///
+    /// # Errors
+    /// If the body was not kept, did not arrive whole, or is not what the protocol says.
+    pub fn predictions(&self, codec: &dyn Codec, limit: usize) -> Result<Vec<Row>, WireError> {
+        let chunks = match &self.body {
+            Ok(chunks) if self.whole => chunks,
+            Err(Unread::TooLarge) => return Err(WireError::TooLarge { limit }),
+            Ok(_) | Err(Unread::NotKept) => return Err(WireError::NoPrediction),
+        };
+        let joined;
+        let body = match chunks.as_slice() {
+            [one] => one.as_ref(),
+            many => {
+                joined = many.concat();
+                joined.as_slice()
+            }
+        };
+        match Encoding::of(&self.headers)? {
+            Encoding::Identity => codec.read(&self.headers, body),
+            coding => codec.read(&self.headers, &coding.decode(body, limit)?),
+        }
+        .map(|reading| reading.rows().to_vec())
+    }
+}
+
+/// Takes samples. Called when an exchange is over, on the task that served it: be quick.
+pub trait Sink {
+    /// Takes one.
+    fn take(&self, sample: Sample);
+}
+
+impl<F: Fn(Sample)> Sink for F {
+    fn take(&self, sample: Sample) {
+        self(sample);
+    }
+}
+
+/// Goes along with one exchange and tells its sink how it ended.
 #[derive(Debug)]
-pub struct SampledBody {}
+pub struct Watch<K: Sink> {
+    sink: K,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    status: Option<StatusCode>,
+    arm: Option<Arm>,
+    headers: HeaderMap,
+    kept: Result<Vec<Bytes>, Unread>,
+    limit: usize,
+    seen: u64,
+    expected: Option<u64>,
+    whole: bool,
+}
+
+impl<K: Sink> Watch<K> {
+    /// Begins with a request, now.
+    pub fn begin<B>(request: &Request<B>, sink: K) -> Watch<K> {
+        Watch {
+            sink,
+            started: Instant::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            status: None,
+            arm: None,
+            headers: HeaderMap::new(),
+            kept: Err(Unread::NotKept),
+            limit: 0,
+            seen: 0,
+            expected: None,
+            whole: false,
+        }
+    }
+
+    /// The request's method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request's target.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Notes the head of the response. `keep`: copy the body, up to so many bytes.
+    pub fn respond<R: Body>(&mut self, response: &Response<R>, arm: Option<Arm>, keep: Option<usize>) {
+        self.status = Some(response.status());
+        self.arm = arm;
+        self.expected = response.body().size_hint().exact();
+        let bodiless = self.method == Method::HEAD
+            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        self.whole = bodiless || response.body().is_end_stream();
+        if let Some(limit) = keep {
+            self.limit = limit;
+            self.headers = response.headers().clone();
+            self.kept = Ok(Vec::new());
+        }
+    }
+
+    /// Notes what a poll of the body gave. `ended`: the body says that nothing comes any more.
+    pub fn polled<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>, ended: bool) {
+        match frame {
+            None => self.whole = true,
+            Some(Err(_)) => {}
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.keep(data);
+                }
+                // A server that has written Content-Length bytes does not ask for the end.
+                self.whole |= ended || self.expected.is_some_and(|all| self.seen >= all);
+            }
+        }
+    }
+
+    /// Notes that the connection is being broken: the response is not whole, whatever passed.
+    pub fn broke(&mut self) {
+        self.expected = None;
+        self.whole = false;
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        self.seen += data.len() as u64;
+        if let Ok(chunks) = &mut self.kept {
+            if self.seen > self.limit as u64 {
+                self.kept = Err(Unread::TooLarge);
+            } else {
+                chunks.push(data.clone());
+            }
+        }
+    }
+}
+
+impl<K: Sink> Drop for Watch<K> {
+    fn drop(&mut self) {
+        self.sink.take(Sample {
+            method: std::mem::take(&mut self.method),
+            uri: std::mem::take(&mut self.uri),
+            status: self.status,
+            whole: self.whole,
+            latency: self.started.elapsed(),
+            arm: self.arm,
+            headers: std::mem::take(&mut self.headers),
+            body: std::mem::replace(&mut self.kept, Err(Unread::NotKept)),
+        });
+    }
+}
+
+pin_project! {
+    /// A response body that is watched on its way.
+    #[derive(Debug)]
+    pub struct SampledBody<B, K: Sink> {
+        #[pin]
+        body: B,
+        watch: Option<Watch<K>>,
+    }
+}
+
+impl<B, K: Sink> SampledBody<B, K> {
+    /// Watches a body (`watch` has noted its head), or lets it pass unwatched.
+    pub fn new(body: B, watch: Option<Watch<K>>) -> SampledBody<B, K> {
+        SampledBody { body, watch }
+    }
+}
+
+impl<B, K> Body for SampledBody<B, K>
+where
+    B: Body,
+    K: Sink,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes));
+        if let Some(watch) = this.watch {
+            watch.polled(frame.as_ref(), this.body.is_end_stream());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The same frame with its data as [`Bytes`]; no copy when they are that already.
+pub(crate) fn as_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    fn watched(body: &'static str, keep: Option<usize>, read: bool) -> Sample {
+        let samples = Mutex::new(Vec::new());
+        {
+            let sink = |sample| samples.lock().unwrap().push(sample);
+            let mut watch = Watch::begin(&Request::post("/v2/models/iris/infer").body(()).unwrap(), sink);
+            let response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+            watch.respond(&response, Some(Arm::Control), keep);
+            let body = SampledBody::new(response.into_body(), Some(watch));
+            if read {
+                tokio_test::block_on(body.collect()).unwrap();
+            }
+        }
+        samples.into_inner().unwrap().pop().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_is_kept() {
+        let sample = watched("abc", Some(3), true);
+        assert!(sample.whole);
+        assert_eq!(sample.status, Some(StatusCode::OK));
+        assert_eq!(sample.body.unwrap().concat(), b"abc");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_not_kept() {
+        assert_eq!(watched("abc", Some(2), true).body, Err(Unread::TooLarge));
+        assert_eq!(watched("abc", None, true).body, Err(Unread::NotKept));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_body_is_broken_unless_it_was_empty() {
+        assert!(!watched("abc", Some(9), false).whole);
+        assert!(watched("", Some(9), false).whole);
+    }
+}

@@ -69,8 +69,11 @@ pub enum Action {
         /// Ask the upstream first (it does the work, the caller gets the error).
         after_upstream: bool,
     },
-    /// Never answer; hold no upstream connection.
-    Hang,
+    /// Don't answer; hold no upstream connection.
+    Hang {
+        /// For how long, after which the upstream is asked; `None`: for as long as the plan is armed.
+        lasts: Option<Duration>,
+    },
     /// Break the connection, before the head or in the body.
     Reset {
         /// Bytes of the body that still pass; `None` breaks before the head.

@@ -1,10 +1,26 @@
 //! Arm, renew, disarm: a lease, never a switch.
+//!
+//! Whoever armed a plan has to renew its lease; when the controller dies, the lease runs out and every
+//! request passes again. No background task watches the clock: each request looks at the lease's end, and
+//! sleeping requests wake up at it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::{evidence::Evidence, scenario::Plan};
+use super::lease::Lease;
+use crate::{
+    evidence::{Evidence, Ledger},
+    scenario::Plan,
+};
 
 /// Limits of everything that could grow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,58 +103,169 @@ pub struct LeaseStatus {
     pub faults: Vec<String>,
 }
 
-/// Arms and disarms every [`ChaosLayer`](super) that was made from it. Cheap to clone.
+/// Arms and disarms every [`ChaosLayer`](super::ChaosLayer) that was made from it. Cheap to clone.
+///
+/// ```
+/// # use canard::layer::Handle;
+/// let handle = Handle::default();
+/// assert!(handle.status().lease.is_none());
+/// handle.stop(); // never fails
+/// ```
 #[derive(Debug, Clone, Default)]
-pub struct Handle {}
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The only thing that a request looks at while nothing is armed.
+    armed: AtomicBool,
+    current: ArcSwapOption<Lease>,
+    control: Mutex<Control>,
+    limits: Limits,
+    ledger: Ledger,
+}
+
+/// Serialises arming and disarming; requests never take it.
+#[derive(Debug, Default)]
+struct Control {
+    leases: u64,
+    /// The lease in force, or the one before; its evidence stays readable.
+    last: Option<Arc<Lease>>,
+}
 
 impl Handle {
-    /// A handle with limits of its own.
-    pub fn new(_limits: Limits) -> Handle {
-        Handle {}
+    /// A handle with limits of its own, and a ledger in memory.
+    pub fn new(limits: Limits) -> Handle {
+        let ledger = Ledger::memory(limits.ledger_queue);
+        Handle::with_ledger(limits, ledger)
+    }
+
+    /// A handle that records its injections in `ledger`.
+    pub fn with_ledger(limits: Limits, ledger: Ledger) -> Handle {
+        Handle { shared: Arc::new(Shared { limits, ledger, ..Shared::default() }) }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The ledger of injections.
+    pub fn ledger(&self) -> &Ledger {
+        &self.shared.ledger
     }
 
     /// Arms a plan for a time to live.
     ///
     /// # Errors
     /// If a lease is in force already, or `ttl` is out of range.
-    pub fn arm(&self, _plan: Arc<Plan>, _ttl: Duration) -> Result<LeaseId, ArmError> {
-        Err(ArmError::NoSuchLease)
+    pub fn arm(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
+        self.check(ttl)?;
+        let mut control = self.control();
+        if let Some(lease) = self.in_force() {
+            return Err(ArmError::AlreadyArmed(lease.plan.document.name.clone()));
+        }
+        control.leases += 1;
+        let id = LeaseId(control.leases);
+        let lease = Arc::new(Lease::new(id, plan, ttl, &self.shared.limits, self.shared.ledger.clone()));
+        control.last = Some(lease.clone());
+        self.shared.current.store(Some(lease));
+        self.shared.armed.store(true, Ordering::Release);
+        Ok(id)
     }
 
     /// Extends a lease: it now lives `ttl` from now.
     ///
     /// # Errors
-    /// If the lease is over: it must be armed again, on purpose.
-    pub fn renew(&self, _lease: LeaseId, _ttl: Duration) -> Result<(), ArmError> {
-        Err(ArmError::NoSuchLease)
+    /// If the lease is over (it must be armed again, on purpose), or `ttl` is out of range.
+    pub fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
+        self.check(ttl)?;
+        let _control = self.control();
+        self.find(lease)?.renew(ttl);
+        Ok(())
     }
 
     /// Jumps to the start of a phase (when the one before it is decided early).
     ///
     /// # Errors
     /// If the lease is over or the plan has no such phase.
-    pub fn skip_to(&self, _lease: LeaseId, _phase: &str) -> Result<(), ArmError> {
-        Err(ArmError::NoSuchLease)
+    pub fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
+        let _control = self.control();
+        let lease = self.find(lease)?;
+        let found = lease.plan.phases.iter().find(|p| p.name == phase);
+        lease.skip_to(found.ok_or_else(|| ArmError::NoSuchPhase(phase.to_owned()))?.start);
+        Ok(())
     }
 
     /// Ends a lease: new requests pass at once, sleeping ones wake up.
     ///
     /// # Errors
     /// If the lease is over already.
-    pub fn disarm(&self, _lease: LeaseId) -> Result<(), ArmError> {
-        Err(ArmError::NoSuchLease)
+    pub fn disarm(&self, lease: LeaseId) -> Result<(), ArmError> {
+        let _control = self.control();
+        self.find(lease)?;
+        self.clear();
+        Ok(())
     }
 
     /// Ends whatever is armed. Never fails.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        let _control = self.control();
+        self.clear();
+    }
 
     /// What is armed.
     pub fn status(&self) -> Status {
-        Status::default()
+        Status { lease: self.in_force().map(|lease| lease.status()) }
     }
 
     /// What callers saw under the lease in force, or under the last one.
     pub fn evidence(&self) -> Option<Evidence> {
+        let last = self.control().last.clone();
+        last.map(|lease| lease.recorder.snapshot())
+    }
+
+    /// Is a plan armed? One atomic load; it may still say yes just after a lease ran out.
+    #[inline]
+    pub fn is_armed(&self) -> bool {
+        self.shared.armed.load(Ordering::Acquire)
+    }
+
+    /// The lease in force. One that ran out is cleared away.
+    pub(super) fn in_force(&self) -> Option<Arc<Lease>> {
+        let lease = self.shared.current.load_full()?;
+        if lease.is_live(Instant::now()) {
+            return Some(lease);
+        }
+        // Cleared under the lock, so that a plan armed meanwhile stays; whoever holds it now need not wait.
+        if let Ok(_control) = self.shared.control.try_lock()
+            && self.shared.current.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, &lease))
+        {
+            self.clear();
+        }
+        lease.end();
         None
+    }
+
+    fn clear(&self) {
+        self.shared.armed.store(false, Ordering::Release);
+        if let Some(lease) = self.shared.current.swap(None) {
+            lease.end();
+        }
+    }
+
+    fn find(&self, id: LeaseId) -> Result<Arc<Lease>, ArmError> {
+        self.in_force().filter(|lease| lease.id == id).ok_or(ArmError::NoSuchLease)
+    }
+
+    fn check(&self, ttl: Duration) -> Result<(), ArmError> {
+        let longest = self.shared.limits.lease;
+        let fits = ttl >= Duration::from_millis(1) && ttl <= longest;
+        fits.then_some(()).ok_or(ArmError::TimeToLive(longest))
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.shared.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,31 @@
 //! The tower middleware, and the handle that arms and disarms it.
+//!
+//! [`ChaosLayer`] wraps any HTTP service (streaming bodies, gRPC); [`typed`] wraps services whose requests
+//! and responses are plain Rust types. Both do nothing until a plan is armed through their [`Handle`], and
+//! stop by themselves when the lease runs out.
+//!
+//! Faults compose in a fixed order: the request is delayed, refused (error, hang) or passed to the upstream;
+//! the predictions of the response are edited; the response is delayed; the connection breaks. Whatever
+//! canard can't parse or won't buffer passes as it came and is counted.
 
+mod body;
+mod edit;
+mod exchange;
+mod extension;
+mod future;
 mod handle;
+#[expect(clippy::module_inception, reason = "the shape of a middleware: layer, service, future, body")]
+mod layer;
+mod lease;
+mod request_body;
+mod respond;
+mod service;
+pub mod typed;
 
+pub use body::{BoxError, ConnectionCut, ResponseBody};
+pub use extension::{Abort, Exposed};
+pub use future::ResponseFuture;
 pub use handle::{ArmError, Handle, LeaseId, LeaseStatus, Limits, Status};
+pub use layer::ChaosLayer;
+pub use request_body::RequestBody;
+pub use service::Chaos;

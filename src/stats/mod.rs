@@ -6,4 +6,5 @@ mod interval;
 
 pub use divergence::{psi, total_variation};
 pub use histogram::{Histogram, SCORE_BINS, Scores};
+pub(crate) use histogram::{LATENCY_BUCKETS, latency_bucket};
 pub use interval::{Interval, difference_of_proportions, welch};

@@ -1,0 +1,142 @@
+//! Editing the predictions of a buffered response.
+//!
+//! Fails open: whatever can't be read, coded or written passes as it came, counted by reason. A response
+//! that carries a digest of its body or a strong ETag is left alone (`checksum`): not every digest can be
+//! computed anew, a wrong one would show as corruption instead of as a wrong prediction, and dropping one
+//! would change a header that no fault names.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+};
+use http_body::Body;
+
+use super::exchange::{Exchange, Victim, has_body};
+use crate::{
+    evidence::Permit,
+    fault::EditContext,
+    wire::{Row, WireError, encoding::Encoding},
+};
+
+const CHECKSUMS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+
+/// May the body of this response be edited? If not, why.
+pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Result<(), &'static str> {
+    let headers = response.headers();
+    if !exchange.is_prediction() || !has_body(exchange.watch.method(), response.status()) {
+        return Err("not-a-prediction");
+    }
+    if !response.status().is_success() {
+        return Err("error-status");
+    }
+    if response.status() == StatusCode::PARTIAL_CONTENT {
+        return Err("partial-content");
+    }
+    if headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+        return Err("stream");
+    }
+    if has_checksum(headers) {
+        return Err("checksum");
+    }
+    Encoding::of(headers).map_err(|error| error.reason())?;
+    if response.body().size_hint().lower() > exchange.victim.lease.body_limit as u64 {
+        return Err("body-too-large");
+    }
+    Ok(())
+}
+
+fn has_checksum(headers: &HeaderMap) -> bool {
+    CHECKSUMS.iter().any(|name| headers.contains_key(*name))
+        || headers.get(ETAG).is_some_and(|etag| !etag.as_bytes().starts_with(b"W/"))
+}
+
+/// Edits a whole body, and its headers alike; `None` leaves it as it is.
+pub(super) fn apply(
+    victim: &mut Victim,
+    edits: &[usize],
+    headers: &mut HeaderMap,
+    body: &Bytes,
+) -> Option<Bytes> {
+    match spliced(victim, edits, headers, body) {
+        Ok(edited) => {
+            let edited = edited?;
+            if headers.contains_key(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(edited.len()));
+            }
+            Some(edited)
+        }
+        Err(error) => {
+            victim.skip_all(edits.iter().copied(), error.reason());
+            None
+        }
+    }
+}
+
+fn spliced(
+    victim: &mut Victim,
+    edits: &[usize],
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Option<Bytes>, WireError> {
+    let coding = Encoding::of(headers)?;
+    let plain: Cow<'_, [u8]> = match coding {
+        Encoding::Identity => Cow::Borrowed(body),
+        coding => Cow::Owned(coding.decode(body, victim.lease.body_limit)?),
+    };
+    let reading = victim.lease.plan.target.codec.read(headers, &plain)?;
+    let mut rows = reading.rows().to_vec();
+    let changes = edit_rows(victim, edits, &mut rows);
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    match reading.splice(&plain, &rows) {
+        Ok(Some(edited)) => {
+            commit(victim, changes);
+            Ok(Some(Bytes::from(coding.encode(edited))))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => {
+            // Those that the ledger refused are counted already.
+            victim.skip_all(changes.iter().map(|change| change.injection), error.reason());
+            Ok(None)
+        }
+    }
+}
+
+/// A change that is made but not yet on record.
+pub(super) struct Change {
+    injection: usize,
+    permit: Permit,
+    predictions: usize,
+}
+
+/// Lets each fault edit the rows, after its line in the ledger is reserved.
+pub(super) fn edit_rows(victim: &Victim, edits: &[usize], rows: &mut [Row]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for &injection in edits {
+        let Some(permit) = victim.reserve(injection) else { continue };
+        let rule = victim.injection(injection);
+        let context = EditContext {
+            dice: victim.dice(rule),
+            intensity: victim.intensity(injection),
+            labels: &victim.lease.plan.target.labels,
+            memory: victim.lease.memory(victim.phase, injection),
+        };
+        let predictions = rule.fault.edit(rows, &context);
+        if predictions > 0 {
+            changes.push(Change { injection, permit, predictions });
+        }
+    }
+    changes
+}
+
+/// Puts changes on record.
+pub(super) fn commit(victim: &mut Victim, changes: Vec<Change>) {
+    for Change { injection, permit, predictions } in changes {
+        let plural = if predictions == 1 { "" } else { "s" };
+        victim.commit(permit, injection, &format!("{predictions} prediction{plural}"), predictions);
+    }
+}

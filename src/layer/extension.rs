@@ -1,0 +1,46 @@
+//! What travels in the extensions of requests and responses.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::exposure::Arm;
+
+/// Set on responses while a plan is armed: which side the unit was on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// The side.
+    pub arm: Arm,
+}
+
+/// Lets a fault cut the connection of a request. A server that can reset its connections puts one into
+/// each request's extensions and drops the socket (with a reset) when it is told to; without it a broken
+/// response body has to do. Cheap to clone; the clones share one signal.
+///
+/// ```
+/// let abort = canard::layer::Abort::new();
+/// abort.clone().abort();
+/// assert!(abort.is_aborted());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Abort(CancellationToken);
+
+impl Abort {
+    /// A signal that nobody gave yet.
+    pub fn new() -> Abort {
+        Abort::default()
+    }
+
+    /// Asks for the connection to be cut.
+    pub fn abort(&self) {
+        self.0.cancel();
+    }
+
+    /// Has it been asked for?
+    pub fn is_aborted(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until it is asked for.
+    pub async fn aborted(&self) {
+        self.0.cancelled().await;
+    }
+}

@@ -1,0 +1,174 @@
+//! A plan in force: its clock, its end, and what it has recorded.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::{
+    sync::{Notify, futures::OwnedNotified},
+    time::{Instant, Sleep},
+};
+
+use super::{LeaseId, LeaseStatus, Limits};
+use crate::{
+    evidence::{Ledger, Recorder, RecorderLimits},
+    scenario::Plan,
+    wire::Row,
+};
+
+/// A plan that was armed. Times are nanoseconds after `armed`.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    pub(super) plan: Arc<Plan>,
+    pub(super) recorder: Recorder,
+    pub(super) ledger: Ledger,
+    pub(super) body_limit: usize,
+    armed: Instant,
+    expires: AtomicU64,
+    /// What skips added to the position on the plan's timeline.
+    skipped: AtomicI64,
+    ended: AtomicBool,
+    changed: Arc<Notify>,
+    sequence: AtomicU64,
+    memories: Vec<Vec<OnceLock<Row>>>,
+}
+
+impl Lease {
+    pub(super) fn new(id: LeaseId, plan: Arc<Plan>, ttl: Duration, limits: &Limits, ledger: Ledger) -> Lease {
+        let cells = |n: usize| std::iter::repeat_with(OnceLock::new).take(n).collect();
+        Lease {
+            id,
+            recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
+            memories: plan.phases.iter().map(|phase| cells(phase.injections.len())).collect(),
+            plan,
+            ledger,
+            body_limit: limits.body,
+            armed: Instant::now(),
+            expires: AtomicU64::new(nanos(ttl)),
+            skipped: AtomicI64::new(0),
+            ended: AtomicBool::new(false),
+            changed: Arc::default(),
+            sequence: AtomicU64::new(0),
+        }
+    }
+
+    /// Is it neither ended nor run out?
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        !self.ended.load(Ordering::Acquire) && now < self.expires()
+    }
+
+    fn expires(&self) -> Instant {
+        self.armed + Duration::from_nanos(self.expires.load(Ordering::Acquire))
+    }
+
+    /// Until when faults may act, as things stand; `None` when they may not any more.
+    pub(super) fn acts_until(&self, now: Instant) -> Option<Instant> {
+        let left = self.plan.lasts().checked_sub(self.position(now)).filter(|left| !left.is_zero())?;
+        self.is_live(now).then(|| self.expires().min(now + left))
+    }
+
+    pub(super) fn renew(&self, ttl: Duration) {
+        let end = self.armed.elapsed() + ttl;
+        self.expires.store(nanos(end), Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends it; sleeping requests wake up.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Time since arming on the plan's timeline.
+    pub(super) fn position(&self, now: Instant) -> Duration {
+        let elapsed = nanos(now.saturating_duration_since(self.armed));
+        Duration::from_nanos(elapsed.saturating_add_signed(self.skipped.load(Ordering::Acquire)))
+    }
+
+    pub(super) fn skip_to(&self, position: Duration) {
+        let elapsed = nanos(self.armed.elapsed()) as i64;
+        self.skipped.store(nanos(position) as i64 - elapsed, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// The number of a request that has no id of its own.
+    pub(super) fn next_number(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn memory(&self, phase: usize, injection: usize) -> &OnceLock<Row> {
+        &self.memories[phase][injection]
+    }
+
+    pub(super) fn status(&self) -> LeaseStatus {
+        let now = Instant::now();
+        let position = self.position(now);
+        let phase = self.plan.phase_at(position).map(|i| &self.plan.phases[i]);
+        LeaseStatus {
+            id: self.id,
+            scenario: self.plan.document.name.clone(),
+            expires_in_s: self.expires().saturating_duration_since(now).as_secs_f64(),
+            phase: phase.map(|p| p.name.clone()),
+            position_s: position.as_secs_f64(),
+            faults: phase.map(|p| p.injections.iter().map(|i| i.id.clone()).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pin_project! {
+    /// Sleeps under a lease: until its time is up, or until the plan does not act any more.
+    #[derive(Debug)]
+    pub(super) struct Nap {
+        #[pin]
+        sleep: Sleep,
+        #[pin]
+        changed: OwnedNotified,
+        until: Option<Instant>,
+        lease: Arc<Lease>,
+    }
+}
+
+impl Nap {
+    /// For `lasts` from now; `None`: for as long as the plan acts.
+    pub(super) fn new(lease: Arc<Lease>, lasts: Option<Duration>) -> Nap {
+        let now = Instant::now();
+        // Listen before looking: a change in between must not be missed.
+        let changed = lease.changed.clone().notified_owned();
+        let until = lasts.map(|lasts| now + lasts);
+        let wake = lease.acts_until(now).map_or(now, |end| until.map_or(end, |u| u.min(end)));
+        Nap { sleep: tokio::time::sleep_until(wake), changed, until, lease }
+    }
+}
+
+impl Future for Nap {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            if this.changed.as_mut().poll(cx).is_ready() {
+                this.changed.set(this.lease.changed.clone().notified_owned());
+            } else {
+                ready!(this.sleep.as_mut().poll(cx));
+            }
+            let now = Instant::now();
+            if this.until.is_some_and(|until| now >= until) {
+                return Poll::Ready(());
+            }
+            let Some(end) = this.lease.acts_until(now) else { return Poll::Ready(()) };
+            this.sleep.as_mut().reset(this.until.map_or(end, |until| until.min(end)));
+        }
+    }
+}

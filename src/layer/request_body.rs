@@ -1,0 +1,173 @@
+//! The request body that the inner service gets.
+//!
+//! Mostly the caller's own. When a plan had to look into the body, what was read is replayed first, frame by
+//! frame as it came, and the rest follows; an error that came while reading comes again in its place.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::evidence::as_bytes;
+
+pin_project! {
+    /// The caller's body, untouched, or what was read of it followed by the rest.
+    pub struct RequestBody<B: Body> {
+        #[pin]
+        source: Source<B>,
+    }
+}
+
+pin_project! {
+    #[project = SourceProj]
+    enum Source<B: Body> {
+        Untouched { #[pin] body: B },
+        Replayed { replay: Replay<B> },
+    }
+}
+
+/// What was read of a body.
+pub(super) struct Held<E> {
+    pub(super) frames: VecDeque<Frame<Bytes>>,
+    pub(super) bytes: u64,
+    /// The error that reading ended in.
+    pub(super) error: Option<E>,
+}
+
+impl<E> Default for Held<E> {
+    fn default() -> Held<E> {
+        Held { frames: VecDeque::new(), bytes: 0, error: None }
+    }
+}
+
+impl<E> Held<E> {
+    /// Keeps a frame.
+    pub(super) fn push(&mut self, frame: Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.frames.push_back(frame);
+    }
+
+    /// All the data in one piece.
+    pub(super) fn joined(&self) -> Bytes {
+        let mut data = self.frames.iter().filter_map(Frame::data_ref);
+        match (data.next(), data.next()) {
+            (None, _) => Bytes::new(),
+            (Some(one), None) => one.clone(),
+            _ => self.frames.iter().filter_map(Frame::data_ref).flatten().copied().collect(),
+        }
+    }
+
+    /// The next thing to replay.
+    pub(super) fn next(&mut self) -> Option<Result<Frame<Bytes>, E>> {
+        let frame = self.frames.pop_front();
+        self.bytes -= frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        frame.map(Ok).or_else(|| self.error.take().map(Err))
+    }
+}
+
+/// What was read of a body, and the rest. The rest is boxed, because a body that was polled can't move.
+pub(super) struct Replay<B: Body> {
+    pub(super) held: Held<B::Error>,
+    pub(super) rest: Pin<Box<B>>,
+}
+
+impl<B: Body> Replay<B> {
+    /// Begins to read a body.
+    pub(super) fn new(body: B) -> Replay<B> {
+        Replay { held: Held::default(), rest: Box::pin(body) }
+    }
+
+    /// Reads up to `limit` bytes. Ready with `true` when the body ended well within them; with `false` when
+    /// it is larger or broke.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<bool> {
+        loop {
+            if self.held.bytes.saturating_add(self.rest.size_hint().lower()) > limit as u64 {
+                return Poll::Ready(false);
+            }
+            match ready!(self.rest.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(true),
+                Some(Ok(frame)) => self.held.push(as_bytes(frame)),
+                Some(Err(error)) => {
+                    self.held.error = Some(error);
+                    return Poll::Ready(false);
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(frame) = self.held.next() {
+            return Poll::Ready(Some(frame));
+        }
+        Poll::Ready(ready!(self.rest.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes)))
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.held.frames.is_empty() && self.held.error.is_none() && self.rest.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.size_hint();
+        let mut size = SizeHint::new();
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(self.held.bytes)) {
+            size.set_upper(upper);
+        }
+        size.set_lower(rest.lower().saturating_add(self.held.bytes));
+        size
+    }
+}
+
+impl<B: Body> RequestBody<B> {
+    pub(super) const fn untouched(body: B) -> RequestBody<B> {
+        RequestBody { source: Source::Untouched { body } }
+    }
+
+    pub(super) const fn replayed(replay: Replay<B>) -> RequestBody<B> {
+        RequestBody { source: Source::Replayed { replay } }
+    }
+}
+
+impl<B: Body> Body for RequestBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().source.project() {
+            SourceProj::Untouched { body } => body.poll_frame(cx).map(|f| f.map(|f| f.map(as_bytes))),
+            SourceProj::Replayed { replay } => replay.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Untouched { body } => body.is_end_stream(),
+            Source::Replayed { replay } => replay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Untouched { body } => body.size_hint(),
+            Source::Replayed { replay } => replay.size_hint(),
+        }
+    }
+}
+
+impl<B: Body> fmt::Debug for RequestBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let replayed = matches!(self.source, Source::Replayed { .. });
+        f.debug_struct("RequestBody").field("replayed", &replayed).finish_non_exhaustive()
+    }
+}

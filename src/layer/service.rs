@@ -1,0 +1,67 @@
+//! The [`Service`] that faults act in.
+
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{BoxError, Handle, RequestBody, ResponseBody, ResponseFuture};
+
+/// A service that the plan armed through a [`Handle`] acts on. See [`ChaosLayer`](super::ChaosLayer).
+///
+/// Disarmed it calls the inner service at once. Armed it clones the inner service, because it may have to
+/// call it after a delay, when the borrow is long over.
+#[derive(Debug, Clone)]
+pub struct Chaos<S> {
+    inner: S,
+    handle: Handle,
+}
+
+impl<S> Chaos<S> {
+    /// Wraps a service.
+    pub const fn new(inner: S, handle: Handle) -> Chaos<S> {
+        Chaos { inner, handle }
+    }
+
+    /// The handle that arms it.
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Chaos<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, R>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
+        if !self.handle.is_armed() {
+            return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
+        }
+        let Some(lease) = self.handle.in_force() else {
+            return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
+        };
+        // The clone takes the place of the one that is ready.
+        let clone = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, clone);
+        ResponseFuture::armed(&lease, request, ready)
+    }
+}
