@@ -10,14 +10,19 @@ mod builtin;
 mod client;
 mod history;
 mod prometheus;
+mod promql;
+mod skew;
 mod webhook;
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{clock::Timestamp, event::AlertState, evidence::Evidence, scenario::Monitor};
 
 pub use client::{HttpClient, HttpError, HttpResponse};
 pub use history::{History, Life};
+
+/// No monitor is asked more often.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -123,6 +128,17 @@ pub trait AlertSource: Send {
     /// Is what it says the end of the chain, a notification that somebody got?
     fn is_notification(&self) -> bool {
         false
+    }
+
+    /// Where it listens, if it is called instead of asked (the port that the system chose for `:0`).
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What the reader should know that is no alert, one line each, since the last call: calls that were
+    /// refused, alerts beyond a limit.
+    fn take_notices(&mut self) -> Vec<String> {
+        Vec::new()
     }
 }
 
