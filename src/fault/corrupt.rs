@@ -1,52 +1,159 @@
-//! stub
+//! Corrupt: scores that are no numbers, or no possible ones.
+//!
+//! Not-a-number and the infinities are written as the bare tokens that Python and C++ servers write, so a
+//! strict JSON reader at the caller fails on them, as it does in life.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{
+    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    prediction::{check_rate, edits},
+    purpose,
+};
+use crate::{
+    draw::Dice,
+    unit::Share,
+    wire::{Labels, Protocol, Row, Value},
+};
 
-/// Stub.
+/// The sentinel for "missing" that leaks out of data pipelines.
+const SENTINEL: f64 = -999.0;
+/// A class number that models do not have; with more classes than that, the first that there is not.
+const NO_CLASS: usize = 999;
+const NO_CLASS_NAME: &str = "__unknown__";
+
+/// What takes the place of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Corruption {
+    /// Not a number, the bare token `NaN`.
+    Nan,
+    /// `null`.
+    Null,
+    /// The bare token `Infinity`.
+    Infinity,
+    /// A score of -999, or a class that there is not.
+    OutOfRange,
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Corruption::Nan => "NaN",
+            Corruption::Null => "null",
+            Corruption::Infinity => "infinity",
+            Corruption::OutOfRange => "out of range",
+        })
+    }
+}
+
+/// Puts impossible values in place of scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Corrupt {
-    /// How often it acts.
-    #[serde(default = "all")]
+    /// Share of the predictions that are corrupted.
     pub rate: Share,
-}
-
-fn all() -> Share {
-    Share::ALL
+    /// What takes the place of their scores, or of the label where there are no scores.
+    pub with: Corruption,
 }
 
 static ENTRY: Entry = Entry {
     name: "corrupt",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Puts NaN, null, infinity or an impossible value in place of scores.",
+    effect: "A share `rate` of the predictions has all its scores replaced, or its label where there are no \
+             scores; the rate of invalid predictions among the treated is `rate`. `nan` and `infinity` are the \
+             bare tokens that real servers write (no strict JSON); a label that is a text or a truth value \
+             can't carry them and becomes null. `out-of-range` is a score of -999, the common sentinel, or a \
+             class that there is not (number 999, or `__unknown__`; null for a truth value).",
+    parameters: &[
+        Parameter {
+            name: "rate",
+            values: "share, above 0% to 100%",
+            default: "none; it is needed",
+            meaning: "how many of the predictions are corrupted",
+        },
+        Parameter {
+            name: "with",
+            values: "`nan`, `null`, `infinity` or `out-of-range`",
+            default: "none; it is needed",
+            meaning: "what takes the place of the value",
+        },
+    ],
+    example: "- fault: { corrupt: { rate: 10%, with: nan } }\n",
+    seen_by: "rate of invalid or missing predictions, schema and range checks, parse errors at the caller",
+    blind: "latency and status-code monitors: the answer is a 200; means and quantiles in systems that drop \
+            invalid values before they aggregate",
 };
+
+impl Corrupt {
+    fn score(&self) -> Value {
+        match self.with {
+            Corruption::Nan => Value::Float(f64::NAN),
+            Corruption::Null => Value::Null,
+            Corruption::Infinity => Value::Float(f64::INFINITY),
+            Corruption::OutOfRange => Value::Float(SENTINEL),
+        }
+    }
+
+    fn label(&self, label: &Value, labels: &Labels) -> Value {
+        let no_class = labels.names().len().max(NO_CLASS);
+        match (label, self.with) {
+            (Value::Text(_), Corruption::OutOfRange) => Value::Text(NO_CLASS_NAME.to_owned()),
+            (Value::Int(_), Corruption::OutOfRange) => Value::Int(no_class as i64),
+            (Value::Float(_), Corruption::OutOfRange) => Value::Float(no_class as f64),
+            (Value::Int(_) | Value::Float(_), Corruption::Nan | Corruption::Infinity) => self.score(),
+            _ => Value::Null,
+        }
+    }
+}
 
 impl Behaviour for Corrupt {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Prediction
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        format!("{} {}", self.rate, self.with)
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+        check_rate(self.rate).into_iter().collect()
+    }
+
+    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
+        edits(self.rate, intensity)
+    }
+
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+        let rate = self.rate.scaled(context.intensity);
+        let mut changed = 0;
+        for (index, row) in (0..).zip(rows) {
+            if !context.dice.at(purpose::ACT, index).within(rate) {
+                continue;
+            }
+            if !row.scores.is_empty() {
+                row.scores.fill(self.score());
+                changed += 1;
+            } else if let Some(label) = &mut row.label {
+                *label = self.label(label, context.labels);
+                changed += 1;
+            }
+        }
+        changed
     }
 }
 
-/// Stub.
-#[derive(Debug)]
-pub enum Corruption {}
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,34 @@
-//! stub
+//! Freeze: the same prediction again and again.
+//!
+//! What a cache that never expires, a stuck feature store or a fallback that never ends looks like. The
+//! prediction that is held is the first of the first response that the fault is given, so it is one that
+//! the model really made.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{
+    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    prediction::{check_class, check_rate, edits, relabel},
+    purpose,
+};
+use crate::{
+    draw::Dice,
+    unit::Share,
+    wire::{Labels, Protocol, Row, Value},
+};
 
-/// Stub.
+/// Holds one prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Freeze {
-    /// How often it acts.
+    /// Share of the predictions that are held.
     #[serde(default = "all")]
     pub rate: Share,
+    /// The class that is told, or the number where the model gives one number and no class; left out, the
+    /// first prediction since the fault was armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 fn all() -> Share {
@@ -21,28 +37,90 @@ fn all() -> Share {
 
 static ENTRY: Entry = Entry {
     name: "freeze",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Holds one prediction: the first since arming, or a fixed one.",
+    effect: "A share `rate` of the predictions has the label and the scores of the held one. At 100% the \
+             treated see one distinct prediction: standard deviation and entropy are 0. At rate r the entropy \
+             of labels is that of the mixture (1 − r)·q + r·(held).",
+    parameters: &[
+        Parameter {
+            name: "rate",
+            values: "share, above 0% to 100%",
+            default: "100%",
+            meaning: "how many of the predictions are held",
+        },
+        Parameter {
+            name: "value",
+            values: "class name (the number's text where classes have no names), or a number for a regression",
+            default: "the first prediction since the fault was armed",
+            meaning: "what is told; scores for each class are permuted to agree with it",
+        },
+    ],
+    example: "- fault: { freeze: { rate: 100% } }\n",
+    seen_by: "count of distinct predictions, standard deviation over time of 0, entropy, share of a label",
+    blind: "latency, error and schema monitors; monitors of the mean when the held value is near it",
 };
+
+impl Freeze {
+    /// Holds a row; `false` when it was like that already, or has another shape than what is held.
+    fn hold(&self, row: &mut Row, held: &Row, labels: &Labels) -> bool {
+        let Some(value) = &self.value else {
+            let alike = row.label.is_some() == held.label.is_some() && row.scores.len() == held.scores.len();
+            let changes = alike && row != held;
+            if changes {
+                row.clone_from(held);
+            }
+            return changes;
+        };
+        match (&row.label, row.scores.as_mut_slice(), value.parse()) {
+            (None, [score], Ok(number)) if labels.index_of(value).is_none() => {
+                let before = std::mem::replace(score, Value::Float(number));
+                before.as_f64() != Some(number)
+            }
+            _ => relabel(row, value, labels),
+        }
+    }
+}
 
 impl Behaviour for Freeze {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Prediction
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        match &self.value {
+            Some(value) => format!("{} held at {value}", self.rate),
+            None => format!("{} held at the first prediction", self.rate),
+        }
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+        let unknown = self.value.as_ref().and_then(|value| check_class("value", value, labels));
+        [check_rate(self.rate), unknown].into_iter().flatten().collect()
+    }
+
+    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
+        edits(self.rate, intensity)
+    }
+
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+        let Some(first) = rows.first() else {
+            return 0;
+        };
+        let held = context.memory.get_or_init(|| first.clone());
+        let rate = self.rate.scaled(context.intensity);
+        let acts = |index| context.dice.at(purpose::ACT, index).within(rate);
+        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
+        acted.filter_map(|(_, row)| self.hold(row, held, context.labels).then_some(())).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,48 +1,253 @@
-//! stub
+//! Mislabel: a prediction is told as another class.
+//!
+//! Whether a row is told wrong is the draw `ACT` of its place in the batch, and what it is told as is the
+//! draw `SIZE`, so a rate is a threshold and the same rows are wrong on every machine. A ramp lowers the
+//! threshold: the rows that are wrong at half intensity are among those that are wrong at full.
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{
+    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    prediction::{check_class, check_rate, edits, relabel},
+    purpose,
+};
+use crate::{
+    draw::{Dice, Draw},
+    unit::Share,
+    wire::{Labels, Protocol, Row, Value},
+};
 
-/// Stub.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// For each true class the shares in which it is told as each class: rows of 100 %.
+pub type Confusion = BTreeMap<String, BTreeMap<String, Share>>;
+
+/// Tells predictions as another class, at a rate or by a confusion matrix.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Mislabel {
-    /// How often it acts.
-    #[serde(default = "all")]
-    pub rate: Share,
-}
-
-fn all() -> Share {
-    Share::ALL
+    /// Share of the predictions of class `from` that are told as another class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Share>,
+    /// The class that is told wrong; left out, every class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The class that it is told as; left out, any of the other classes alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// In place of a rate: for each class the shares in which it is told as each class, 100% in all. A class
+    /// that is not listed stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
 }
 
 static ENTRY: Entry = Entry {
     name: "mislabel",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Tells predictions as another class, at a rate or by a confusion matrix.",
+    effect: "A share `rate` of the predictions of class `from` becomes `to`. Accuracy falls by \
+             Δ = rate · (acc − (1 − acc)/(K − 1)) when K classes are flipped uniformly, so a wanted drop needs \
+             rate = Δ / (acc − (1 − acc)/(K − 1)). A confusion matrix T (row-stochastic) turns the model's own \
+             matrix C into C·T and its label marginal q into q·T. Scores for each class follow: those of the old \
+             and the new class change places.",
+    parameters: &[
+        Parameter {
+            name: "rate",
+            values: "share, above 0% to 100%",
+            default: "none; either `rate` or `confusion` is needed",
+            meaning: "how many of the predictions of class `from` are told wrong",
+        },
+        Parameter {
+            name: "from",
+            values: "class name; the number's text where classes have no names",
+            default: "every class",
+            meaning: "the class that is told wrong",
+        },
+        Parameter {
+            name: "to",
+            values: "class name; the number's text where classes have no names",
+            default: "any of the other classes, uniformly (needs the target's `labels`)",
+            meaning: "the class that it is told as",
+        },
+        Parameter {
+            name: "confusion",
+            values: "for each class, shares for classes, 100% in all: { a: { a: 70%, b: 30% } }",
+            default: "none",
+            meaning: "in place of `rate`, `from` and `to`; a class that is not listed stays as it is",
+        },
+    ],
+    example: "- fault: { mislabel: { rate: 30%, from: virginica, to: versicolor } }\n  ramp: 15s\n",
+    seen_by: "drift of the predicted labels (χ², PSI, share of a label); accuracy, precision and recall on \
+              delayed labels",
+    blind: "latency and error monitors; score drift where scores are only permuted among classes; any drift \
+            monitor when the matrix keeps the label marginal (q·T = q): only labels show that",
 };
+
+impl Mislabel {
+    /// The class that a prediction of `class` is told as; `None` leaves it.
+    fn target<'a>(
+        &'a self,
+        row: &Row,
+        class: &str,
+        draws: [Draw; 2],
+        context: &EditContext<'a>,
+    ) -> Option<Cow<'a, str>> {
+        let [act, size] = draws;
+        if let Some(confusion) = &self.confusion {
+            let others = confusion.get(class)?.iter().filter(|(name, _)| *name != class);
+            let total = wrong_share(class, &confusion[class]);
+            if !act.within(total.scaled(context.intensity)) {
+                return None;
+            }
+            return pick(others, size.uniform() * total.fraction()).map(|name| Cow::Borrowed(name.as_str()));
+        }
+        let rate = self.rate.unwrap_or(Share::NONE).scaled(context.intensity);
+        if self.from.as_deref().is_some_and(|from| from != class) || !act.within(rate) {
+            return None;
+        }
+        match &self.to {
+            Some(to) => Some(Cow::Borrowed(to)),
+            None => another(class, row, size, context.labels).map(Cow::Borrowed),
+        }
+    }
+}
+
+/// Any class but `class`, uniformly.
+fn another<'a>(class: &str, row: &Row, draw: Draw, labels: &'a Labels) -> Option<&'a str> {
+    let others = || labels.names().iter().filter(|name| *name != class);
+    match others().count() {
+        0 => match row.label {
+            Some(Value::Bool(truth)) => Some(if truth { "false" } else { "true" }),
+            _ => None,
+        },
+        count => others().nth(draw.index(count)).map(String::as_str),
+    }
+}
+
+/// The first name whose cumulated share passes `point`.
+fn pick<'a>(shares: impl Iterator<Item = (&'a String, &'a Share)>, point: f64) -> Option<&'a String> {
+    let mut passed = 0.0;
+    let mut last = None;
+    for (name, share) in shares.filter(|(_, share)| **share > Share::NONE) {
+        passed += share.fraction();
+        last = Some(name);
+        if point < passed {
+            break;
+        }
+    }
+    last
+}
+
+/// How much of a class a row of the matrix tells wrong.
+fn wrong_share(class: &str, row: &BTreeMap<String, Share>) -> Share {
+    let total: f64 = row.iter().filter(|(name, _)| *name != class).map(|(_, share)| share.fraction()).sum();
+    Share::new(total.min(1.0)).unwrap_or(Share::ALL)
+}
 
 impl Behaviour for Mislabel {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Prediction
     }
+
+    /// With a confusion matrix, the share told wrong of the class that suffers most.
     fn rate(&self) -> Share {
-        self.rate
+        let Some(confusion) = &self.confusion else {
+            return self.rate.unwrap_or(Share::NONE);
+        };
+        let rates = confusion.iter().map(|(class, row)| wrong_share(class, row));
+        rates.fold(Share::NONE, |a, b| if b > a { b } else { a })
     }
+
     fn describe(&self) -> String {
-        String::new()
+        let rate = self.rate();
+        if let Some(confusion) = &self.confusion {
+            let classes: Vec<&str> = confusion.keys().map(String::as_str).collect();
+            return format!("confusion of {}, at most {rate} of a class", classes.join(", "));
+        }
+        let from = self.from.as_deref().unwrap_or("every class");
+        format!("{rate} {from} → {}", self.to.as_deref().unwrap_or("another class"))
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+        match (&self.rate, &self.confusion) {
+            (None, None) => {
+                let help = "write `rate: 30%`, with `from` and `to` as you like, or a `confusion` matrix";
+                vec![Problem::new("", "`mislabel` needs a rate or a confusion matrix").help(help)]
+            }
+            (Some(_), Some(_)) => {
+                let help = "the matrix has the rates in it; leave `rate` out";
+                vec![Problem::new("confusion", "either a rate or a confusion matrix, not both").help(help)]
+            }
+            (Some(rate), None) => self.check_rate(*rate, labels),
+            (None, Some(confusion)) => self.check_confusion(confusion, labels),
+        }
+    }
+
+    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
+        edits(self.rate(), intensity)
+    }
+
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+        let mut changed = 0;
+        for (index, row) in (0..).zip(rows) {
+            let draws = [purpose::ACT, purpose::SIZE].map(|purpose| context.dice.at(purpose, index));
+            let class = context.labels.of(row);
+            if let Some(to) = class.and_then(|class| self.target(row, &class, draws, context)) {
+                changed += usize::from(relabel(row, &to, context.labels));
+            }
+        }
+        changed
     }
 }
+
+impl Mislabel {
+    fn check_rate(&self, rate: Share, labels: &Labels) -> Vec<Problem> {
+        let class =
+            |key, name: &Option<String>| name.as_ref().and_then(|name| check_class(key, name, labels));
+        let mut problems: Vec<Problem> = [check_rate(rate), class("from", &self.from), class("to", &self.to)]
+            .into_iter()
+            .flatten()
+            .collect();
+        if self.from.is_some() && self.from == self.to {
+            problems.push(Problem::new("to", "`from` and `to` are the same class"));
+        }
+        if self.to.is_none() && labels.names().len() < 2 {
+            let help = "name the class with `to`, or list the classes under `labels` of the target";
+            problems.push(Problem::new("", "without `to`, the other classes must be known").help(help));
+        }
+        problems
+    }
+
+    fn check_confusion(&self, confusion: &Confusion, labels: &Labels) -> Vec<Problem> {
+        let problem = |message: String| Problem::new("confusion", message);
+        let mut problems = Vec::new();
+        for (key, set) in [("from", self.from.is_some()), ("to", self.to.is_some())] {
+            if set {
+                problems.push(Problem::new(key, format!("`{key}` goes with `rate`, not with `confusion`")));
+            }
+        }
+        if self.rate() == Share::NONE {
+            problems.push(problem("the matrix tells no class as another".into()));
+        }
+        for (class, row) in confusion {
+            let names = std::iter::once(class).chain(row.keys().filter(|name| *name != class));
+            problems.extend(names.filter_map(|name| check_class("confusion", name, labels)));
+            let total: f64 = row.values().map(|share| share.fraction()).sum();
+            if (total - 1.0).abs() > 1e-6 {
+                let percent = (total * 1e6).round() / 1e4;
+                let help = format!("list what stays too, such as `{class}: {{ {class}: 70%, … }}`");
+                problems.push(
+                    problem(format!("the shares of `{class}` are {percent}% in all, not 100%")).help(help),
+                );
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests;

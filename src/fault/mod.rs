@@ -13,8 +13,11 @@ mod freeze;
 mod hang;
 mod latency;
 mod mislabel;
+mod prediction;
 mod reset;
 mod score_shift;
+#[cfg(test)]
+mod testing;
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -31,7 +34,7 @@ pub use error::Error;
 pub use freeze::Freeze;
 pub use hang::Hang;
 pub use latency::{Latency, When};
-pub use mislabel::Mislabel;
+pub use mislabel::{Confusion, Mislabel};
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
 

@@ -1,16 +1,37 @@
-//! stub
+//! Score shift: probabilities move by a fixed step in logit space.
+//!
+//! This is what a changed prior does to a calibrated model (prior tilt, p′_k ∝ p_k·e^{δ_k}), so it is how
+//! score drift looks in life: it moves scores near one half most, and none out of 0 to 1. Labels stay as
+//! they are, and numbers that are no probabilities are left alone.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{
+    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    prediction::{check_class, check_rate, edits, index_of},
+    purpose,
+};
+use crate::{
+    draw::Dice,
+    unit::Share,
+    wire::{Labels, Protocol, Row, Value},
+};
 
-/// Stub.
+const LARGEST: f64 = 20.0;
+
+/// Moves probabilities by a step in logit space.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ScoreShift {
-    /// How often it acts.
+    /// The step in logits (natural log of the odds), -20 to 20; 1.0 multiplies the odds by 2.718.
+    #[serde(deserialize_with = "step")]
+    #[cfg_attr(feature = "schema", schemars(range(min = -20.0, max = 20.0)))]
+    pub delta: f64,
+    /// The class whose probability moves; left out, the last one (class 1 of a single score).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Share of the predictions that move.
     #[serde(default = "all")]
     pub rate: Share,
 }
@@ -19,30 +40,139 @@ fn all() -> Share {
     Share::ALL
 }
 
+fn step<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let delta = f64::deserialize(from)?;
+    if delta.abs() <= LARGEST && delta != 0.0 {
+        return Ok(delta);
+    }
+    let message =
+        format!("a delta of {delta} is not possible; it is a number of logits from -20 to 20 other than 0");
+    Err(serde::de::Error::custom(message))
+}
+
 static ENTRY: Entry = Entry {
     name: "score-shift",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Moves probabilities by a fixed step in logit space, as a changed prior does.",
+    effect: "A single probability p becomes sigmoid(logit p + delta). Of scores for each class, the odds of \
+             `class` against every other are multiplied by e^delta and the scores normalised again: prior tilt, \
+             p′_k ∝ p_k·e^{δ_k} with δ_k = log(π′_k/π_k) (Saerens, Latinne, Decaestecker 2002). Measured on \
+             Beta(2,5) scores in ten quantile bins, delta 0.3 gives a PSI of 0.11, 0.5 gives 0.30, 1.0 gives \
+             1.10. Exact 0 and 1 do not move. A ramp grows the delta, not the rate.",
+    parameters: &[
+        Parameter {
+            name: "delta",
+            values: "logits, -20 to 20, not 0",
+            default: "none; it is needed",
+            meaning: "the step; above 0 the class becomes more probable",
+        },
+        Parameter {
+            name: "class",
+            values: "class name; the number's text where classes have no names",
+            default: "the last class; class 1 of a single score",
+            meaning: "the class whose probability moves",
+        },
+        Parameter {
+            name: "rate",
+            values: "share, above 0% to 100%",
+            default: "100%",
+            meaning: "how many of the predictions move",
+        },
+    ],
+    example: "- fault: { score-shift: { delta: 1.0 } }\n  ramp: 15s\n",
+    seen_by: "drift of the scores (PSI, Kolmogorov-Smirnov, Jensen-Shannon), calibration on delayed labels",
+    blind: "monitors of labels, as labels stay as they are; latency and error monitors; a `PSI > 0.2` rule \
+            below a delta of about 0.4",
 };
+
+/// The scores, if they are probabilities: one, or one for each class with a sum of 1 but for rounding.
+fn probabilities(row: &Row) -> Option<Vec<f64>> {
+    let scores = row.scores.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()?;
+    let rounding = (0.005 * scores.len() as f64).min(0.05);
+    let fits = scores.iter().all(|p| (0.0..=1.0).contains(p))
+        && (scores.len() == 1 || (scores.iter().sum::<f64>() - 1.0).abs() <= rounding);
+    fits.then_some(scores)
+}
+
+impl ScoreShift {
+    fn shift(&self, scores: &mut [f64], delta: f64, labels: &Labels) -> Option<()> {
+        let class = match &self.class {
+            Some(name) => index_of(name, labels)?,
+            None => scores.len().max(2) - 1,
+        };
+        match scores {
+            [p] => {
+                let odds = match class {
+                    0 => (-delta).exp(),
+                    1 => delta.exp(),
+                    _ => return None,
+                };
+                *p = *p * odds / (1.0 - *p + *p * odds);
+            }
+            many => {
+                let before: f64 = many.iter().sum();
+                *many.get_mut(class)? *= delta.exp();
+                let after: f64 = many.iter().sum();
+                many.iter_mut().for_each(|p| *p *= before / after);
+            }
+        }
+        Some(())
+    }
+}
 
 impl Behaviour for ScoreShift {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Prediction
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        let class = self.class.as_ref().map(|class| format!(" for {class}")).unwrap_or_default();
+        format!("{:+} logits{class} on {}", self.delta, self.rate)
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+        let unknown = self.class.as_ref().and_then(|class| match index_of(class, labels) {
+            None if labels.names().is_empty() => {
+                let help = "list the classes under `labels` of the target, or give the number of the class";
+                Some(
+                    Problem::new("class", format!("the place of `{class}` among the scores is not known"))
+                        .help(help),
+                )
+            }
+            _ => check_class("class", class, labels),
+        });
+        [check_rate(self.rate), unknown].into_iter().flatten().collect()
+    }
+
+    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
+        edits(self.rate, intensity)
+    }
+
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+        let delta = self.delta * context.intensity;
+        let mut changed = 0;
+        for (index, row) in (0..).zip(rows) {
+            if !context.dice.at(purpose::ACT, index).within(self.rate) {
+                continue;
+            }
+            let Some(before) = probabilities(row) else { continue };
+            let mut after = before.clone();
+            if self.shift(&mut after, delta, context.labels).is_none() {
+                continue;
+            }
+            let moved = before.iter().zip(&after).zip(&mut row.scores).filter(|((b, a), _)| b != a);
+            changed += usize::from(moved.map(|((_, p), score)| *score = Value::Float(*p)).count() > 0);
+        }
+        changed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The rate of invalid predictions is the one that was asked for, and each kind of label gets what it can carry.
+
+use super::*;
+use crate::fault::testing::{assert_page, assert_rate, edit, iris, parse, problems, row, text};
+
+const N: usize = 20_000;
+
+fn fault(with: Corruption) -> Corrupt {
+    Corrupt { rate: Share::ALL, with }
+}
+
+fn corrupted(with: Corruption, mut row: Row) -> String {
+    edit(&fault(with), std::slice::from_mut(&mut row), &iris(), 1.0);
+    format!("{:?} {:?}", row.label, row.scores)
+}
+
+#[test]
+fn a_rate_is_corrupted_and_a_ramp_scales_it() {
+    for (intensity, rate) in [(1.0, 0.1), (0.5, 0.05)] {
+        let mut rows = vec![row(Value::Int(1), &[0.5, 0.5]); N];
+        let corrupt = Corrupt { rate: Share::new(0.1).unwrap(), with: Corruption::Nan };
+        let changed = edit(&corrupt, &mut rows, &Labels::default(), intensity);
+        assert_rate(changed, N, rate);
+        let is_nan = |value: &Value| value.as_f64().is_some_and(f64::is_nan);
+        assert_eq!(rows.iter().filter(|row| row.scores.iter().all(is_nan)).count(), changed);
+        assert!(rows.iter().all(|row| row.label == Some(Value::Int(1))));
+    }
+}
+
+#[test]
+fn scores_go_before_labels() {
+    for (with, scores) in [
+        (Corruption::Nan, "[Float(NaN), Float(NaN)]"),
+        (Corruption::Null, "[Null, Null]"),
+        (Corruption::Infinity, "[Float(inf), Float(inf)]"),
+        (Corruption::OutOfRange, "[Float(-999.0), Float(-999.0)]"),
+    ] {
+        assert_eq!(corrupted(with, row(text("a"), &[0.5, 0.5])), format!("Some(Text(\"a\")) {scores}"));
+    }
+}
+
+#[test]
+fn a_label_gets_what_its_kind_can_carry() {
+    use Corruption::{Infinity, Nan, Null, OutOfRange};
+    for (with, label, wanted) in [
+        (Nan, Value::Int(1), "Float(NaN)"),
+        (Nan, text("a"), "Null"),
+        (Null, Value::Int(1), "Null"),
+        (Infinity, Value::Float(1.0), "Float(inf)"),
+        (Infinity, Value::Bool(true), "Null"),
+        (OutOfRange, Value::Int(1), "Int(999)"),
+        (OutOfRange, text("a"), "Text(\"__unknown__\")"),
+        (OutOfRange, Value::Bool(true), "Null"),
+    ] {
+        assert_eq!(corrupted(with, row(label, &[])), format!("Some({wanted}) []"));
+    }
+    assert_eq!(corrupted(Nan, Row::default()), "None []");
+}
+
+#[test]
+fn every_name_is_read() {
+    for (name, with) in [
+        ("nan", Corruption::Nan),
+        ("null", Corruption::Null),
+        ("infinity", Corruption::Infinity),
+        ("out-of-range", Corruption::OutOfRange),
+    ] {
+        let wanted = crate::fault::Fault::Corrupt(Corrupt { rate: Share::ALL, with });
+        assert_eq!(
+            parse(&format!("{{ corrupt: {{ rate: 100%, with: {name} }} }}")),
+            Ok(wanted.clone()),
+            "{name}"
+        );
+        assert_eq!(parse(&serde_json::to_string(&wanted).unwrap()), Ok(wanted));
+    }
+    for yaml in
+        ["{ corrupt: { rate: 10% } }", "{ corrupt: { with: nan } }", "{ corrupt: { rate: 1%, with: zero } }"]
+    {
+        assert!(parse(yaml).is_err(), "{yaml}");
+    }
+}
+
+#[test]
+fn it_says_what_it_does() {
+    assert_page("corrupt");
+    assert_eq!(Corrupt { rate: Share::ALL.scaled(0.1), with: Corruption::Nan }.describe(), "10% NaN");
+    assert_eq!(problems("{ corrupt: { rate: 0%, with: nan } }", &iris()), ["a rate of 0% never acts"]);
+}

@@ -1,0 +1,68 @@
+//! What is held is held, and only in rows that can hold it.
+
+use super::*;
+use crate::fault::testing::{assert_page, assert_rate, edit, iris, problems, row, text};
+
+const N: usize = 20_000;
+
+fn fault(yaml: &str) -> Freeze {
+    serde_saphyr::from_str(yaml).unwrap()
+}
+
+fn varied() -> Vec<Row> {
+    (0..N).map(|i| row(Value::Int(i as i64 % 3), &[i as f64, 0.5])).collect()
+}
+
+#[test]
+fn the_first_prediction_is_held() {
+    let before = varied();
+    let mut after = before.clone();
+    assert_eq!(edit(&fault("{}"), &mut after, &Labels::default(), 1.0), N - 1);
+    assert!(after.iter().all(|row| *row == before[0]));
+}
+
+#[test]
+fn a_share_is_held_and_a_ramp_scales_it() {
+    for (intensity, rate) in [(1.0, 0.4), (0.5, 0.2)] {
+        let mut rows = varied();
+        let changed = edit(&fault("{ rate: 40% }"), &mut rows, &Labels::default(), intensity);
+        assert_rate(changed, N - 1, rate);
+    }
+}
+
+#[test]
+fn a_row_of_another_shape_is_left_alone() {
+    let mut rows = [row(text("a"), &[0.1]), row(text("b"), &[]), row(None, &[0.2]), row(text("c"), &[0.3])];
+    let before = rows.clone();
+    assert_eq!(edit(&fault("{}"), &mut rows, &Labels::default(), 1.0), 1);
+    assert_eq!(rows[1..3], before[1..3]);
+    assert_eq!(rows[3], before[0]);
+}
+
+#[test]
+fn a_class_or_a_number_can_be_told() {
+    let mut rows = [row(Value::Int(2), &[0.1, 0.2, 0.7]), row(Value::Int(0), &[0.8, 0.1, 0.1])];
+    assert_eq!(edit(&fault("{ value: setosa }"), &mut rows, &iris(), 1.0), 1);
+    assert_eq!(rows[0], row(Value::Int(0), &[0.7, 0.2, 0.1]));
+    let mut rows = [row(None, &[7.25]), row(None, &[3.5])];
+    assert_eq!(edit(&fault("{ value: 3.5 }"), &mut rows, &Labels::default(), 1.0), 1);
+    assert_eq!(rows[0], rows[1]);
+}
+
+#[test]
+fn nothing_to_hold_is_fine() {
+    assert_eq!(edit(&fault("{}"), &mut [], &Labels::default(), 1.0), 0);
+    assert_eq!(edit(&fault("{ value: a }"), &mut [row(None, &[])], &Labels::default(), 1.0), 0);
+}
+
+#[test]
+fn it_says_what_it_does() {
+    assert_page("freeze");
+    assert_eq!(fault("{}").describe(), "100% held at the first prediction");
+    assert_eq!(fault("{ rate: 5%, value: a }").describe(), "5% held at a");
+    assert_eq!(
+        problems("{ freeze: { value: setosb } }", &iris()),
+        ["`setosb` is none of the target's labels"]
+    );
+    assert_eq!(problems("{ freeze: { rate: 0% } }", &iris()), ["a rate of 0% never acts"]);
+}

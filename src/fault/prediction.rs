@@ -1,0 +1,184 @@
+//! What the faults on predictions share: class names, and a row that is given another class.
+//!
+//! A row's label and its scores go on telling the same: with a score for each class, the scores of the old
+//! and the new class change places, so that the set of scores, and with it every confidence, stays as the
+//! model gave it.
+
+use super::{Action, Problem};
+use crate::{
+    unit::Share,
+    wire::{Labels, Row, Value},
+};
+
+/// The decision of a fault that edits predictions: it does unless it can't act.
+pub(super) fn edits(rate: Share, intensity: f64) -> Option<Action> {
+    (rate.scaled(intensity) > Share::NONE).then_some(Action::Edit)
+}
+
+/// A rate that never acts.
+pub(super) fn check_rate(rate: Share) -> Option<Problem> {
+    let help = "write a rate above 0%, or leave the fault out";
+    (rate == Share::NONE).then(|| Problem::new("rate", "a rate of 0% never acts").help(help))
+}
+
+/// A class that the target does not name.
+pub(super) fn check_class(key: &'static str, name: &str, labels: &Labels) -> Option<Problem> {
+    let names = labels.names();
+    if names.is_empty() || labels.index_of(name).is_some() {
+        return None;
+    }
+    let near = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let help = match near.filter(|known| strsim::damerau_levenshtein(known, name) <= 1 + name.len() / 4) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the target's labels are {}", names.join(", ")),
+    };
+    Some(Problem::new(key, format!("`{name}` is none of the target's labels")).help(help))
+}
+
+/// The number of a class: its place among the names, or the number that it is written as.
+pub(super) fn number_of(name: &str, labels: &Labels) -> Option<i64> {
+    labels.index_of(name).and_then(|index| i64::try_from(index).ok()).or_else(|| name.parse().ok())
+}
+
+/// The place of a class among scores.
+pub(super) fn index_of(name: &str, labels: &Labels) -> Option<usize> {
+    number_of(name, labels).and_then(|number| usize::try_from(number).ok())
+}
+
+/// Gives a row the class `to`; `false` when it has it already or can't carry it.
+pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> bool {
+    let Some(from) = labels.of(row).filter(|from| from != to) else {
+        return false;
+    };
+    let places = index_of(&from, labels).zip(index_of(to, labels));
+    let Some(label) = &row.label else {
+        return places.is_some_and(|(from, to)| exchange(&mut row.scores, from, to));
+    };
+    let value = match label {
+        Value::Text(_) => Some(Value::Text(to.to_owned())),
+        Value::Int(_) => number_of(to, labels).map(Value::Int),
+        Value::Float(_) => number_of(to, labels).map(|number| Value::Float(number as f64)),
+        Value::Bool(old) => {
+            [false, true].into_iter().find(|new| new != old && truth(*new, to, labels)).map(Value::Bool)
+        }
+        Value::Null => None,
+    };
+    let Some(value) = value else {
+        return false;
+    };
+    // A single score beside a text is the confidence in that text, whichever it is.
+    let is_confidence = row.scores.len() == 1 && matches!(label, Value::Text(_));
+    if let Some((from, to)) = places.filter(|_| !is_confidence) {
+        exchange(&mut row.scores, from, to);
+    }
+    row.label = Some(value);
+    true
+}
+
+/// Is `name` what a truth value stands for?
+fn truth(truth: bool, name: &str, labels: &Labels) -> bool {
+    let row = Row { label: Some(Value::Bool(truth)), scores: Vec::new() };
+    labels.of(&row).is_some_and(|own| own == name)
+}
+
+/// Moves the scores so that the class `to` stands where `from` stood.
+fn exchange(scores: &mut [Value], from: usize, to: usize) -> bool {
+    match scores {
+        [single] => match single.as_f64() {
+            // The probability of class 1, if it agrees with the class that was predicted.
+            Some(p) if (0.0..=1.0).contains(&p) && from == usize::from(p >= 0.5) && from + to == 1 => {
+                *single = Value::Float(1.0 - p);
+                from != usize::from(1.0 - p >= 0.5)
+            }
+            _ => false,
+        },
+        many if from < many.len() && to < many.len() => {
+            let changes = many[from] != many[to];
+            many.swap(from, to);
+            changes
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn iris() -> Labels {
+        Labels::new(["setosa", "versicolor", "virginica"].map(str::to_owned))
+    }
+
+    fn row(label: Option<Value>, scores: &[f64]) -> Row {
+        Row { label, scores: scores.iter().copied().map(Value::Float).collect() }
+    }
+
+    fn relabelled(label: Option<Value>, scores: &[f64], to: &str, labels: &Labels) -> Option<Row> {
+        let mut row = row(label, scores);
+        relabel(&mut row, to, labels).then_some(row)
+    }
+
+    #[test]
+    fn a_label_keeps_its_kind() {
+        let none = Labels::default();
+        let text = |name: &str| Some(Value::Text(name.into()));
+        for (before, to, labels, after) in [
+            (Some(Value::Int(2)), "versicolor", iris(), Some(Value::Int(1))),
+            (Some(Value::Float(2.0)), "setosa", iris(), Some(Value::Float(0.0))),
+            (Some(Value::Int(1)), "-1", none.clone(), Some(Value::Int(-1))),
+            (text("cat"), "dog", none.clone(), text("dog")),
+            (Some(Value::Bool(true)), "false", none.clone(), Some(Value::Bool(false))),
+            (
+                Some(Value::Bool(true)),
+                "deny",
+                Labels::new(["deny".into(), "approve".into()]),
+                Some(Value::Bool(false)),
+            ),
+        ] {
+            assert_eq!(relabelled(before, &[], to, &labels), Some(row(after, &[])));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_carried_is_left_alone() {
+        for (label, to) in [
+            (Some(Value::Int(2)), "virginica"),
+            (Some(Value::Int(2)), "rose"),
+            (Some(Value::Bool(true)), "rose"),
+            (Some(Value::Null), "setosa"),
+            (None, "setosa"),
+        ] {
+            assert_eq!(relabelled(label, &[], to, &iris()), None);
+        }
+    }
+
+    #[test]
+    fn scores_follow_the_label() {
+        let scores = [0.1, 0.2, 0.7];
+        let after = relabelled(Some(Value::Int(2)), &scores, "versicolor", &iris());
+        assert_eq!(after, Some(row(Some(Value::Int(1)), &[0.1, 0.7, 0.2])));
+        let after = relabelled(None, &scores, "setosa", &iris());
+        assert_eq!(after, Some(row(None, &[0.7, 0.2, 0.1])));
+        assert_eq!(relabelled(None, &[0.75], "0", &Labels::default()), Some(row(None, &[0.25])));
+        let after = relabelled(Some(Value::Int(0)), &[0.25], "1", &Labels::default());
+        assert_eq!(after, Some(row(Some(Value::Int(1)), &[0.75])));
+    }
+
+    #[test]
+    fn a_confidence_stays() {
+        let after = relabelled(Some(Value::Text("setosa".into())), &[0.9], "virginica", &iris());
+        assert_eq!(after, Some(row(Some(Value::Text("virginica".into())), &[0.9])));
+        let after = relabelled(Some(Value::Int(0)), &[0.9], "1", &Labels::default());
+        assert_eq!(after, Some(row(Some(Value::Int(1)), &[0.9])));
+    }
+
+    #[test]
+    fn an_unknown_class_is_told_with_the_nearest() {
+        let problem = check_class("from", "virginca", &iris()).unwrap();
+        assert_eq!(problem.help.as_deref(), Some("did you mean `virginica`?"));
+        let problem = check_class("from", "rose", &iris()).unwrap();
+        assert_eq!(problem.help.as_deref(), Some("the target's labels are setosa, versicolor, virginica"));
+        assert_eq!(check_class("from", "rose", &Labels::default()), None);
+        assert_eq!(check_class("from", "setosa", &iris()), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! What the tests of the faults on predictions share: many draws, and exact bounds on what they give.
+
+use std::sync::OnceLock;
+
+use statrs::distribution::{Binomial, DiscreteCDF};
+
+use super::{Behaviour, EditContext, Fault};
+use crate::{
+    draw::{Dice, Key, UnitHash},
+    wire::{Labels, Row, Value},
+};
+
+pub(super) const BATCH: usize = 20;
+
+pub(super) fn iris() -> Labels {
+    Labels::new(["setosa", "versicolor", "virginica"].map(str::to_owned))
+}
+
+pub(super) fn row(label: impl Into<Option<Value>>, scores: &[f64]) -> Row {
+    Row { label: label.into(), scores: scores.iter().copied().map(Value::Float).collect() }
+}
+
+pub(super) fn text(name: &str) -> Value {
+    Value::Text(name.to_owned())
+}
+
+/// Edits `rows` in batches, each the answer to another request; returns how many were said to change.
+pub(super) fn edit(fault: &impl Behaviour, rows: &mut [Row], labels: &Labels, intensity: f64) -> usize {
+    let memory = OnceLock::new();
+    let key = Key::new(7, "phase/0/fault");
+    let mut changed = 0;
+    for (request, batch) in rows.chunks_mut(BATCH).enumerate() {
+        let dice = Dice::new(key, UnitHash::of(format!("request {request}").as_bytes()));
+        changed += fault.edit(batch, &EditContext { dice, intensity, labels, memory: &memory });
+    }
+    changed
+}
+
+/// Is `count` of `n` what a rate of `p` gives, but for one case in a million?
+pub(super) fn assert_rate(count: usize, n: usize, p: f64) {
+    if p == 0.0 {
+        return assert_eq!(count, 0);
+    }
+    let exact = Binomial::new(p, n as u64).unwrap();
+    let (low, high) = (exact.inverse_cdf(5e-7), exact.inverse_cdf(1.0 - 5e-7));
+    assert!((low..=high).contains(&(count as u64)), "{count} of {n} is not {p}: {low} to {high} would be");
+}
+
+/// A fault as a scenario has it.
+pub(super) fn parse(yaml: &str) -> Result<Fault, String> {
+    serde_saphyr::from_str(yaml).map_err(|error| error.to_string())
+}
+
+/// The messages of everything that is wrong with a fault's settings.
+pub(super) fn problems(yaml: &str, labels: &Labels) -> Vec<String> {
+    let fault = parse(yaml).unwrap();
+    fault.check(&crate::wire::Protocol::OpenInference, labels).into_iter().map(|p| p.message).collect()
+}
+
+/// The example of a catalogue page is an injection of that fault, and survives a journey as JSON.
+pub(super) fn assert_page(name: &str) {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Injection {
+        fault: Fault,
+        #[serde(rename = "ramp")]
+        _ramp: Option<crate::unit::Span>,
+    }
+    let entry = Fault::catalogue().into_iter().find(|entry| entry.name == name).unwrap();
+    let injections: Vec<Injection> = serde_saphyr::from_str(entry.example).unwrap();
+    for Injection { fault, .. } in injections {
+        assert_eq!(fault.name(), name);
+        assert_eq!(fault.check(&crate::wire::Protocol::OpenInference, &iris()), []);
+        let sent = serde_json::to_string(&fault).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&sent).unwrap(), fault);
+    }
+    assert!(!entry.parameters.is_empty());
+}
