@@ -16,6 +16,7 @@ scenarios/traffic/iris.jsonl.
 import csv
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -78,17 +79,30 @@ def request(user, features, species):
     }
 
 
-def main():
+@dataclass
+class Fit:
+    model: LogisticRegression
+    train: numpy.ndarray
+    held_out: numpy.ndarray
+    held_out_species: numpy.ndarray
+
+
+def fit():
     data, species = read_data()
     split = train_test_split(data, species, test_size=60, stratify=species, random_state=SEED)
     train, held_out, train_species, held_out_species = split
     model = LogisticRegression(C=1.0, max_iter=10_000, tol=1e-10).fit(train, train_species)
+    return Fit(model, train, held_out, held_out_species)
 
+
+def main():
+    fitted = fit()
+    model, held_out, held_out_species = fitted.model, fitted.held_out, fitted.held_out_species
     write_json(
         "src/demo/coefficients.json",
         {
             "fitted_with": f"scikit-learn {sklearn.__version__}, LogisticRegression(C=1.0)",
-            "training_rows": len(train),
+            "training_rows": len(fitted.train),
             "held_out_rows": len(held_out),
             "held_out_accuracy": model.score(held_out, held_out_species),
             "features": FEATURES,

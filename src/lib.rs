@@ -12,8 +12,8 @@
 pub mod unit;
 pub mod clock;
 pub mod draw;
-pub mod event;
 pub mod stats;
+pub mod event;
 pub mod wire;
 pub mod fault;
 pub mod scenario;

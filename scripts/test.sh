@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The one test command: installs the servers that the tests need, then runs every test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+./scripts/install-test-stack.sh
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Benches are only built by clippy; doc tests can not be named together with other targets.
+cargo test --lib --bins --tests --examples
+cargo test --doc

@@ -1,0 +1,12 @@
+//! The integration tests: one binary, because linking is what costs.
+//!
+//! `cfg(test)` is always on here; it tells clippy that the helpers are tests too.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod stack;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod traffic;
