@@ -1,17 +1,71 @@
 //! From text to a plan, with every mistake at once.
 
+use std::path::Path as FilePath;
+
 use super::{
+    check,
     document::Document,
     plan::Plan,
     source::{Diagnostics, Source},
+    structure,
+    tree::Node,
 };
 
 /// Reads, checks and compiles a scenario file.
+///
+/// ```
+/// use canard::scenario::{Source, compile};
+/// let text = "
+/// name: slow
+/// target: { protocol: http }
+/// phases:
+///   - name: steady
+///     lastss: 30s
+/// ";
+/// let wrong = compile(&Source::new("slow.yaml", text)).unwrap_err();
+/// assert_eq!((wrong.list[0].line, wrong.list[0].column), (6, 5));
+/// assert_eq!(wrong.list[0].label, "did you mean `lasts`?");
+/// ```
+///
+/// # Errors
+/// Every mistake that can be found, in the order of the text.
 pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
-    Err(Diagnostics { source: source.clone(), list: Vec::new() })
+    let mut tree = match Node::parse(source) {
+        Ok(tree) => tree,
+        Err(diagnostic) => return Err(Diagnostics::new(source, vec![diagnostic])),
+    };
+    let mut list = Vec::new();
+    let Some(document) = structure::read::<Document>(source, &mut tree, &mut list) else {
+        return Err(Diagnostics::new(source, list));
+    };
+    let places = check::Places::in_source(source, &tree);
+    let (plan, problems) = check::build(document, Some(&places));
+    list.extend(problems.into_iter().filter_map(|problem| problem.place(source, &tree)));
+    match plan {
+        Some(mut plan) if list.is_empty() => {
+            if let Some((_, requests)) = &mut plan.traffic {
+                *requests = absolute(&source.folder, requests);
+            }
+            Ok(plan)
+        }
+        _ => Err(Diagnostics::new(source, list)),
+    }
 }
 
-/// Checks and compiles a document that came over the wire; the errors name paths instead of lines.
-pub fn compile_document(_document: Document) -> Result<Plan, Vec<String>> {
-    Err(Vec::new())
+fn absolute(folder: &FilePath, path: &FilePath) -> std::path::PathBuf {
+    let joined = folder.join(path);
+    std::path::absolute(&joined).unwrap_or(joined)
+}
+
+/// Checks and compiles a document that came over the wire.
+///
+/// # Errors
+/// Every mistake that can be found; each names its path, such as `phases[1].lasts`, for there is no text to
+/// point at.
+pub fn compile_document(document: Document) -> Result<Plan, Vec<String>> {
+    let (plan, problems) = check::build(document, None);
+    match plan {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(problems.into_iter().map(super::problem::Problem::in_words).collect()),
+    }
 }

@@ -3,12 +3,19 @@
 //! [`Document`] and [`StageDocument`] are the wire structs, exactly what a file may say. [`compile`] turns
 //! a document into a [`Plan`] that cannot be wrong, or into every error it can find, each with its place.
 
+mod check;
 mod compile;
 mod document;
 mod expression;
+mod phases;
 mod plan;
+mod problem;
 mod source;
 mod stage;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 pub use compile::{compile, compile_document};
 pub use document::{

@@ -1,0 +1,236 @@
+//! What a document means: every check that types alone can't make, and the plan it compiles to.
+//!
+//! Checks and compilation are one pass, so that nothing is compiled that was not checked. All mistakes are
+//! collected; a plan comes out only if there are none.
+
+use std::path::PathBuf;
+
+use super::{
+    document::{Document, ExposureDocument, Guard, Observed, PromqlCheck, TargetDocument, TrafficDocument},
+    expression::{Condition, ExpressionError, UnitExpression},
+    phases,
+    plan::{Exposure, Plan, Target},
+    problem::Problem,
+    source::Source,
+    tree::{Node, Path, Step},
+};
+use crate::{
+    draw::Key,
+    unit::{Comparison, Rate, Share},
+    wire::{Labels, Outputs, Protocol},
+};
+
+/// The text that a document came from.
+#[derive(Debug)]
+pub(super) struct Places<'a> {
+    source: &'a Source,
+    tree: &'a Node,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn in_source(source: &'a Source, tree: &'a Node) -> Places<'a> {
+        Places { source, tree }
+    }
+}
+
+/// Collects what is wrong.
+#[derive(Debug)]
+pub(super) struct Checker<'a> {
+    places: Option<&'a Places<'a>>,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Is what stands at `path` the author's own?
+    pub(super) fn sound(&self, path: &Path) -> bool {
+        self.places.is_none_or(|places| !places.tree.find(path).made_up)
+    }
+
+    /// The line of a path.
+    pub(super) fn line(&self, path: &Path) -> Option<usize> {
+        self.places.map(|p| p.source.diagnostic(p.tree.find(path).span, "", "").line)
+    }
+
+    /// A name that becomes part of ids, headers and file names.
+    pub(super) fn name(&mut self, path: &Path, what: &str, name: &str) {
+        let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let problem = if name.is_empty() {
+            Problem::at(path.clone(), format!("the {what} is empty"))
+        } else if let Some(wrong) = name.chars().find(|c| !fine(*c)) {
+            Problem::at(path.clone(), format!("the {what} `{name}` holds {wrong:?}"))
+        } else if name.len() > 64 {
+            Problem::at(path.clone(), format!("the {what} is longer than 64 characters"))
+        } else {
+            return;
+        };
+        self.push(
+            problem
+                .help("it becomes part of ids, headers and file names: use a-z, A-Z, 0-9, `-`, `_` and `.`"),
+        );
+    }
+
+    /// A text that must say something.
+    pub(super) fn not_blank(&mut self, path: Path, what: &str, text: &str) {
+        if text.trim().is_empty() {
+            self.push(Problem::at(path, format!("the {what} is empty")));
+        }
+    }
+
+    fn expression<T>(&mut self, path: Path, text: &str, compiled: Result<T, ExpressionError>) -> Option<T> {
+        compiled
+            .map_err(|error| {
+                let offset =
+                    error.offset.and_then(|o| text.char_indices().map(|(i, _)| i).chain([text.len()]).nth(o));
+                let problem = Problem::at(path, format!("this expression can't be used: {}", error.message));
+                self.push(problem.inside(text, offset).label("here").help(
+                    "CEL over `request.method`, `request.path`, `request.headers[\"…\"]` and `request.body`, \
+                     such as `request.path.startsWith(\"/v2/\")`",
+                ));
+            })
+            .ok()
+    }
+}
+
+/// A path from the root.
+pub(super) fn path<const N: usize>(steps: [&str; N]) -> Path {
+    Path(steps.into_iter().map(Step::from).collect())
+}
+
+/// Checks a document and compiles it. There is a plan only if there are no problems.
+pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<Plan>, Vec<Problem>) {
+    let mut checker = Checker { places, problems: Vec::new() };
+    checker.name(&path(["name"]), "name of the scenario", &document.name);
+    let target = target(&mut checker, &document.target);
+    let exposure = exposure(&mut checker, &document);
+    let traffic = document.traffic.as_ref().map(|t| traffic(&mut checker, t));
+    let labels = target.as_ref().map(|t| t.labels.clone()).unwrap_or_default();
+    let phases = phases::build(&mut checker, &document, &labels);
+    for (index, guard) in document.abort.iter().enumerate() {
+        self::guard(&mut checker, path(["abort"]).then(index), guard);
+    }
+    if !checker.problems.is_empty() {
+        return (None, checker.problems);
+    }
+    let plan = target.zip(exposure).map(|(target, exposure)| Plan {
+        target,
+        exposure,
+        traffic,
+        phases,
+        guards: document.abort.clone(),
+        document,
+    });
+    (plan, checker.problems)
+}
+
+fn target(checker: &mut Checker<'_>, target: &TargetDocument) -> Option<Target> {
+    let when = match &target.when {
+        Some(text) => checker.expression(path(["target", "when"]), text, Condition::compile(text)),
+        None => Some(Condition::default()),
+    };
+    for (index, label) in target.labels.iter().enumerate() {
+        if target.labels[..index].contains(label) {
+            let place = path(["target", "labels"]).then(index);
+            checker.push(Problem::at(place, format!("label `{label}` stands twice")));
+        }
+    }
+    match &target.protocol {
+        Protocol::Json(api) if api.label.is_none() && api.scores.is_none() => {
+            let problem = Problem::at(path(["target", "protocol", "json"]), "no path leads to a prediction");
+            checker.push(problem.help(
+                "give `label: $.…` or `scores: $.…`; for a service without predictions write `protocol: http`",
+            ));
+        }
+        Protocol::Json(_) | Protocol::Http if target.outputs != Outputs::default() => {
+            let message = format!("protocol `{}` has no named outputs", target.protocol.name());
+            checker.push(Problem::at(path(["target", "outputs"]), message));
+        }
+        _ => {}
+    }
+    Some(Target {
+        codec: target.protocol.codec(&target.outputs),
+        protocol: target.protocol.clone(),
+        labels: Labels::new(target.labels.iter().cloned()),
+        when: when?,
+    })
+}
+
+fn exposure(checker: &mut Checker<'_>, document: &Document) -> Option<Exposure> {
+    let ExposureDocument { unit, share, layer } = &document.exposure;
+    if *share == Share::NONE {
+        let problem = Problem::at(path(["exposure", "share"]), "a share of 0% treats nobody");
+        checker.push(problem.help("give the share of units that are treated, such as 25%"));
+    }
+    if let Some(layer) = layer {
+        checker.name(&path(["exposure", "layer"]), "name of the layer", layer);
+    }
+    let unit = match unit {
+        Some(text) => {
+            Some(checker.expression(path(["exposure", "unit"]), text, UnitExpression::compile(text))?)
+        }
+        None => None,
+    };
+    let rule = format!("exposure/{}", layer.as_ref().unwrap_or(&document.name));
+    Some(Exposure { unit, share: *share, key: Key::new(document.seed, &rule) })
+}
+
+fn traffic(checker: &mut Checker<'_>, traffic: &TrafficDocument) -> (Rate, PathBuf) {
+    if let Some(places) = checker.places {
+        let file = places.source.folder.join(&traffic.requests);
+        let problem = match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.is_file() => None,
+            Ok(_) => Some(format!("`{}` is no file", traffic.requests.display())),
+            Err(error) => Some(format!("`{}` can't be read: {error}", traffic.requests.display())),
+        };
+        if let Some(message) = problem {
+            checker.push(Problem::at(path(["traffic", "requests"]), message).help(
+                "the file of recorded requests, one JSON object a line; its path starts at the scenario's folder",
+            ));
+        }
+    }
+    (traffic.rate, traffic.requests.clone())
+}
+
+fn guard(checker: &mut Checker<'_>, at: Path, guard: &Guard) {
+    match guard {
+        Guard::Query(check) => promql(checker, &at.then("query"), check),
+        Guard::Observed(Observed { error_rate: None, latency_p99: None }) => {
+            let problem = Problem::at(at.then("observed"), "this guard has no limit, so it guards nothing");
+            checker.push(problem.at_key().help("give `error-rate: \"> 20%\"` or `latency-p99: \"> 2s\"`"));
+        }
+        Guard::Observed(Observed { error_rate, latency_p99 }) => {
+            let at = at.then("observed");
+            if let Some(limit) = error_rate {
+                share_limit(checker, at.then("error-rate"), limit);
+            }
+            if let Some(limit) = latency_p99 {
+                time_limit(checker, at.then("latency-p99"), limit);
+            }
+        }
+    }
+}
+
+/// A limit on something that is a share.
+pub(super) fn share_limit(checker: &mut Checker<'_>, at: Path, limit: &Comparison) {
+    if !(0.0..=1.0).contains(&limit.limit()) || limit.to_string().ends_with(|c: char| c.is_ascii_alphabetic())
+    {
+        let problem = Problem::at(at, format!("`{limit}` is no limit on a share"));
+        checker.push(problem.help("write it in percent, such as `> 20%`"));
+    }
+}
+
+/// A limit on something that is a time.
+pub(super) fn time_limit(checker: &mut Checker<'_>, at: Path, limit: &Comparison) {
+    if !limit.to_string().ends_with(|c: char| c.is_ascii_alphabetic()) {
+        let problem = Problem::at(at, format!("`{limit}` is no limit on a time"));
+        checker.push(problem.help("write it with its unit, such as `> 250ms` or `> 2s`"));
+    }
+}
+
+pub(super) fn promql(checker: &mut Checker<'_>, at: &Path, check: &PromqlCheck) {
+    checker.not_blank(at.then("monitor"), "name of the monitor", &check.monitor);
+    checker.not_blank(at.then("promql"), "query", &check.promql);
+}

@@ -1,0 +1,228 @@
+//! The phases of a document: their timeline, what they inject, what they expect.
+
+use std::time::Duration;
+
+use super::{
+    check::{Checker, path, promql},
+    document::{Document, Expectation, InjectionDocument, PhaseDocument},
+    plan::{Injection, Phase, PlacedExpectation},
+    problem::Problem,
+    tree::Path,
+};
+use crate::{
+    draw::Key,
+    fault::Fault,
+    unit::{Share, Span},
+    wire::Labels,
+};
+
+/// Checks and compiles the phases.
+pub(super) fn build(checker: &mut Checker<'_>, document: &Document, labels: &Labels) -> Vec<Phase> {
+    let all = path(["phases"]);
+    if document.phases.is_empty() {
+        checker.push(Problem::at(all, "a scenario needs at least one phase").at_key());
+        return Vec::new();
+    }
+    let (timeline, known) = timeline(checker, document);
+    let ends = timeline.last().map_or(Duration::ZERO, |last| last.1);
+    let mut phases = Vec::new();
+    for (index, (phase, (start, end))) in document.phases.iter().zip(timeline).enumerate() {
+        let at = all.then(index);
+        checker.name(&at.then("name"), "name of the phase", &phase.name);
+        if document.phases[..index].iter().any(|p| p.name == phase.name) {
+            let message = format!("another phase is called `{}` already", phase.name);
+            checker.push(Problem::at(at.then("name"), message).label("must be unique"));
+        }
+        let injections = injections(checker, document, phase, &at, labels);
+        let left = known.then(|| Span::from(ends.saturating_sub(start)));
+        let expectations = expectations(checker, phase, &at, left);
+        phases.push(Phase { name: phase.name.clone(), start, end, injections, expectations });
+    }
+    phases
+}
+
+/// Start and end of each phase, and whether they are all the author's own.
+fn timeline(checker: &mut Checker<'_>, document: &Document) -> (Vec<(Duration, Duration)>, bool) {
+    let mut known = true;
+    let mut times: Vec<(Duration, Duration)> = Vec::new();
+    for (index, phase) in document.phases.iter().enumerate() {
+        let at = path(["phases"]).then(index);
+        let previous = times.last().map_or(Duration::ZERO, |last| last.1);
+        let start = phase.at.map_or(previous, Span::duration);
+        if start < previous && known && checker.sound(&at.then("at")) {
+            let before = &document.phases[index - 1].name;
+            let message = format!(
+                "phase `{}` begins at {}, before `{before}` ends at {}",
+                phase.name,
+                Span::from(start),
+                Span::from(previous)
+            );
+            let help = format!(
+                "phases follow one another: leave `at` out, or begin at {} or later",
+                Span::from(previous)
+            );
+            checker.push(Problem::at(at.then("at"), message).label("overlaps").help(help));
+        }
+        if phase.lasts.is_zero() {
+            let problem = Problem::at(at.then("lasts"), "a phase of no length does nothing");
+            checker.push(problem.help("give it a length, such as 30s"));
+        }
+        known &= checker.sound(&at.then("lasts")) && checker.sound(&at.then("at"));
+        let start = start.max(previous);
+        times.push((start, start.saturating_add(phase.lasts.duration())));
+    }
+    (times, known)
+}
+
+fn injections(
+    checker: &mut Checker<'_>,
+    document: &Document,
+    phase: &PhaseDocument,
+    at: &Path,
+    labels: &Labels,
+) -> Vec<Injection> {
+    let mut compiled: Vec<Injection> = Vec::new();
+    for (index, injection) in phase.inject.iter().enumerate() {
+        let place = at.then("inject").then(index);
+        self::injection(checker, document, phase, &place, injection, labels);
+        let fault = injection.fault.name();
+        let same = phase.inject[..index].iter().filter(|i| i.fault.name() == fault).count();
+        let suffix = if same == 0 { String::new() } else { format!("#{}", same + 1) };
+        // A name that can't stand in a header was refused above; the plan is thrown away then.
+        let mark = http::HeaderValue::from_str(&format!("{}/{fault}", document.name))
+            .unwrap_or(http::HeaderValue::from_static("canard"));
+        compiled.push(Injection {
+            id: format!("{}/{fault}{suffix}", phase.name),
+            mark,
+            fault: injection.fault.clone(),
+            ramp: injection.ramp.unwrap_or_default().duration(),
+            share: injection.share.unwrap_or(document.exposure.share),
+            key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
+        });
+    }
+    compiled.sort_by_key(|injection| injection.fault.stage());
+    compiled
+}
+
+fn injection(
+    checker: &mut Checker<'_>,
+    document: &Document,
+    phase: &PhaseDocument,
+    at: &Path,
+    injection: &InjectionDocument,
+    labels: &Labels,
+) {
+    let InjectionDocument { fault, ramp, share } = injection;
+    let settings = at.then("fault").then(fault.name());
+    check_fault(checker, document, &settings, fault, labels);
+    if let Some(ramp) = ramp {
+        let lasts = at_phase_lasts(at);
+        if ramp.is_zero() {
+            checker.push(Problem::at(at.then("ramp"), "a ramp of no length is none").help("leave it out"));
+        } else if *ramp > phase.lasts && checker.sound(&lasts) {
+            let message = format!("the ramp of {ramp} is longer than its phase of {}", phase.lasts);
+            let problem = Problem::at(at.then("ramp"), message).label("never reaches full size");
+            checker.push(problem.help("shorten the ramp or lengthen the phase"));
+        }
+    }
+    if let Some(share) = share {
+        let whole = document.exposure.share;
+        if *share == Share::NONE {
+            checker.push(Problem::at(at.then("share"), "a share of 0% treats nobody"));
+        } else if *share > whole && checker.sound(&path(["exposure", "share"])) {
+            let message = format!("{share} is more than the blast radius of {whole}");
+            let problem = Problem::at(at.then("share"), message).label("more than `exposure.share`");
+            checker.push(problem.help(
+                "the units that get a fault are among the treated: lower this share or raise `exposure.share`",
+            ));
+        }
+    }
+}
+
+/// `phases[n].lasts` for `phases[n].inject[m]`.
+fn at_phase_lasts(injection: &Path) -> Path {
+    Path(injection.0[..2].to_vec()).then("lasts")
+}
+
+fn check_fault(
+    checker: &mut Checker<'_>,
+    document: &Document,
+    settings: &Path,
+    fault: &Fault,
+    labels: &Labels,
+) {
+    if fault.rate() == Share::NONE {
+        let problem = Problem::at(settings.then("rate"), "a fault with a rate of 0% never acts");
+        checker.push(problem.help("give it a rate, or leave the fault out"));
+    }
+    for problem in fault.check(&document.target.protocol, labels) {
+        let place = match problem.key {
+            "" => settings.clone(),
+            key => key.split('.').fold(settings.clone(), |path, step| path.then(step)),
+        };
+        let mistake = Problem::at(place, problem.message).maybe_help(problem.help);
+        checker.push(if problem.key.is_empty() { mistake.at_key() } else { mistake });
+    }
+}
+
+fn expectations(
+    checker: &mut Checker<'_>,
+    phase: &PhaseDocument,
+    at: &Path,
+    left: Option<Span>,
+) -> Vec<PlacedExpectation> {
+    let mut placed = Vec::new();
+    for (index, expectation) in phase.expect.iter().enumerate() {
+        let place = at.then("expect").then(index);
+        let place = place.then(kind(expectation));
+        if let Some(alert) = alert(expectation) {
+            checker.not_blank(place.then("alert"), "name of the alert", alert);
+        }
+        match expectation {
+            Expectation::Fires(e) => {
+                within(checker, place.then("within"), e.within, left);
+                let silent = |other: &&Expectation| matches!(other, Expectation::Silent(s) if s.alert == e.alert && s.monitor == e.monitor);
+                if phase.expect.iter().any(|other| silent(&other)) {
+                    let message = format!("`{}` can't both fire and stay silent in one phase", e.alert);
+                    checker
+                        .push(Problem::at(place.then("alert"), message).label("expected to be silent too"));
+                }
+            }
+            Expectation::Clears(e) => within(checker, place.then("within"), e.within, left),
+            Expectation::Holds(check) => promql(checker, &place, check),
+            Expectation::Silent(_) => {}
+        }
+        placed.push(PlacedExpectation { expectation: expectation.clone(), line: checker.line(&place) });
+    }
+    placed
+}
+
+fn within(checker: &mut Checker<'_>, at: Path, within: Span, left: Option<Span>) {
+    if within.is_zero() {
+        checker.push(Problem::at(at, "no alert is as fast as that").help("give a time, such as 30s"));
+    } else if let Some(left) = left.filter(|left| within > *left) {
+        let message = format!("the run ends {left} after this phase begins, before the {within} are over");
+        let problem = Problem::at(at, message).label("could not be told");
+        checker.push(problem.help("shorten `within`, lengthen the phase, or add a recovery phase behind it"));
+    }
+}
+
+/// The key that an expectation is written under.
+pub(super) fn kind(expectation: &Expectation) -> &'static str {
+    match expectation {
+        Expectation::Fires(_) => "fires",
+        Expectation::Silent(_) => "silent",
+        Expectation::Clears(_) => "clears",
+        Expectation::Holds(_) => "holds",
+    }
+}
+
+/// The alert that an expectation is about.
+pub(super) fn alert(expectation: &Expectation) -> Option<&str> {
+    match expectation {
+        Expectation::Fires(e) => Some(&e.alert),
+        Expectation::Silent(e) => Some(&e.alert),
+        Expectation::Clears(e) => Some(&e.alert),
+        Expectation::Holds(_) => None,
+    }
+}
