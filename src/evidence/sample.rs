@@ -29,7 +29,8 @@ pub struct Sample {
     pub method: Method,
     /// The request's target.
     pub uri: Uri,
-    /// The status; `None` when there was no response.
+    /// The status; `None` when there was no response. A gRPC call that failed under HTTP 200 has the HTTP
+    /// status that stands for its code.
     pub status: Option<StatusCode>,
     /// Did the whole response pass? If not, the connection broke or the caller gave up.
     pub whole: bool,
@@ -139,7 +140,7 @@ impl<K: Sink> Watch<K> {
 
     /// Notes the head of the response. `keep`: copy the body, up to so many bytes.
     pub fn respond<R: Body>(&mut self, response: &Response<R>, arm: Option<Arm>, keep: Option<usize>) {
-        self.status = Some(response.status());
+        self.status = Some(grpc_failure(response.headers()).unwrap_or(response.status()));
         self.arm = arm;
         self.expected = response.body().size_hint().exact();
         let bodiless = self.method == Method::HEAD
@@ -160,6 +161,9 @@ impl<K: Sink> Watch<K> {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.keep(data);
+                }
+                if let Some(failure) = frame.trailers_ref().and_then(grpc_failure) {
+                    self.status = Some(failure);
                 }
                 // A server that has written Content-Length bytes does not ask for the end.
                 self.whole |= ended || self.expected.is_some_and(|all| self.seen >= all);
@@ -183,6 +187,26 @@ impl<K: Sink> Watch<K> {
             }
         }
     }
+}
+
+/// The HTTP status that stands for a failed gRPC call (the codes of `google.rpc.Code`).
+fn grpc_failure(headers: &HeaderMap) -> Option<StatusCode> {
+    let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
+    let status = match code {
+        0 => return None,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500_u16,
+    };
+    StatusCode::from_u16(status).ok()
 }
 
 impl<K: Sink> Drop for Watch<K> {
@@ -274,22 +298,22 @@ mod tests {
         samples.into_inner().unwrap().pop().unwrap()
     }
 
-    #[tokio::test]
-    async fn a_whole_body_is_kept() {
+    #[test]
+    fn a_whole_body_is_kept() {
         let sample = watched("abc", Some(3), true);
         assert!(sample.whole);
         assert_eq!(sample.status, Some(StatusCode::OK));
         assert_eq!(sample.body.unwrap().concat(), b"abc");
     }
 
-    #[tokio::test]
-    async fn a_body_over_the_limit_is_not_kept() {
+    #[test]
+    fn a_body_over_the_limit_is_not_kept() {
         assert_eq!(watched("abc", Some(2), true).body, Err(Unread::TooLarge));
         assert_eq!(watched("abc", None, true).body, Err(Unread::NotKept));
     }
 
-    #[tokio::test]
-    async fn a_dropped_body_is_broken_unless_it_was_empty() {
+    #[test]
+    fn a_dropped_body_is_broken_unless_it_was_empty() {
         assert!(!watched("abc", Some(9), false).whole);
         assert!(watched("", Some(9), false).whole);
     }

@@ -1,48 +1,174 @@
-//! stub
+//! Errors: a status with a body in the protocol's own shape.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, purpose};
+use crate::{
+    draw::Dice,
+    unit::{Share, Span, Status},
+    wire::{Labels, Protocol},
+};
 
-/// Stub.
+/// Answers with an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Error {
-    /// How often it acts.
+    /// The status, 400 to 599.
+    pub status: Status,
+    /// How often it acts on what the treated get.
     #[serde(default = "all")]
     pub rate: Share,
+    /// `Retry-After`, in whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Span>,
+    /// The message inside the error body; left out, the status' own phrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ask the upstream first: it does the work, and the caller gets the error all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
 }
 
 fn all() -> Share {
     Share::ALL
 }
 
+/// After what an error is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum After {
+    /// After the upstream answered.
+    Upstream,
+}
+
 static ENTRY: Entry = Entry {
     name: "error",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Answers with an error status and a body in the protocol's own error shape.",
+    effect: "The share `rate` of treated requests fails with `status`; the upstream is not asked, unless \
+             `after: upstream`. A gRPC call gets HTTP 200 with the grpc-status that gRPC's own table \
+             (http-grpc-status-mapping.md) gives for the status; 502, 503, 504 and 429 are 14, UNAVAILABLE. A \
+             ramp scales the rate. Clients that retry n times on their own turn a share p into about pⁿ⁺¹.",
+    parameters: &[
+        Parameter { name: "status", values: "400 to 599", default: "required", meaning: "the status" },
+        Parameter {
+            name: "rate",
+            values: "share, 0% to 100%",
+            default: "100%",
+            meaning: "how often it acts on what the treated get",
+        },
+        Parameter {
+            name: "retry-after",
+            values: "span of whole seconds, 1s or more",
+            default: "none",
+            meaning: "when the caller is told to try again",
+        },
+        Parameter {
+            name: "message",
+            values: "text",
+            default: "the status' phrase",
+            meaning: "the message inside the error body",
+        },
+        Parameter {
+            name: "after",
+            values: "upstream",
+            default: "none",
+            meaning: "ask the upstream first: it does the work, the caller gets the error all the same",
+        },
+    ],
+    example: "- fault: { error: { status: 503, rate: 20%, retry-after: 1s } }",
+    seen_by: "Error-rate alerts of the caller or the gateway, service-level burn rates, retry counters.",
+    blind: "The model server's own error metrics, when canard stands in front of it; rules on 5xx, when the \
+            status is 4xx or the call is gRPC; anything about predictions (failed requests have none).",
 };
 
 impl Behaviour for Error {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Refuse
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        let after = if self.after.is_some() { " after the upstream answered" } else { "" };
+        format!("{} status {}{after}", self.rate, self.status.code())
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+        let whole = |span: &Span| !span.is_zero() && span.duration().subsec_nanos() == 0;
+        match self.retry_after.filter(|span| !whole(span)) {
+            None => Vec::new(),
+            Some(span) => {
+                let message = format!("`retry-after` counts whole seconds; {span} is none");
+                vec![Problem::new("retry-after", message).help("write 1s or more")]
+            }
+        }
+    }
+
+    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
+        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+        acts.then(|| Action::Respond {
+            status: self.status.code(),
+            retry_after_s: self.retry_after.map(|span| span.duration().as_secs()),
+            message: self.message.clone().unwrap_or_else(|| phrase(self.status)),
+            after_upstream: self.after == Some(After::Upstream),
+        })
+    }
+}
+
+fn phrase(status: Status) -> String {
+    let known = http::StatusCode::from_u16(status.code()).ok();
+    known.and_then(|status| status.canonical_reason()).unwrap_or("Error").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::draw::{Key, UnitHash};
+
+    fn parse(text: &str) -> Error {
+        serde_json::from_str(text).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn it_acts_as_often_as_its_rate_and_ramp(seed: u64, rate in 0.0_f64..=1.0, intensity in 0.0_f64..=1.0) {
+            let mut fault = parse(r#"{"status": 503}"#);
+            fault.rate = Share::new(rate).unwrap();
+            let (key, n) = (Key::new(seed, "broken/0/error"), 10_000);
+            let acted = (0..n).filter(|i| fault.decide(Dice::new(key, UnitHash::from_u64(*i)), intensity).is_some());
+            let (share, want) = (acted.count() as f64 / n as f64, rate * intensity);
+            prop_assert!((share - want).abs() <= 4.5 * (want * (1.0 - want) / n as f64).sqrt() + 1e-9);
+        }
+    }
+
+    #[test]
+    fn says_what_it_answers() {
+        let fault = parse(r#"{"status": 429, "retry-after": "2s", "after": "upstream"}"#);
+        let action = fault.decide(Dice::new(Key::new(0, "r"), UnitHash::from_u64(1)), 1.0);
+        let message = "Too Many Requests".to_owned();
+        let want = Action::Respond { status: 429, retry_after_s: Some(2), message, after_upstream: true };
+        assert_eq!(action, Some(want));
+        assert_eq!(fault.describe(), "100% status 429 after the upstream answered");
+    }
+
+    #[test]
+    fn retry_after_counts_whole_seconds() {
+        let check = |text| parse(text).check(&Protocol::Http, &Labels::default()).len();
+        assert_eq!(check(r#"{"status": 503, "retry-after": "1m"}"#), 0);
+        assert_eq!(check(r#"{"status": 503, "retry-after": "500ms"}"#), 1);
+        assert_eq!(check(r#"{"status": 503, "retry-after": "0s"}"#), 1);
+        assert!(serde_json::from_str::<Error>(r#"{"status": 200}"#).is_err());
     }
 }

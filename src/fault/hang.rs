@@ -1,18 +1,26 @@
-//! stub
+//! No answer: the request is accepted and then held, without a connection to the upstream.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
-use crate::{draw::Dice, unit::Share};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, purpose};
+use crate::{
+    draw::Dice,
+    unit::{Share, Span},
+    wire::{Labels, Protocol},
+};
 
-/// Stub.
+/// Holds requests without an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Hang {
-    /// How often it acts.
+    /// How often it acts on what the treated get.
     #[serde(default = "all")]
     pub rate: Share,
+    /// How long a request is held before the upstream is asked after all; left out, until the plan is
+    /// disarmed or over.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
 }
 
 fn all() -> Share {
@@ -21,28 +29,80 @@ fn all() -> Share {
 
 static ENTRY: Entry = Entry {
     name: "hang",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Accepts requests and does not answer them.",
+    effect: "The share `rate` of treated requests gets no answer until the caller gives up, `for` has passed, \
+             or the plan is disarmed or over; then the upstream is asked. A held request holds no connection \
+             to the upstream. A ramp scales the rate.",
+    parameters: &[
+        Parameter {
+            name: "rate",
+            values: "share, 0% to 100%",
+            default: "100%",
+            meaning: "how often it acts on what the treated get",
+        },
+        Parameter {
+            name: "for",
+            values: "span of time, above 0s",
+            default: "until disarmed",
+            meaning: "how long a request is held before the upstream is asked after all",
+        },
+    ],
+    example: "- fault: { hang: { rate: 5% } }",
+    seen_by: "Time-out and cancellation counters of the caller, requests in flight, saturation of connection \
+              pools, synthetic probes.",
+    blind: "Error rates and latency quantiles of completed requests: a request that never ends is in neither.",
 };
 
 impl Behaviour for Hang {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Refuse
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        match self.lasts {
+            None => format!("{} without an answer", self.rate),
+            Some(span) => format!("{} held for {span}", self.rate),
+        }
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+        match self.lasts.is_some_and(Span::is_zero) {
+            true => {
+                vec![Problem::new("for", "a hang of 0s is none").help("leave `for` out, or write a time")]
+            }
+            false => Vec::new(),
+        }
+    }
+
+    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
+        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+        acts.then(|| Action::Hang { lasts: self.lasts.map(Span::duration) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::draw::{Key, UnitHash};
+
+    #[test]
+    fn holds_for_a_time_or_for_good() {
+        let dice = Dice::new(Key::new(0, "r"), UnitHash::from_u64(1));
+        let parse = |text| serde_json::from_str::<Hang>(text).unwrap();
+        assert_eq!(parse("{}").decide(dice, 1.0), Some(Action::Hang { lasts: None }));
+        let lasts = Some(Duration::from_secs(3));
+        assert_eq!(parse(r#"{"for": "3s"}"#).decide(dice, 1.0), Some(Action::Hang { lasts }));
+        assert_eq!(parse(r#"{"rate": "0%"}"#).decide(dice, 1.0), None);
+        assert_eq!(parse(r#"{"for": "0s"}"#).check(&Protocol::Http, &Labels::default()).len(), 1);
     }
 }

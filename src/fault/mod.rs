@@ -30,10 +30,10 @@ use crate::{
 
 pub use catalogue::{Entry, Parameter};
 pub use corrupt::{Corrupt, Corruption};
-pub use error::Error;
+pub use error::{After, Error};
 pub use freeze::Freeze;
 pub use hang::Hang;
-pub use latency::{Latency, When};
+pub use latency::{Latency, Lognormal, Normal, Uniform, When};
 pub use mislabel::{Confusion, Mislabel};
 pub use reset::Reset;
 pub use score_shift::ScoreShift;

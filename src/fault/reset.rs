@@ -1,18 +1,21 @@
-//! stub
+//! Broken connections: before the response, or in the middle of its body.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Stage};
+use super::{Action, Behaviour, Entry, Parameter, Stage, purpose};
 use crate::{draw::Dice, unit::Share};
 
-/// Stub.
+/// Breaks connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reset {
-    /// How often it acts.
+    /// How often it acts on what the treated get.
     #[serde(default = "all")]
     pub rate: Share,
+    /// Bytes of the response body that still pass; left out, the connection breaks before the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_bytes: Option<u64>,
 }
 
 fn all() -> Share {
@@ -21,28 +24,71 @@ fn all() -> Share {
 
 static ENTRY: Entry = Entry {
     name: "reset",
-    summary: "stub",
-    effect: "stub",
-    parameters: &[],
-    example: "stub",
-    seen_by: "stub",
-    blind: "stub",
+    summary: "Breaks the connection, before the response or in the middle of its body.",
+    effect: "The share `rate` of treated requests ends in a broken connection: a TCP reset in the sidecar (an \
+             HTTP/2 stream reset where other calls share the connection), a failing response body in an \
+             embedded layer, whose server then closes the connection. The upstream has done its work by then. \
+             A body shorter than `after-bytes` breaks before its last byte. A ramp scales the rate.",
+    parameters: &[
+        Parameter {
+            name: "rate",
+            values: "share, 0% to 100%",
+            default: "100%",
+            meaning: "how often it acts on what the treated get",
+        },
+        Parameter {
+            name: "after-bytes",
+            values: "bytes, 0 or more",
+            default: "before the response",
+            meaning: "how much of the response body still passes",
+        },
+    ],
+    example: "- fault: { reset: { rate: 2%, after-bytes: 64 } }",
+    seen_by: "Connection errors and retries counted by the caller, gateways that count broken upstreams (Envoy \
+              `UC`, nginx 499 / 502).",
+    blind: "Status-code error rates: a broken response has no status, or a 200 that was sent before; the model \
+            server's own metrics, in which the request succeeded.",
 };
 
 impl Behaviour for Reset {
     fn entry() -> &'static Entry {
         &ENTRY
     }
+
     fn stage(&self) -> Stage {
         Stage::Transport
     }
+
     fn rate(&self) -> Share {
         self.rate
     }
+
     fn describe(&self) -> String {
-        String::new()
+        match self.after_bytes {
+            None => format!("{} connections broken", self.rate),
+            Some(bytes) => format!("{} connections broken after {bytes} bytes", self.rate),
+        }
     }
-    fn decide(&self, _dice: Dice, _intensity: f64) -> Option<Action> {
-        None
+
+    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
+        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+        acts.then_some(Action::Reset { after_bytes: self.after_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::{Key, UnitHash};
+
+    #[test]
+    fn breaks_before_the_head_or_in_the_body() {
+        let dice = Dice::new(Key::new(0, "r"), UnitHash::from_u64(1));
+        let parse = |text| serde_json::from_str::<Reset>(text).unwrap();
+        assert_eq!(parse("{}").decide(dice, 1.0), Some(Action::Reset { after_bytes: None }));
+        let after = parse(r#"{"after-bytes": 64}"#);
+        assert_eq!(after.decide(dice, 1.0), Some(Action::Reset { after_bytes: Some(64) }));
+        assert_eq!(after.decide(dice, 0.0), None);
+        assert_eq!(after.describe(), "100% connections broken after 64 bytes");
     }
 }

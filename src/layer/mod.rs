@@ -21,6 +21,8 @@ mod request_body;
 mod respond;
 mod service;
 pub mod typed;
+#[cfg(test)]
+mod tests;
 
 pub use body::{BoxError, ConnectionCut, ResponseBody};
 pub use extension::{Abort, Exposed};
