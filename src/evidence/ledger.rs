@@ -102,11 +102,8 @@ impl Ledger {
         let (sender, receiver) = mpsc::channel(queue.max(1));
         let broken = Arc::new(AtomicBool::new(false));
         let flag = broken.clone();
-        std::thread::Builder::new().name("canard-ledger".into()).spawn(move || {
-            if write_all(file, receiver).is_err() {
-                flag.store(true, Ordering::Release);
-            }
-        })?;
+        let thread = std::thread::Builder::new().name("canard-ledger".into());
+        thread.spawn(move || write_all(BufWriter::new(file), receiver, &flag))?;
         Ok(Ledger(Sink::File { queue: sender, broken }))
     }
 
@@ -157,28 +154,37 @@ fn locked(lines: &Mutex<VecDeque<Line>>) -> std::sync::MutexGuard<'_, VecDeque<L
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns when every sender is gone, or with the first error; the receiver goes with it, so nothing more
-/// can be reserved.
-fn write_all(file: File, mut queue: mpsc::Receiver<Message>) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
+/// Returns when every sender is gone, or at the first error.
+fn write_all(mut out: impl Write, mut queue: mpsc::Receiver<Message>, broken: &AtomicBool) {
     let mut batch = Vec::new();
     while queue.blocking_recv_many(&mut batch, 256) > 0 {
         let mut flushed = Vec::new();
-        for message in batch.drain(..) {
-            match message {
-                Message::Line(line) => {
-                    serde_json::to_writer(&mut out, &line)?;
-                    out.write_all(b"\n")?;
-                }
-                Message::Flush(done) => flushed.push(done),
-            }
+        if write_batch(&mut out, batch.drain(..), &mut flushed).is_err() {
+            // Before those who wait for a flush are let go.
+            broken.store(true, Ordering::Release);
+            return;
         }
-        out.flush()?;
         for done in flushed {
             let _ = done.send(());
         }
     }
-    Ok(())
+}
+
+fn write_batch(
+    out: &mut impl Write,
+    batch: impl Iterator<Item = Message>,
+    flushed: &mut Vec<oneshot::Sender<()>>,
+) -> io::Result<()> {
+    for message in batch {
+        match message {
+            Message::Line(line) => {
+                serde_json::to_writer(&mut *out, &line)?;
+                out.write_all(b"\n")?;
+            }
+            Message::Flush(done) => flushed.push(done),
+        }
+    }
+    out.flush()
 }
 
 /// A reserved line: the right to perturb one response. Dropped unused, it records nothing.

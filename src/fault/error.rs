@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, purpose};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
 use crate::{
     draw::Dice,
     unit::{Share, Span, Status},
@@ -103,13 +103,11 @@ impl Behaviour for Error {
 
     fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
         let whole = |span: &Span| !span.is_zero() && span.duration().subsec_nanos() == 0;
-        match self.retry_after.filter(|span| !whole(span)) {
-            None => Vec::new(),
-            Some(span) => {
-                let message = format!("`retry-after` counts whole seconds; {span} is none");
-                vec![Problem::new("retry-after", message).help("write 1s or more")]
-            }
-        }
+        let retry = self.retry_after.filter(|span| !whole(span)).map(|span| {
+            let message = format!("`retry-after` counts whole seconds, and {span} is not that");
+            Problem::new("retry-after", message).help("write 1s or more")
+        });
+        check_rate(self.rate).into_iter().chain(retry).collect()
     }
 
     fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
@@ -170,5 +168,10 @@ mod tests {
         assert_eq!(check(r#"{"status": 503, "retry-after": "500ms"}"#), 1);
         assert_eq!(check(r#"{"status": 503, "retry-after": "0s"}"#), 1);
         assert!(serde_json::from_str::<Error>(r#"{"status": 200}"#).is_err());
+    }
+
+    #[test]
+    fn its_page_can_be_pasted() {
+        crate::fault::testing::assert_page("error");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, purpose};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
 use crate::{
     draw::Dice,
     unit::{Share, Span},
@@ -104,5 +104,10 @@ mod tests {
         assert_eq!(parse(r#"{"for": "3s"}"#).decide(dice, 1.0), Some(Action::Hang { lasts }));
         assert_eq!(parse(r#"{"rate": "0%"}"#).decide(dice, 1.0), None);
         assert_eq!(parse(r#"{"for": "0s"}"#).check(&Protocol::Http, &Labels::default()).len(), 1);
+    }
+
+    #[test]
+    fn its_page_can_be_pasted() {
+        crate::fault::testing::assert_page("hang");
     }
 }

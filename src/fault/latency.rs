@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, purpose};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
 use crate::{
     draw::{Dice, Draw},
     stats::normal_quantile,
@@ -204,7 +204,7 @@ impl Behaviour for Latency {
     }
 
     fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = check_rate(self.rate).into_iter().collect();
         let given = self.distributions();
         if given.len() != 1 {
             let message = match given.as_slice() {
@@ -353,5 +353,10 @@ mod tests {
         ] {
             assert_eq!(check(bad).len(), 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn its_page_can_be_pasted() {
+        crate::fault::testing::assert_page("latency");
     }
 }

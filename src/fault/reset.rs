@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Stage, purpose};
-use crate::{draw::Dice, unit::Share};
+use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
+use crate::{
+    draw::Dice,
+    unit::Share,
+    wire::{Labels, Protocol},
+};
 
 /// Breaks connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +74,10 @@ impl Behaviour for Reset {
         }
     }
 
+    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+        check_rate(self.rate).into_iter().collect()
+    }
+
     fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
         let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
         acts.then_some(Action::Reset { after_bytes: self.after_bytes })
@@ -90,5 +98,10 @@ mod tests {
         assert_eq!(after.decide(dice, 1.0), Some(Action::Reset { after_bytes: Some(64) }));
         assert_eq!(after.decide(dice, 0.0), None);
         assert_eq!(after.describe(), "100% connections broken after 64 bytes");
+    }
+
+    #[test]
+    fn its_page_can_be_pasted() {
+        crate::fault::testing::assert_page("reset");
     }
 }
