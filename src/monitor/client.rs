@@ -229,7 +229,7 @@ impl HttpResponse {
             let (path, error) = (error.path().to_string(), error.into_inner());
             let what = match (error.is_eof(), error.is_data()) {
                 (true, _) => "the JSON is cut off".to_owned(),
-                (_, true) => format!("not the JSON expected, at `{path}`: {error}"),
+                (_, true) => format!("not the JSON expected (at `{path}`): {error}"),
                 _ => format!("no JSON ({error}): {}", self.first_line()),
             };
             HttpError(format!("{}: {what}", self.url))
@@ -313,7 +313,7 @@ fn explain(error: &(dyn Error + 'static)) -> String {
         }
         cause = this.source();
     }
-    format!("no connection: {}", innermost(error))
+    format!("no answer: {}", innermost(error))
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {

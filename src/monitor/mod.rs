@@ -161,3 +161,6 @@ pub async fn connect(
         Monitor::Builtin(settings) => Box::new(builtin::Builtin::new(settings.clone(), evidence)),
     })
 }
+
+#[cfg(test)]
+mod tests;
