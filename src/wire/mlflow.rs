@@ -1,11 +1,15 @@
-//! Mlflow.
+//! MLflow's scoring server: `POST …/invocations` → `{"predictions": …}`, before MLflow 2 the bare list.
 
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::json;
 
-use super::{Codec, ErrorBody, Outputs, Reading, WireError, json_api::NoPredictions};
+use super::{
+    Codec, ErrorBody, Outputs, Reading, WireError, json_error, list,
+    scan::{Kind, scan},
+};
 
 #[derive(Debug)]
-pub(super) struct Mlflow(#[expect(dead_code, reason = "stub")] Outputs);
+pub(super) struct Mlflow(Outputs);
 
 impl Mlflow {
     pub(super) fn new(outputs: Outputs) -> Mlflow {
@@ -14,16 +18,76 @@ impl Mlflow {
 }
 
 impl Codec for Mlflow {
-    fn is_prediction(&self, method: &Method, _path: &str) -> bool {
-        method == Method::POST
+    fn is_prediction(&self, method: &Method, path: &str) -> bool {
+        method == Method::POST && path.ends_with("/invocations")
     }
+
     fn model<'a>(&self, _path: &'a str) -> Option<&'a str> {
         None
     }
-    fn read(&self, _headers: &HeaderMap, _body: &[u8]) -> Result<Reading, WireError> {
-        Err(WireError::NoPrediction)
+
+    fn read(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
+        let tree = scan(body)?;
+        let root = tree.root();
+        let predictions = if root.kind() == Kind::Array { Some(root) } else { root.get("predictions") };
+        list::read(predictions.ok_or(WireError::NoPrediction)?, &self.0)
     }
+
     fn error(&self, status: StatusCode, message: &str) -> ErrorBody {
-        NoPredictions.error(status, message)
+        json_error(&json!({ "error_code": error_code(status), "message": message }))
+    }
+}
+
+/// The code of MLflow's `ErrorCode` (databricks.proto) that goes with a status.
+fn error_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "CUSTOMER_UNAUTHORIZED",
+        403 => "PERMISSION_DENIED",
+        404 => "RESOURCE_DOES_NOT_EXIST",
+        429 => "REQUEST_LIMIT_EXCEEDED",
+        502..=504 => "TEMPORARILY_UNAVAILABLE",
+        400..=499 => "BAD_REQUEST",
+        _ => "INTERNAL_ERROR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Row, Value};
+
+    fn codec() -> Mlflow {
+        Mlflow::new(Outputs::default())
+    }
+
+    #[test]
+    fn both_forms_are_read_and_edited_in_place() {
+        for (body, edited) in [
+            (r#"{"predictions": [0.5, NaN, 2.25]}"#, r#"{"predictions": [0.125, NaN, 2.25]}"#),
+            (r#"[0.5, NaN, 2.25]"#, r#"[0.125, NaN, 2.25]"#),
+        ] {
+            let reading = codec().read(&HeaderMap::new(), body.as_bytes()).unwrap();
+            let mut rows = reading.rows().to_vec();
+            assert_eq!(rows[2], Row { label: None, scores: vec![Value::Float(2.25)] });
+            rows[0].scores[0] = Value::Float(0.125);
+            assert_eq!(reading.splice(body.as_bytes(), &rows).unwrap().unwrap(), edited.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_error_is_no_prediction() {
+        let error = codec().error(StatusCode::BAD_REQUEST, "Failed to parse input");
+        assert_eq!(error.body, r#"{"error_code":"BAD_REQUEST","message":"Failed to parse input"}"#);
+        assert_eq!(codec().read(&HeaderMap::new(), &error.body), Err(WireError::NoPrediction));
+        assert_eq!(error_code(StatusCode::INTERNAL_SERVER_ERROR), "INTERNAL_ERROR");
+        assert_eq!(error_code(StatusCode::SERVICE_UNAVAILABLE), "TEMPORARILY_UNAVAILABLE");
+    }
+
+    #[test]
+    fn the_route_is_known() {
+        assert!(codec().is_prediction(&Method::POST, "/invocations"));
+        assert!(codec().is_prediction(&Method::POST, "/endpoint/x/invocations"));
+        assert!(!codec().is_prediction(&Method::GET, "/invocations"));
+        assert!(!codec().is_prediction(&Method::POST, "/ping"));
     }
 }

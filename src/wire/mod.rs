@@ -10,6 +10,7 @@
 pub mod encoding;
 mod json_api;
 mod kserve_v1;
+mod list;
 mod mlflow;
 mod open_inference;
 mod path;
@@ -231,6 +232,8 @@ pub enum Protocol {
 }
 
 /// Where a JSON API keeps its predictions, as JSONPath (RFC 9535: names, indices and `[*]`).
+///
+/// Requests by `POST` and `PUT` count as asking for predictions; `when` of the target narrows them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -280,3 +283,6 @@ impl Protocol {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
