@@ -171,6 +171,12 @@ impl<K: Sink> Watch<K> {
         }
     }
 
+    /// Notes that a response without a head (a typed one) is there.
+    pub(crate) fn succeed(&mut self) {
+        self.status = Some(StatusCode::OK);
+        self.whole = true;
+    }
+
     /// Notes that the connection is being broken: the response is not whole, whatever passed.
     pub fn broke(&mut self) {
         self.expected = None;

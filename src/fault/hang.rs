@@ -74,12 +74,10 @@ impl Behaviour for Hang {
     }
 
     fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
-        match self.lasts.is_some_and(Span::is_zero) {
-            true => {
-                vec![Problem::new("for", "a hang of 0s is none").help("leave `for` out, or write a time")]
-            }
-            false => Vec::new(),
-        }
+        let help = "leave `for` out, or write a time";
+        let none = self.lasts.filter(|span| span.is_zero());
+        let none = none.map(|_| Problem::new("for", "a hang of 0s is none").help(help));
+        check_rate(self.rate).into_iter().chain(none).collect()
     }
 
     fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
