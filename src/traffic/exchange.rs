@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -53,6 +53,9 @@ pub struct Response {
 pub enum Failure {
     /// No connection could be made.
     Connect,
+    /// This process has no file descriptor or port left for a connection (see `ulimit -n`); it says
+    /// nothing about the target.
+    NoSocket,
     /// The connection broke before the answer was whole.
     Broken,
     /// The deadline passed.
@@ -68,7 +71,7 @@ pub(super) type Pool = Client<HttpConnector, Full<Bytes>>;
 pub(super) async fn exchange(pool: &Pool, request: http::Request<Full<Bytes>>, max_body: usize) -> Outcome {
     let response = match pool.request(request).await {
         Ok(response) => response,
-        Err(error) if error.is_connect() => return Outcome::Failed(Failure::Connect),
+        Err(error) if error.is_connect() => return Outcome::Failed(why_not_connected(&error)),
         Err(_) => return Outcome::Failed(Failure::Broken),
     };
     let (head, body) = response.into_parts();
@@ -81,6 +84,24 @@ pub(super) async fn exchange(pool: &Pool, request: http::Request<Full<Bytes>>, m
     }
 }
 
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+fn why_not_connected(error: &(dyn Error + 'static)) -> Failure {
+    let no_socket = |error: &io::Error| {
+        matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+            || error.kind() == io::ErrorKind::AddrNotAvailable
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(no_socket) {
+            return Failure::NoSocket;
+        }
+        cause = error.source();
+    }
+    Failure::Connect
+}
+
 /// The HTTP request of a recorded one. The request id replaces a recorded one.
 pub(super) fn outgoing(recorded: &Request, uri: Uri, request_id: HeaderValue) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::new(Full::new(recorded.body.clone()));
@@ -89,4 +110,24 @@ pub(super) fn outgoing(recorded: &Request, uri: Uri, request_id: HeaderValue) ->
     request.headers_mut().clone_from(&recorded.headers);
     request.headers_mut().insert(HeaderName::from_static("x-request-id"), request_id);
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_sockets_is_not_blamed_on_the_target() {
+        for (os_error, failure) in
+            [(EMFILE, Failure::NoSocket), (ENFILE, Failure::NoSocket), (111, Failure::Connect)]
+        {
+            let error = Wrapped(io::Error::from_raw_os_error(os_error));
+            assert_eq!(why_not_connected(&error), failure);
+        }
+        assert_eq!(why_not_connected(&Wrapped(io::Error::other("no such host"))), Failure::Connect);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connect")]
+    struct Wrapped(#[source] io::Error);
 }

@@ -49,10 +49,39 @@ impl Tally {
     }
 
     /// Answers with a 5xx status and failures, as a share of what is finished; `None` before the first.
+    /// Requests for which this process had no socket count on neither side.
     pub fn error_share(&self) -> Option<f64> {
-        let finished = self.finished();
-        let errors =
-            self.answered.range(500..).map(|(_, n)| n).sum::<u64>() + self.failed.values().sum::<u64>();
-        (finished > 0).then(|| errors as f64 / finished as f64)
+        let unsent = self.failed.get(&Failure::NoSocket).copied().unwrap_or(0);
+        let tried = self.finished() - unsent;
+        let failed = self.failed.values().sum::<u64>() - unsent;
+        let errors = self.answered.range(500..).map(|(_, n)| n).sum::<u64>() + failed;
+        (tried > 0).then(|| errors as f64 / tried as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_share_is_of_what_could_be_sent() {
+        let mut tally = Tally { sent: 10, ..Tally::default() };
+        assert_eq!(tally.error_share(), None);
+        tally.answered = [(200, 5), (404, 1), (503, 1)].into();
+        tally.failed = [(Failure::Broken, 1), (Failure::NoSocket, 1)].into();
+        assert_eq!((tally.error_share(), tally.unfinished()), (Some(0.25), 1));
+    }
+
+    #[test]
+    fn a_tally_survives_json() {
+        let tally = Tally {
+            sent: 2,
+            answered: [(200, 1)].into(),
+            failed: [(Failure::NoSocket, 1)].into(),
+            ..Tally::default()
+        };
+        let json = serde_json::to_string(&tally).unwrap();
+        assert!(json.contains(r#""failed":{"no-socket":1}"#), "{json}");
+        assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), tally);
     }
 }
