@@ -83,10 +83,10 @@ static ENTRY: Entry = Entry {
             meaning: "what takes the place of the value",
         },
     ],
-    example: "- fault: { corrupt: { rate: 10%, with: nan } }\n",
-    seen_by: "rate of invalid or missing predictions, schema and range checks, parse errors at the caller",
-    blind: "latency and status-code monitors: the answer is a 200; means and quantiles in systems that drop \
-            invalid values before they aggregate",
+    example: "- fault: { corrupt: { rate: 10%, with: nan } }",
+    seen_by: "Rate of invalid or missing predictions, schema and range checks, parse errors at the caller.",
+    blind: "Latency and status-code monitors: the answer is a 200; means and quantiles in systems that drop \
+            invalid values before they aggregate.",
 };
 
 impl Corrupt {

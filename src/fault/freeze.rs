@@ -28,6 +28,7 @@ pub struct Freeze {
     /// The class that is told, or the number where the model gives one number and no class; left out, the
     /// first prediction since the fault was armed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("type" = super::prediction::SCALAR)))]
     pub value: Option<String>,
 }
 
@@ -55,9 +56,9 @@ static ENTRY: Entry = Entry {
             meaning: "what is told; scores for each class are permuted to agree with it",
         },
     ],
-    example: "- fault: { freeze: { rate: 100% } }\n",
-    seen_by: "count of distinct predictions, standard deviation over time of 0, entropy, share of a label",
-    blind: "latency, error and schema monitors; monitors of the mean when the held value is near it",
+    example: "- fault: { freeze: { rate: 100% } }",
+    seen_by: "Count of distinct predictions, standard deviation over time of 0, entropy, share of a label.",
+    blind: "Latency, error and schema monitors; monitors of the mean when the held value is near it.",
 };
 
 impl Freeze {

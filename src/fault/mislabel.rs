@@ -1,8 +1,10 @@
 //! Mislabel: a prediction is told as another class.
 //!
 //! Whether a row is told wrong is the draw `ACT` of its place in the batch, and what it is told as is the
-//! draw `SIZE`, so a rate is a threshold and the same rows are wrong on every machine. A ramp lowers the
-//! threshold: the rows that are wrong at half intensity are among those that are wrong at full.
+//! draw `SIZE`: among the other classes in the order of the target's labels the one at `(draw · count) >> 64`;
+//! with a matrix, the first in the order of their names (as bytes) at which the cumulated share passes
+//! `uniform · share told wrong`. So the same rows are wrong on every machine, and a ramp, which lowers the
+//! threshold of `ACT`, only adds to them.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -32,9 +34,11 @@ pub struct Mislabel {
     pub rate: Option<Share>,
     /// The class that is told wrong; left out, every class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("type" = super::prediction::SCALAR)))]
     pub from: Option<String>,
     /// The class that it is told as; left out, any of the other classes alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("type" = super::prediction::SCALAR)))]
     pub to: Option<String>,
     /// In place of a rate: for each class the shares in which it is told as each class, 100% in all. A class
     /// that is not listed stays as it is.
@@ -76,11 +80,11 @@ static ENTRY: Entry = Entry {
             meaning: "in place of `rate`, `from` and `to`; a class that is not listed stays as it is",
         },
     ],
-    example: "- fault: { mislabel: { rate: 30%, from: virginica, to: versicolor } }\n  ramp: 15s\n",
-    seen_by: "drift of the predicted labels (χ², PSI, share of a label); accuracy, precision and recall on \
-              delayed labels",
-    blind: "latency and error monitors; score drift where scores are only permuted among classes; any drift \
-            monitor when the matrix keeps the label marginal (q·T = q): only labels show that",
+    example: "- fault: { mislabel: { rate: 30%, from: virginica, to: versicolor } }\n  ramp: 15s",
+    seen_by: "Drift of the predicted labels (χ², PSI, share of a label); accuracy, precision and recall on \
+              delayed labels.",
+    blind: "Latency and error monitors; score drift where scores are only permuted among classes; any drift \
+            monitor when the matrix keeps the label marginal (q·T = q): only labels show that.",
 };
 
 impl Mislabel {

@@ -10,6 +10,10 @@ use crate::{
     wire::{Labels, Row, Value},
 };
 
+/// The types that a class may be written as: `virginica`, `2`, `true`, all of them read as text.
+#[cfg(feature = "schema")]
+pub(super) const SCALAR: [&str; 3] = ["string", "number", "boolean"];
+
 /// The decision of a fault that edits predictions: it does unless it can't act.
 pub(super) fn edits(rate: Share, intensity: f64) -> Option<Action> {
     (rate.scaled(intensity) > Share::NONE).then_some(Action::Edit)

@@ -30,6 +30,7 @@ pub struct ScoreShift {
     pub delta: f64,
     /// The class whose probability moves; left out, the last one (class 1 of a single score).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("type" = super::prediction::SCALAR)))]
     pub class: Option<String>,
     /// Share of the predictions that move.
     #[serde(default = "all")]
@@ -78,10 +79,10 @@ static ENTRY: Entry = Entry {
             meaning: "how many of the predictions move",
         },
     ],
-    example: "- fault: { score-shift: { delta: 1.0 } }\n  ramp: 15s\n",
-    seen_by: "drift of the scores (PSI, Kolmogorov-Smirnov, Jensen-Shannon), calibration on delayed labels",
-    blind: "monitors of labels, as labels stay as they are; latency and error monitors; a `PSI > 0.2` rule \
-            below a delta of about 0.4",
+    example: "- fault: { score-shift: { delta: 1.0 } }\n  ramp: 15s",
+    seen_by: "Drift of the scores (PSI, Kolmogorov-Smirnov, Jensen-Shannon), calibration on delayed labels.",
+    blind: "Monitors of labels, as labels stay as they are; latency and error monitors; a `PSI > 0.2` rule \
+            below a delta of about 0.4.",
 };
 
 /// The scores, if they are probabilities: one, or one for each class with a sum of 1 but for rounding.

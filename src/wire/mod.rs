@@ -236,15 +236,44 @@ pub enum Protocol {
 /// Requests by `POST` and `PUT` count as asking for predictions; `when` of the target narrows them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(try_from = "JsonApiPaths")]
 pub struct JsonApi {
     /// Path to the predicted class of each row, such as `$.results[*].label`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<JsonPath>,
     /// Path to the scores of each row: a number, or an array of numbers, for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<JsonPath>,
 }
 
+/// [`JsonApi`] before it is known that it names anything.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct JsonApiPaths {
+    /// Path to the predicted class of each row, such as `$.results[*].label`.
+    label: Option<JsonPath>,
+    /// Path to the scores of each row: a number, or an array of numbers, for each.
+    scores: Option<JsonPath>,
+}
+
+impl TryFrom<JsonApiPaths> for JsonApi {
+    type Error = PathError;
+
+    fn try_from(JsonApiPaths { label, scores }: JsonApiPaths) -> Result<JsonApi, PathError> {
+        if label.is_none() && scores.is_none() {
+            let message = "protocol `json` needs a path to `label`, to `scores`, or to both";
+            return Err(PathError(message.to_owned()));
+        }
+        Ok(JsonApi { label, scores })
+    }
+}
+
 /// Names of the outputs (or columns) that hold the prediction, where the protocol leaves a choice.
+///
+/// Left out, datatypes and shapes tell them apart in the Open Inference Protocol. In lists of objects (KServe
+/// V1, MLflow) the first of `label`, `class`, `prediction`, `predicted_label`, `predicted_class` is the label,
+/// the first of `scores`, `probabilities`, `score`, `probability`, `proba`, `confidence` the scores.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]

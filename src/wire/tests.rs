@@ -279,3 +279,19 @@ fn a_class_is_named_by_its_label_or_its_highest_score() {
         assert_eq!(labels.of(&row).as_deref(), class, "{row:?}");
     }
 }
+
+#[test]
+fn a_protocol_is_read_as_a_scenario_writes_it() {
+    let read = |yaml: &str| serde_saphyr::from_str::<Protocol>(yaml).map_err(|error| error.to_string());
+    assert_eq!(read("open-inference"), Ok(Protocol::OpenInference));
+    let json = read("{ json: { label: '$.rows[*].label' } }").unwrap();
+    assert_eq!(serde_json::to_string(&json).unwrap(), r#"{"json":{"label":"$.rows[*].label"}}"#);
+    for (yaml, message) in [
+        ("{ json: {} }", "protocol `json` needs a path to `label`, to `scores`, or to both"),
+        ("{ json: { label: label } }", "a path begins with `$`"),
+        ("{ json: { lable: $.a } }", "lable"),
+    ] {
+        let error = read(yaml).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+}

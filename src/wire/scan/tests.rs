@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{scanner::MAX_DEPTH, *};
 
 fn kinds(body: &str) -> Vec<Kind> {
     scan(body.as_bytes()).unwrap().items.iter().map(|item| item.kind).collect()
