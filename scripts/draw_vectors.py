@@ -35,6 +35,18 @@ def uniform(bits):
     return ((bits >> 12) + 0.5) * 2.0**-52
 
 
+def decisions():
+    """Who is treated and whose request fails in a whole scenario; see tests/it/conformance."""
+    exposure, rule = key(7, "exposure/serving"), key(7, "broken/0/error")
+    requests = []
+    for i in range(60):
+        user, request = f"u{i % 20}", f"r{i}"
+        treated = admits(0.5, draw(exposure, unit(user.encode()), 0))
+        acts = admits(0.5, draw(rule, unit(request.encode()), 0))
+        requests.append({"user": user, "request": request, "treated": treated, "fails": treated and acts})
+    return requests
+
+
 def main():
     seeds = [0, 1, 7, 2**63, 2**64 - 1]
     rules = ["exposure/serving", "confused/0/mislabel", "", "übung/0/latency", "x" * 300]
@@ -58,7 +70,9 @@ def main():
                     "uniform": repr(uniform(bits)),
                     "admitted_by": [repr(share) for share in SHARES if admits(share, bits)],
                 })
-    print(json.dumps({"shares": [repr(share) for share in SHARES], "vectors": vectors}, indent=1, ensure_ascii=False))
+    shares = [repr(share) for share in SHARES]
+    everything = {"shares": shares, "vectors": vectors, "decisions": decisions()}
+    print(json.dumps(everything, indent=1, ensure_ascii=False))
 
 
 main()

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 #[cfg(feature = "cli")]
 mod stack;
 #[cfg(test)]
