@@ -51,6 +51,13 @@ impl fmt::Display for Corruption {
 }
 
 /// Puts impossible values in place of scores.
+///
+/// ```
+/// use canard::fault::Fault;
+/// let fault: Fault = serde_json::from_str(r#"{ "corrupt": { "rate": "10%", "with": "nan" } }"#)?;
+/// assert_eq!(fault.describe(), "10% NaN");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -143,13 +150,11 @@ impl Behaviour for Corrupt {
             if !context.dice.at(purpose::ACT, index).within(rate) {
                 continue;
             }
-            if !row.scores.is_empty() {
-                row.scores.fill(self.score());
-                changed += 1;
-            } else if let Some(label) = &mut row.label {
-                *label = self.label(label, context.labels);
-                changed += 1;
-            }
+            let label = row.label.as_mut().filter(|_| row.scores.is_empty());
+            let wrong = label.map(|label| (self.label(label, context.labels), label));
+            let wrong = wrong.into_iter().chain(row.scores.iter_mut().map(|score| (self.score(), score)));
+            let differing = wrong.filter(|(new, old)| !old.is_same(new)).map(|(new, old)| *old = new);
+            changed += usize::from(differing.count() > 0);
         }
         changed
     }

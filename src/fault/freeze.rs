@@ -18,6 +18,13 @@ use crate::{
 };
 
 /// Holds one prediction.
+///
+/// ```
+/// use canard::fault::Fault;
+/// let fault: Fault = serde_json::from_str(r#"{ "freeze": { "value": "setosa" } }"#)?;
+/// assert_eq!(fault.describe(), "100% held at setosa");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -65,15 +72,15 @@ impl Freeze {
     /// Holds a row; `false` when it was like that already, or has another shape than what is held.
     fn hold(&self, row: &mut Row, held: &Row, labels: &Labels) -> bool {
         let Some(value) = &self.value else {
-            let alike = row.label.is_some() == held.label.is_some() && row.scores.len() == held.scores.len();
-            let changes = alike && row != held;
+            let changes = row.is_alike(held) && !row.is_same(held);
             if changes {
                 row.clone_from(held);
             }
             return changes;
         };
-        match (&row.label, row.scores.as_mut_slice(), value.parse()) {
-            (None, [score], Ok(number)) if labels.index_of(value).is_none() => {
+        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+        match (&row.label, row.scores.as_mut_slice(), number) {
+            (None, [score], Some(number)) if labels.index_of(value).is_none() => {
                 let before = std::mem::replace(score, Value::Float(number));
                 before.as_f64() != Some(number)
             }

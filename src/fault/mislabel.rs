@@ -25,6 +25,13 @@ use crate::{
 pub type Confusion = BTreeMap<String, BTreeMap<String, Share>>;
 
 /// Tells predictions as another class, at a rate or by a confusion matrix.
+///
+/// ```
+/// use canard::fault::Fault;
+/// let fault: Fault = serde_json::from_str(r#"{ "mislabel": { "rate": "30%", "from": "virginica", "to": "versicolor" } }"#)?;
+/// assert_eq!(fault.describe(), "30% virginica → versicolor");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

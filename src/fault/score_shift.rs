@@ -20,6 +20,13 @@ use crate::{
 const LARGEST: f64 = 20.0;
 
 /// Moves probabilities by a step in logit space.
+///
+/// ```
+/// use canard::fault::Fault;
+/// let fault: Fault = serde_json::from_str(r#"{ "score-shift": { "delta": 1.0, "class": "virginica" } }"#)?;
+/// assert_eq!(fault.describe(), "+1 logits for virginica on 100%");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

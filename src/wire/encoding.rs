@@ -10,6 +10,13 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 use super::WireError;
 
 /// The content coding of a body.
+///
+/// ```
+/// use canard::wire::encoding::Encoding;
+/// let packed = Encoding::Gzip.encode(b"[1]".to_vec());
+/// assert_eq!(Encoding::Gzip.decode(&packed, 1024)?, b"[1]");
+/// # Ok::<(), canard::wire::WireError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is.

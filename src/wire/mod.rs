@@ -6,6 +6,18 @@
 //!
 //! Why not parse, change and print? Printing would reformat every number and lose what the parser did not
 //! know, and `serde_json` refuses the bare `NaN` that real servers send.
+//!
+//! ```
+//! use canard::wire::{Outputs, Protocol, Value};
+//! let body = br#"{"predictions": [ {"label": "cat", "score": 0.90, "extra": NaN} ]}"#;
+//! let codec = Protocol::KserveV1.codec(&Outputs::default());
+//! let reading = codec.read(&http::HeaderMap::new(), body)?;
+//! let mut rows = reading.rows().to_vec();
+//! rows[0].label = Some(Value::Text("dog".into()));
+//! let edited = reading.splice(body, &rows)?.expect("a value differs");
+//! assert_eq!(edited, br#"{"predictions": [ {"label": "dog", "score": 0.90, "extra": NaN} ]}"#);
+//! # Ok::<(), canard::wire::WireError>(())
+//! ```
 
 pub mod encoding;
 mod json_api;
@@ -52,6 +64,14 @@ impl Value {
             _ => None,
         }
     }
+
+    /// Equality that takes not-a-number for itself, and -0.0 for another than 0.0.
+    pub fn is_same(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            _ => self == other,
+        }
+    }
 }
 
 /// One prediction: the answer for one input of a batch.
@@ -63,7 +83,27 @@ pub struct Row {
     pub scores: Vec<Value>,
 }
 
+impl Row {
+    /// Has it a label, and as many scores, as the other has?
+    pub fn is_alike(&self, other: &Row) -> bool {
+        self.label.is_some() == other.label.is_some() && self.scores.len() == other.scores.len()
+    }
+
+    /// Is each value the same, as [`Value::is_same`] sees it?
+    pub fn is_same(&self, other: &Row) -> bool {
+        let mut pairs = self.label.iter().chain(&self.scores).zip(other.label.iter().chain(&other.scores));
+        self.is_alike(other) && pairs.all(|(a, b)| a.is_same(b))
+    }
+}
+
 /// The class names of a classifier, so that a scenario can say `virginica` where the wire says `2`.
+///
+/// ```
+/// use canard::wire::{Labels, Row, Value};
+/// let labels = Labels::new(["ham", "spam"].map(String::from));
+/// let row = Row { label: None, scores: vec![Value::Float(0.2), Value::Float(0.8)] };
+/// assert_eq!(labels.of(&row).as_deref(), Some("spam"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(Arc<[String]>);
 
@@ -130,6 +170,7 @@ impl Labels {
             // One score is the probability of class 1.
             [p] if (0.0..=1.0).contains(p) => Some(usize::from(*p >= 0.5)),
             [] | [_] => None,
+            many if many.iter().any(|score| score.is_nan()) => None,
             many => many.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i),
         }
     }

@@ -192,6 +192,10 @@ fn join(label: Option<&Tensor<'_>>, scores: Option<&Tensor<'_>>) -> Result<Readi
         let message = format!("output `{}` is no label: it has not one value for each row", label.name);
         return Err(WireError::Malformed(message));
     }
+    if let Some(scores) = scores.filter(|scores| scores.width == 0) {
+        let message = format!("output `{}` holds no scores: its shape is not [rows, classes]", scores.name);
+        return Err(WireError::Malformed(message));
+    }
     let mut labels = label.map(|tensor| Ok::<_, WireError>((tensor, tensor.values()?))).transpose()?;
     let mut numbers = scores.map(|tensor| Ok::<_, WireError>((tensor, tensor.values()?))).transpose()?;
     let mut reading = Reading::default();

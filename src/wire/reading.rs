@@ -89,23 +89,15 @@ impl Reading {
         let mut edits = Vec::new();
         let mut slots = self.scores.iter();
         for ((before, after), label) in self.rows.iter().zip(edited).zip(&self.labels) {
-            if before.label.is_some() != after.label.is_some() || before.scores.len() != after.scores.len() {
+            if !before.is_alike(after) {
                 return Err(reshaped());
             }
             let labels = before.label.iter().zip(&after.label).zip(label);
             let scores = before.scores.iter().zip(&after.scores).zip(slots.by_ref());
-            let changed = labels.chain(scores).filter(|((old, new), _)| !same(old, new));
+            let changed = labels.chain(scores).filter(|((old, new), _)| !old.is_same(new));
             edits.extend(changed.map(|((_, new), slot)| (slot, new)));
         }
         Ok(edits)
-    }
-}
-
-/// Equality that takes not-a-number for itself.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-        _ => a == b,
     }
 }
 

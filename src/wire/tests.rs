@@ -269,6 +269,7 @@ fn a_class_is_named_by_its_label_or_its_highest_score() {
         (&iris, row(None, &[0.2, 0.5, 0.3]), Some("versicolor")),
         (&none, row(None, &[0.2, 0.5, 0.3]), Some("1")),
         (&none, row(None, &[0.7]), Some("1")),
+        (&none, row(None, &[0.7, f64::NAN]), None),
         (&none, row(None, &[17.0]), None),
         (&none, row(Some(Value::Bool(true)), &[]), Some("true")),
         (&binary, row(Some(Value::Bool(true)), &[]), Some("approve")),

@@ -58,6 +58,12 @@ fn a_label_gets_what_its_kind_can_carry() {
 }
 
 #[test]
+fn what_was_wrong_before_is_no_change() {
+    let mut rows = [row(text("a"), &[f64::NAN]), row(Value::Null, &[]), row(None, &[f64::NAN, 0.5])];
+    assert_eq!(edit(&fault(Corruption::Nan), &mut rows, &iris(), 1.0), 1);
+}
+
+#[test]
 fn every_name_is_read() {
     for (name, with) in [
         ("nan", Corruption::Nan),

@@ -50,6 +50,12 @@ fn a_class_or_a_number_can_be_told() {
 }
 
 #[test]
+fn a_held_nan_is_the_same_again() {
+    let mut rows = [row(text("a"), &[f64::NAN]), row(text("a"), &[f64::NAN]), row(text("a"), &[0.5])];
+    assert_eq!(edit(&fault("{}"), &mut rows, &Labels::default(), 1.0), 1);
+}
+
+#[test]
 fn nothing_to_hold_is_fine() {
     assert_eq!(edit(&fault("{}"), &mut [], &Labels::default(), 1.0), 0);
     assert_eq!(edit(&fault("{ value: a }"), &mut [row(None, &[])], &Labels::default(), 1.0), 0);

@@ -117,6 +117,10 @@ fn outputs_can_be_named() {
     assert_eq!(row(named(Some("class"), None)), Row { label: b.clone(), scores: floats(&[0.2, 0.8]) });
     assert_eq!(row(named(Some("class"), Some("risk"))), Row { label: b, scores: floats(&[0.2]) });
     assert!(matches!(read_with(named(Some("p"), None), &body), Err(WireError::Malformed(_))));
+    for shape in ["[1,2,2]", "[9007199254740992,0]"] {
+        let body = response(&[output("p", "FP32", shape, "[]")]);
+        assert!(matches!(read_with(named(None, Some("p")), &body), Err(WireError::Malformed(_))), "{shape}");
+    }
 }
 
 #[test]
