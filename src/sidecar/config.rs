@@ -149,11 +149,13 @@ pub struct UpstreamError {
 }
 
 impl Upstream {
-    pub(super) fn host(&self) -> &str {
+    /// Its host, without the brackets of an IPv6 address.
+    pub fn host(&self) -> &str {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
     }
 
-    pub(super) fn port(&self) -> u16 {
+    /// Its port: the one named, or that of its scheme.
+    pub fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(if self.tls { 443 } else { 80 })
     }
 
