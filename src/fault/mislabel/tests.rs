@@ -83,6 +83,36 @@ fn a_confusion_matrix_is_reached() {
 }
 
 #[test]
+fn accuracy_falls_as_the_catalogue_says() {
+    // Nine in ten right; the wrong ones are spread over the other two classes.
+    let truth: Vec<i64> = (0..N).map(|i| i as i64 % 3).collect();
+    let said = |i: usize| {
+        if (i / 3).is_multiple_of(10) { (truth[i] + 1 + (i as i64 / 30) % 2) % 3 } else { truth[i] }
+    };
+    let mut rows: Vec<Row> = (0..N).map(|i| row(Value::Int(said(i)), &[])).collect();
+    let right =
+        |rows: &[Row]| rows.iter().zip(&truth).filter(|(r, t)| r.label == Some(Value::Int(**t))).count();
+    assert_eq!(right(&rows), N * 9 / 10);
+    let (acc, classes, drop) = (0.9, 3.0, 0.2);
+    let rate = drop / (acc - (1.0 - acc) / (classes - 1.0));
+    let mislabel = Mislabel { rate: Share::new(rate), ..Mislabel::default() };
+    edit(&mislabel, &mut rows, &iris(), 1.0);
+    assert_rate(right(&rows), N, acc - drop);
+}
+
+#[test]
+fn a_matrix_turns_the_marginal_as_the_catalogue_says() {
+    // q = (1/2, 1/4, 1/4), q·T = (.4, .35, .25).
+    let mut rows: Vec<Row> = (0..N).map(|i| row(Value::Int([0, 0, 1, 2][i % 4]), &[])).collect();
+    let swap = "{ confusion: { setosa: { setosa: 70%, versicolor: 30% }, versicolor: { versicolor: 80%, setosa: 20% } } }";
+    edit(&fault(swap), &mut rows, &iris(), 1.0);
+    for (class, share) in [(0, 0.4), (1, 0.35), (2, 0.25)] {
+        let count = rows.iter().filter(|row| row.label == Some(Value::Int(class))).count();
+        assert_rate(count, N, share);
+    }
+}
+
+#[test]
 fn scores_tell_what_the_label_tells() {
     let mut rows = balanced();
     edit(&fault("{ rate: 50% }"), &mut rows, &iris(), 1.0);

@@ -8,6 +8,15 @@ pub(super) const MAX_DEPTH: usize = 96;
 
 /// Scans one JSON document.
 ///
+/// ```
+/// use canard::wire::scan;
+/// let tree = scan(br#"{"p": [0.5, NaN]}"#)?;
+/// let p = tree.root().get("p").unwrap();
+/// assert_eq!(p.span(), 6..16);
+/// assert_eq!(p.elements().count(), 2);
+/// # Ok::<(), canard::wire::ScanError>(())
+/// ```
+///
 /// # Errors
 /// At the first byte that is neither JSON nor a bare not-a-number or infinity.
 pub fn scan(body: &[u8]) -> Result<Tree<'_>, ScanError> {

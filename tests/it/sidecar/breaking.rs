@@ -88,7 +88,8 @@ async fn an_upstream_that_dies_in_mid_body_breaks_the_callers_body() {
 async fn more_bytes_than_content_length_says_do_not_reach_the_next_response() {
     let upstream = scripted(|mut stream| async move {
         head(&mut stream).await;
-        let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        let smuggled =
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
         stream.write_all(smuggled.as_bytes()).await.unwrap();
     })
     .await;
@@ -176,6 +177,9 @@ async fn a_port_in_use_is_an_error_with_a_remedy() {
     second.listen = first.listen_addr();
     second.workers = Some(2);
     let error = Sidecar::start(second).unwrap_err();
-    assert!(matches!(error, SidecarError::Listen { address, .. } if address == first.listen_addr()), "{error}");
+    assert!(
+        matches!(error, SidecarError::Listen { address, .. } if address == first.listen_addr()),
+        "{error}"
+    );
     assert!(error.remedy().contains("another port"), "{}", error.remedy());
 }

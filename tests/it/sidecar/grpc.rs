@@ -48,7 +48,8 @@ async fn channel(sidecar: &canard::sidecar::Sidecar) -> Channel {
 
 #[tokio::test]
 async fn unary_calls_and_their_status_pass() {
-    let router = Router::new().fallback(any(|request| async move { Ok::<_, Infallible>(infer(request).await) }));
+    let router =
+        Router::new().fallback(any(|request| async move { Ok::<_, Infallible>(infer(request).await) }));
     let upstream = serve(router).await;
     let sidecar = start(upstream);
     let channel = channel(&sidecar).await;
