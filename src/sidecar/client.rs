@@ -81,7 +81,8 @@ impl AdminClient {
     /// # Errors
     /// If the address is none, or the token can't be sent.
     pub fn new(url: &str, token: Option<String>) -> Result<AdminClient, AdminError> {
-        let client = HttpClient::new(url, token.as_deref()).map_err(|e| AdminError::Refused(e.to_string()))?;
+        let client =
+            HttpClient::new(url, token.as_deref()).map_err(|e| AdminError::Refused(e.to_string()))?;
         Ok(AdminClient(client.with_deadline(DEADLINE)))
     }
 
@@ -113,7 +114,12 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`status`](Self::status); among the refusals: the lease is over.
-    pub async fn renew(&self, lease: LeaseId, ttl: Duration, skip_to: Option<&str>) -> Result<(), AdminError> {
+    pub async fn renew(
+        &self,
+        lease: LeaseId,
+        ttl: Duration,
+        skip_to: Option<&str>,
+    ) -> Result<(), AdminError> {
         let request = RenewRequest { ttl_s: ttl.as_secs_f64(), skip_to: skip_to.map(str::to_owned) };
         let body = Some(("application/json", json(&request)?));
         granted(self.0.send(Method::PUT, &format!("{LEASES}/{lease}"), body).await?).map(drop)
@@ -155,6 +161,10 @@ fn json(body: &impl Serialize) -> Result<Bytes, AdminError> {
 fn granted(answer: HttpResponse) -> Result<HttpResponse, AdminError> {
     let may_pass = answer.status.is_server_error();
     answer.success().map_err(|error| {
-        if may_pass { AdminError::Unreachable(error.to_string()) } else { AdminError::Refused(error.to_string()) }
+        if may_pass {
+            AdminError::Unreachable(error.to_string())
+        } else {
+            AdminError::Refused(error.to_string())
+        }
     })
 }

@@ -1,16 +1,20 @@
-//! Bodies as real servers sent them.
+//! Bodies that MLServer sent, and some in the forms that KServe and Triton send.
 
 use http::HeaderValue;
 
 use super::*;
 
-/// MLServer 1.6, scikit-learn iris, `predict` and `predict_proba` asked for.
-const MLSERVER: &str = r#"{"model_name":"iris","id":"6ef9b3f1-0b12-4bb6-a2bb-2c2c4c9a1a37","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"INT64","parameters":{"content_type":"np"},"data":[0,2]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","parameters":{"content_type":"np"},"data":[0.9797, 0.0202, 1.2e-8,0.0001,0.1299,0.87]}]}"#;
-/// KServe's scikit-learn server: nulls, and nested data.
+/// MLServer 1.7.1, scikit-learn iris; `predict` and `predict_proba` asked for.
+const MLSERVER: &str = r#"{"model_name":"iris","model_version":"1","id":"a1","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"BYTES","parameters":{"content_type":"np"},"data":["setosa","virginica"]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","parameters":{"content_type":"np"},"data":[0.9741809412358787,0.025818943688943833,1.1507517735075009e-7,6.503826752959729e-6,0.01320310614484107,0.986790390028406]}]}"#;
+/// The same server, a classifier of numbers.
+const NUMBERS: &str = r#"{"model_name":"num","id":"a1","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"INT64","parameters":{"content_type":"np"},"data":[1,0]},{"name":"predict_proba","shape":[2,2],"datatype":"FP64","parameters":{"content_type":"np"},"data":[2.7963631410443668e-11,0.9999999999720364,0.9999999999999799,2.0072496609932262e-14]}]}"#;
+/// The same server, a regression.
+const REGRESSION: &str = r#"{"model_name":"reg","id":"a1","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"FP64","parameters":{"content_type":"np"},"data":[22.099999845027927,33.29999971389771]}]}"#;
+/// As KServe writes: nulls, and nested data.
 const KSERVE: &str = r#"{"model_name":"iris","model_version":null,"id":"a","parameters":null,"outputs":[{"name":"output-0","shape":[3,2],"datatype":"FP32","parameters":null,"data":[[0.25,0.75],[null,null],[1,0.0]]}]}"#;
-/// Triton, Python backend.
+/// As Triton writes.
 const TRITON: &str = r#"{"model_name":"fraud","model_version":"1","outputs":[{"name":"OUTPUT0","datatype":"FP32","shape":[3],"data":[0.125,NaN,Infinity]}]}"#;
-/// Triton's forest backend: classes as FP32 beside the scores.
+/// As Triton's forest backend writes: classes as FP32 beside the scores.
 const FOREST: &str = r#"{"model_name":"f","model_version":"1","outputs":[{"name":"output__0","datatype":"FP32","shape":[2],"data":[1.0,0.0]},{"name":"output__1","datatype":"FP32","shape":[2,2],"data":[0.1,0.9,0.8,0.2]}]}"#;
 
 fn read_with(outputs: Outputs, body: &str) -> Result<Reading, WireError> {
@@ -39,9 +43,15 @@ fn response(outputs: &[String]) -> String {
 
 #[test]
 fn mlserver_gives_labels_and_scores() {
-    let rows = rows(MLSERVER);
-    assert_eq!(rows[0], Row { label: Some(Value::Int(0)), scores: floats(&[0.9797, 0.0202, 1.2e-8]) });
-    assert_eq!(rows[1], Row { label: Some(Value::Int(2)), scores: floats(&[0.0001, 0.1299, 0.87]) });
+    let rows_of = rows(MLSERVER);
+    let text = |name: &str| Some(Value::Text(name.into()));
+    let scores = floats(&[0.9741809412358787, 0.025818943688943833, 1.1507517735075009e-7]);
+    assert_eq!(rows_of[0], Row { label: text("setosa"), scores });
+    let scores = floats(&[6.503826752959729e-6, 0.01320310614484107, 0.986790390028406]);
+    assert_eq!(rows_of[1], Row { label: text("virginica"), scores });
+    let labels: Vec<_> = rows(NUMBERS).into_iter().map(|row| row.label).collect();
+    assert_eq!(labels, [Some(Value::Int(1)), Some(Value::Int(0))]);
+    assert_eq!(rows(REGRESSION)[0], Row { label: None, scores: floats(&[22.099999845027927]) });
 }
 
 #[test]
@@ -174,10 +184,13 @@ fn an_edit_touches_one_value_and_keeps_the_tensor_s_precision() {
 
     let reading = read(MLSERVER).unwrap();
     let mut edited = reading.rows().to_vec();
-    edited[1].label = Some(Value::Int(1));
+    edited[1].label = Some(Value::Text("versicolor".into()));
     edited[1].scores.swap(1, 2);
     let out = reading.splice(MLSERVER.as_bytes(), &edited).unwrap().unwrap();
-    let wanted = MLSERVER.replace("[0,2]", "[0,1]").replace("0.1299,0.87]", "0.87,0.1299]");
+    let swapped = "0.986790390028406,0.01320310614484107]";
+    let wanted = MLSERVER
+        .replace("virginica", "versicolor")
+        .replace("0.01320310614484107,0.986790390028406]", swapped);
     assert_eq!(String::from_utf8(out).unwrap(), wanted);
 }
 
