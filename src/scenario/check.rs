@@ -40,7 +40,20 @@ pub(super) struct Checker<'a> {
     problems: Vec<Problem>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    pub(super) fn new(places: Option<&'a Places<'a>>) -> Checker<'a> {
+        Checker { places, problems: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// Did what stands at `path` come from a variable?
+    pub(super) fn hidden(&self, path: &Path) -> bool {
+        self.places.is_none_or(|places| places.tree.find(path).node.hidden)
+    }
+
     pub(super) fn push(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
@@ -102,7 +115,7 @@ pub(super) fn path<const N: usize>(steps: [&str; N]) -> Path {
 
 /// Checks a document and compiles it. There is a plan only if there are no problems.
 pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<Plan>, Vec<Problem>) {
-    let mut checker = Checker { places, problems: Vec::new() };
+    let mut checker = Checker::new(places);
     checker.name(&path(["name"]), "name of the scenario", &document.name);
     let target = target(&mut checker, &document.target);
     let exposure = exposure(&mut checker, &document);

@@ -7,11 +7,14 @@ mod check;
 mod compile;
 mod document;
 mod expression;
+mod fit;
+mod interpolate;
 mod phases;
 mod plan;
 mod problem;
 mod source;
 mod stage;
+mod stage_check;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,11 @@ pub use document::{
     Mark, Observed, PhaseDocument, PromqlCheck, TargetDocument, TrafficDocument,
 };
 pub use expression::{Condition, ExpressionError, RequestView, UnitExpression};
+pub use fit::check_against_stage;
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
 pub use source::{Diagnostic, Diagnostics, Source};
 pub use stage::{
     AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
-    SidecarAddress, SidecarSettings, StageDocument, WebhookSettings, compile_stage,
+    SidecarAddress, SidecarSettings, StageDocument, WebhookSettings, default_stage,
 };
+pub use stage_check::compile_stage;

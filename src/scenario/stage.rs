@@ -1,10 +1,9 @@
 //! What a stage file may say: where things are. Secrets come through `${VARIABLE}` only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::source::{Diagnostics, Source};
 use crate::unit::{Comparison, Share, Span};
 
 /// A canard stage: the upstream, the sidecars and the monitors of one environment.
@@ -29,7 +28,7 @@ pub struct StageDocument {
 }
 
 /// A sidecar that already stands in the traffic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SidecarAddress {
@@ -69,7 +68,7 @@ pub enum Monitor {
 }
 
 /// How to reach Prometheus.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusSettings {
@@ -84,7 +83,7 @@ pub struct PrometheusSettings {
 }
 
 /// How to reach Alertmanager.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertmanagerSettings {
@@ -157,6 +156,23 @@ pub enum BuiltinSignal {
     InvalidShare,
 }
 
+/// `Debug` without the token.
+macro_rules! debug_without_token {
+    ($type:ident { $($field:ident),+ }) => {
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut shown = f.debug_struct(stringify!($type));
+                $(shown.field(stringify!($field), &self.$field);)+
+                shown.field("token", &self.token.as_ref().map(|_| "…")).finish()
+            }
+        }
+    };
+}
+
+debug_without_token!(SidecarAddress { url });
+debug_without_token!(PrometheusSettings { url, poll });
+debug_without_token!(AlertmanagerSettings { url, poll });
+
 fn second() -> Span {
     Span::from_secs(1)
 }
@@ -169,11 +185,27 @@ fn twenty() -> u64 {
     20
 }
 
-/// Reads and checks a stage file. `variable` looks up `${NAME}`.
-pub fn compile_stage(
-    _source: &Source,
-    _variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<StageDocument, Diagnostics> {
-    let _ = Share::ALL;
-    Ok(StageDocument::default())
+/// The stage that applies where none is given: the built-in monitor with three rules, in front of whatever
+/// `run` hosts itself.
+pub fn default_stage() -> StageDocument {
+    let rule = |signal, fires: &str, window, at_least| BuiltinRule {
+        signal,
+        fires: fires.parse().unwrap_or_else(|_| unreachable!("a limit that a test reads")),
+        window: Span::from_secs(window),
+        hold: Span::from_secs(1),
+        at_least,
+    };
+    let rules = BTreeMap::from([
+        (
+            "HighLatency".to_owned(),
+            rule(BuiltinSignal::Latency(Share::ALL.scaled(0.95)), "> 150ms", 5, twenty()),
+        ),
+        ("HighErrorRate".to_owned(), rule(BuiltinSignal::ErrorShare, "> 5%", 5, twenty())),
+        ("PredictionDrift".to_owned(), rule(BuiltinSignal::PredictionPsi, "> 0.2", 6, 100)),
+    ]);
+    StageDocument {
+        environment: Some("built-in".to_owned()),
+        monitors: BTreeMap::from([("builtin".to_owned(), Monitor::Builtin(BuiltinSettings { rules }))]),
+        ..StageDocument::default()
+    }
 }

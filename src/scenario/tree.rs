@@ -124,8 +124,20 @@ impl Node {
             reject_non_finite_typeless_float: false,
             with_snippet: false,
         };
-        serde_saphyr::from_str_with_options::<Node>(&source.text, options)
-            .map_err(|error| explain(source, &error))
+        let root = serde_saphyr::from_str_with_options::<Node>(&source.text, options)
+            .map_err(|error| explain(source, &error))?;
+        match root.kind {
+            Kind::Map(_) => Ok(root),
+            Kind::Null => {
+                let mut empty = source.diagnostic(0..0, "the file is empty", "nothing here");
+                empty.help = Some("`canard init` writes a starter to begin from".to_owned());
+                Err(empty)
+            }
+            _ => {
+                let message = "the file holds no mapping (`key: value`)";
+                Err(source.diagnostic(root.first_key(), message, "this is something else"))
+            }
+        }
     }
 
     /// The same as a JSON value.
@@ -220,9 +232,7 @@ fn explain(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
     let plain = error.without_snippet();
     let text = plain.render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let (message, label, help) = match plain {
-        Error::Eof { .. } => {
-            ("the file is empty".to_owned(), "nothing here", "`canard init` writes a starter to begin from")
-        }
+        Error::Eof { .. } => ("the document ends too early".to_owned(), "nothing follows", ""),
         Error::MultipleDocuments { .. } => (
             "the file holds more than one YAML document".to_owned(),
             "another one begins here",

@@ -1,0 +1,112 @@
+//! Does a scenario fit a stage?
+
+use super::{
+    check::path,
+    document::{Document, Expectation, Guard, PromqlCheck},
+    phases,
+    problem::{Problem, nearest, one_of},
+    source::{Diagnostic, Source},
+    stage::{Monitor, StageDocument},
+    tree::{Node, Path},
+};
+
+/// What a scenario asks of a stage that the stage can't give: monitors that it does not have, PromQL asked of
+/// one that answers none, alerts that none of its monitors can know.
+pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDocument) -> Vec<Diagnostic> {
+    let Ok(tree) = Node::parse(source) else { return Vec::new() };
+    let mut asked = Asked { stage, problems: Vec::new() };
+    for (index, phase) in document.phases.iter().enumerate() {
+        for (number, expectation) in phase.expect.iter().enumerate() {
+            let at = path(["phases"]).then(index).then("expect").then(number);
+            asked.expectation(&at.then(phases::kind(expectation)), expectation);
+        }
+    }
+    for (index, guard) in document.abort.iter().enumerate() {
+        if let Guard::Query(check) = guard {
+            asked.promql(&path(["abort"]).then(index).then("query"), check);
+        }
+    }
+    let mut list: Vec<Diagnostic> =
+        asked.problems.into_iter().filter_map(|p| p.place(source, &tree)).collect();
+    list.sort_by_key(|d| d.span.start);
+    list
+}
+
+struct Asked<'a> {
+    stage: &'a StageDocument,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Asked<'a> {
+    fn expectation(&mut self, at: &Path, expectation: &Expectation) {
+        let (alert, monitor) = match expectation {
+            Expectation::Fires(e) => (&e.alert, &e.monitor),
+            Expectation::Silent(e) => (&e.alert, &e.monitor),
+            Expectation::Clears(e) => (&e.alert, &e.monitor),
+            Expectation::Holds(check) => return self.promql(at, check),
+        };
+        let asked: Vec<&'a Monitor> = match monitor {
+            Some(name) => match self.monitor(at, name) {
+                Some(monitor) => vec![monitor],
+                None => return,
+            },
+            None => self.stage.monitors.values().collect(),
+        };
+        let mut known: Vec<&str> = Vec::new();
+        for monitor in &asked {
+            match monitor {
+                Monitor::Builtin(settings) => known.extend(settings.rules.keys().map(String::as_str)),
+                // Only asking it tells which rules it has.
+                _ => return,
+            }
+        }
+        if known.contains(&alert.as_str()) {
+            return;
+        }
+        let problem = Problem::at(at.then("alert"), format!("no monitor of {} knows `{alert}`", self.name()));
+        let problem = match nearest(alert, &known) {
+            Some(right) => problem.label(format!("did you mean `{right}`?")),
+            None => problem.label("can never fire"),
+        };
+        self.problems.push(match known.as_slice() {
+            [] => problem.help("give the stage a monitor"),
+            known => problem.help(format!("its rules are {}", one_of(known))),
+        });
+    }
+
+    fn promql(&mut self, at: &Path, check: &PromqlCheck) {
+        match self.monitor(at, &check.monitor) {
+            Some(Monitor::Prometheus(_)) | None => {}
+            Some(_) => {
+                let message = format!("monitor `{}` answers no PromQL", check.monitor);
+                let problem = Problem::at(at.then("monitor"), message);
+                self.problems.push(problem.help("name a `prometheus` monitor of the stage"));
+            }
+        }
+    }
+
+    fn monitor(&mut self, at: &Path, name: &str) -> Option<&'a Monitor> {
+        let stage = self.stage;
+        let found = stage.monitors.get(name);
+        if found.is_none() {
+            let names: Vec<&str> = stage.monitors.keys().map(String::as_str).collect();
+            let problem = Problem::at(at.then("monitor"), format!("{} has no monitor `{name}`", self.name()));
+            let problem = match nearest(name, &names) {
+                Some(right) => problem.label(format!("did you mean `{right}`?")),
+                None => problem.label("not there"),
+            };
+            self.problems.push(match names.as_slice() {
+                [] => problem.help("it has no monitors at all"),
+                names => problem.help(format!("its monitors are {}", one_of(names))),
+            });
+        }
+        found
+    }
+
+    fn name(&self) -> String {
+        match &self.stage.environment {
+            Some(name) => format!("the stage `{name}`"),
+            None => "the stage".to_owned(),
+        }
+    }
+}
