@@ -1,13 +1,140 @@
 //! `canard check`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::Exit;
+use super::{
+    Exit,
+    diagnostics::{Mistakes, count},
+    load,
+};
+use crate::scenario::{FileKind, Plan, Source, StageDocument, compile_stage, default_stage};
 
 /// Check scenario and stage files without running anything.
+///
+/// Every mistake is shown with its place in the file and what would be right. Scenarios and stage files are
+/// told apart by their keys. Scenarios are checked against a stage too (does it have the monitors that they
+/// ask, can any of those know the alert?): the one of --stage; else the stage file among FILES, if there is
+/// exactly one; else the built-in stage that `canard run` uses when it is given none.
 #[derive(Debug, Args)]
-pub(super) struct CheckArgs {}
+#[command(after_help = "\
+Examples:
+  canard check scenario.yaml
+  canard check scenarios/*.yaml --stage staging.yaml
+  generate-scenario | canard check -
 
-pub(super) fn run(_args: CheckArgs) -> miette::Result<Exit> {
-    Ok(Exit::Met)
+Exit codes: 0 all files are right; 2 one is not, or can't be read.")]
+pub(super) struct CheckArgs {
+    /// Scenario and stage files; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Stage that the scenarios are meant for
+    #[arg(long, value_name = "FILE")]
+    stage: Option<PathBuf>,
+}
+
+pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
+    let mut tally = Tally::default();
+    let mut sources = Vec::new();
+    for file in args.stage.iter().chain(&args.files) {
+        match load::source(file) {
+            Ok(source) => sources.push(source),
+            Err(failure) => tally.unreadable(failure),
+        }
+    }
+    let (stages, scenarios): (Vec<Source>, Vec<Source>) = sources
+        .into_iter()
+        .enumerate()
+        .map(|(index, source)| {
+            (args.stage.is_some() && index == 0 || FileKind::of(&source) == FileKind::Stage, source)
+        })
+        .fold((Vec::new(), Vec::new()), |(mut stages, mut scenarios), (is_stage, source)| {
+            if is_stage {
+                stages.push(source)
+            } else {
+                scenarios.push(source)
+            }
+            (stages, scenarios)
+        });
+    let mut compiled = Vec::new();
+    for source in &stages {
+        match compile_stage(source, &load::variable).map_err(Mistakes::from) {
+            Ok(stage) => {
+                tally.fine(source, &format!("stage, {}", count(stage.monitors.len(), "monitor")));
+                compiled.push(Some(stage));
+            }
+            Err(mistakes) => {
+                tally.wrong(mistakes);
+                compiled.push(None);
+            }
+        }
+    }
+    let against: Option<StageDocument> = match compiled.as_slice() {
+        [] => Some(default_stage()),
+        // A wrong stage has been told of; what a scenario asks of it can't be known.
+        [first, ..] if args.stage.is_some() || compiled.len() == 1 => first.clone(),
+        _ => Some(default_stage()),
+    };
+    for source in &scenarios {
+        let checked = match &against {
+            Some(stage) => load::scenario(source, stage),
+            None => crate::scenario::compile(source).map_err(Mistakes::from),
+        };
+        match checked {
+            Ok(plan) => tally.fine(source, &outline(&plan)),
+            Err(mistakes) => tally.wrong(mistakes),
+        }
+    }
+    Ok(tally.finish())
+}
+
+fn outline(plan: &Plan) -> String {
+    let faults: usize = plan.phases.iter().map(|p| p.injections.len()).sum();
+    let expectations: usize = plan.phases.iter().map(|p| p.expectations.len()).sum();
+    format!(
+        "scenario `{}`, {}, {}, {}, {}",
+        plan.document.name,
+        count(plan.phases.len(), "phase"),
+        count(faults, "fault"),
+        count(expectations, "expectation"),
+        crate::unit::Span::from(plan.lasts()),
+    )
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    fine: usize,
+    wrong: usize,
+    mistakes: usize,
+}
+
+impl Tally {
+    fn fine(&mut self, source: &Source, what: &str) {
+        self.fine += 1;
+        anstream::println!("{}: fine ({what})", source.name);
+    }
+
+    fn wrong(&mut self, mistakes: Mistakes) {
+        self.wrong += 1;
+        self.mistakes += mistakes.total;
+        anstream::eprintln!("{:?}", miette::Report::new(mistakes));
+    }
+
+    fn unreadable(&mut self, failure: super::Failure) {
+        self.wrong += 1;
+        self.mistakes += 1;
+        anstream::eprintln!("{:?}", miette::Report::new(failure));
+    }
+
+    fn finish(self) -> Exit {
+        let files = count(self.fine + self.wrong, "file");
+        if self.wrong == 0 {
+            anstream::println!("{files} checked, no mistakes");
+            return Exit::Met;
+        }
+        let (mistakes, wrong) = (count(self.mistakes, "mistake"), count(self.wrong, "file"));
+        anstream::println!("{files} checked, {mistakes} in {wrong}");
+        Exit::Usage
+    }
 }

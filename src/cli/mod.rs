@@ -1,10 +1,12 @@
 //! The command line: arguments, one file per command, diagnostics, exit codes.
 
+mod catalogue;
 mod check;
 mod completions;
 mod diagnostics;
 mod faults;
 mod init;
+mod load;
 mod run;
 mod schema;
 mod sidecar;

@@ -1,13 +1,55 @@
 //! `canard schema`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use schemars::Schema;
 
-use super::Exit;
+use super::{Exit, Failure};
+use crate::{
+    event::Event,
+    scenario::{Document, StageDocument},
+};
 
-/// Print the JSON Schema of the scenario language (or of stage files, or of reports).
+/// Print the JSON Schema of the scenario language (or of stage files, reports, events).
+///
+/// Editors that know JSON Schema complete and check scenarios with it: put
+/// `# yaml-language-server: $schema=scenario.schema.json` on the first line, as `canard init` does.
 #[derive(Debug, Args)]
-pub(super) struct SchemaArgs {}
+#[command(after_help = "\
+Examples:
+  canard schema > scenario.schema.json
+  canard schema stage > stage.schema.json")]
+pub(super) struct SchemaArgs {
+    /// What to describe
+    #[arg(value_enum, default_value_t)]
+    of: Described,
+}
 
-pub(super) fn run(_args: SchemaArgs) -> miette::Result<Exit> {
+/// What can be described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Described {
+    /// A scenario file
+    #[default]
+    Scenario,
+    /// A stage file
+    Stage,
+    /// One line of `canard run --format json`
+    Event,
+}
+
+pub(super) fn run(args: SchemaArgs) -> miette::Result<Exit> {
+    anstream::print!("{}", text(args.of)?);
     Ok(Exit::Met)
+}
+
+/// The schema as it is committed.
+pub(super) fn text(of: Described) -> Result<String, Failure> {
+    let (title, mut schema): (&str, Schema) = match of {
+        Described::Scenario => ("canard scenario", schemars::schema_for!(Document)),
+        Described::Stage => ("canard stage", schemars::schema_for!(StageDocument)),
+        Described::Event => ("canard event", schemars::schema_for!(Event)),
+    };
+    schema.insert("title".to_owned(), title.into());
+    let mut text = serde_json::to_string_pretty(&schema).map_err(|error| Failure::new(error.to_string()))?;
+    text.push('\n');
+    Ok(text)
 }

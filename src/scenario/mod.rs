@@ -28,7 +28,9 @@ pub use document::{
 pub use expression::{Condition, ExpressionError, RequestView, UnitExpression};
 pub use fit::check_against_stage;
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
-pub use source::{Diagnostic, Diagnostics, Source};
+#[cfg(feature = "cli")]
+pub(crate) use problem::nearest;
+pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
     AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
     SidecarAddress, SidecarSettings, StageDocument, WebhookSettings, default_stage,

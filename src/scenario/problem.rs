@@ -105,7 +105,7 @@ impl Problem {
 }
 
 /// The name among `valid` that `wrong` was most likely meant to be.
-pub(super) fn nearest<'a, S: AsRef<str>>(wrong: &str, valid: &'a [S]) -> Option<&'a str> {
+pub(crate) fn nearest<'a, S: AsRef<str>>(wrong: &str, valid: &'a [S]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
     let wrong = plain(wrong);
     let close = |name: &&str| strsim::damerau_levenshtein(&wrong, &plain(name));

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use super::tree::{Kind, Node};
+
 /// A file as it was read.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -77,6 +79,27 @@ impl Source {
             label: label.into(),
             help: None,
         }
+    }
+}
+
+/// What a file is, told by its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A scenario; also what can't be told.
+    Scenario,
+    /// A stage.
+    Stage,
+}
+
+impl FileKind {
+    /// What a source is.
+    pub fn of(source: &Source) -> FileKind {
+        let Ok(Node { kind: Kind::Map(map), .. }) = Node::parse(source) else { return FileKind::Scenario };
+        let among = |keys: &[&str]| map.iter().filter(|e| keys.contains(&e.key.as_str())).count();
+        let scenario =
+            among(&["name", "hypothesis", "seed", "target", "exposure", "traffic", "phases", "abort"]);
+        let stage = among(&["environment", "upstream", "sidecars", "sidecar", "monitors"]);
+        if stage > scenario { FileKind::Stage } else { FileKind::Scenario }
     }
 }
 
