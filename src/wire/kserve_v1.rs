@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_server_s_answer_is_read_and_edited_in_place() {
-        // KServe 0.13, scikit-learn iris.
+        // The answer of the first example in the KServe documentation.
         let body = br#"{"predictions":[1,1]}"#;
         let reading = codec().read(&HeaderMap::new(), body).unwrap();
         let row = |class| Row { label: Some(Value::Int(class)), scores: vec![] };
