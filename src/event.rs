@@ -251,6 +251,8 @@ pub enum Reason {
     CrossTalk,
     /// The rule is unhealthy or not evaluated, or has no data.
     MonitorBlind,
+    /// It never fired, so there was nothing to clear.
+    NeverFired,
     /// A condition with `holds` was not true.
     ConditionFalse,
 }

@@ -6,6 +6,7 @@ mod completions;
 mod diagnostics;
 mod faults;
 mod init;
+mod live;
 mod load;
 mod run;
 mod schema;
@@ -63,7 +64,7 @@ impl From<Exit> for ExitCode {
 
 /// An error for the person at the terminal: what failed, why, and what to do. It ends the command with
 /// [`Exit::Usage`].
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[derive(Debug, Clone, thiserror::Error, miette::Diagnostic)]
 #[error("{message}")]
 pub struct Failure {
     message: String,

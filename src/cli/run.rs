@@ -1,13 +1,199 @@
-//! `canard run`.
+//! `canard run`: from arguments to an exit code.
 
-use clap::Args;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::Exit;
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, live, load};
+use crate::{
+    event::Report,
+    gameday::{self, Events, Options, Run, Truth},
+    report,
+    scenario::{Plan, SidecarAddress},
+    unit::Span,
+};
 
 /// Run a scenario: inject its faults, watch the monitors, tell which alert noticed.
+///
+/// With no stage, everything runs in this process: a demo model, generated traffic, a sidecar and the
+/// built-in monitor.
+///
+/// Exit codes: 0 everything as expected; 1 the monitoring fell short; 2 the scenario, the stage or the
+/// command line is wrong; 3 it can't be told; 4 a guard ended the run; 130 interrupted.
 #[derive(Debug, Args)]
-pub(super) struct RunArgs {}
-
-pub(super) fn run(_args: RunArgs) -> miette::Result<Exit> {
-    Ok(Exit::Met)
+#[command(after_help = "Examples:
+  canard run scenarios/quickstart.yaml
+  canard run scenario.yaml --stage staging.yaml --report out/
+  canard run scenario.yaml --stage staging.yaml --dry-run
+  canard run scenario.yaml --sidecar http://10.0.0.7:9900 --sidecar http://10.0.0.8:9900")]
+pub(super) struct RunArgs {
+    /// The scenario file; `-` reads standard input.
+    scenario: PathBuf,
+    /// The stage file: where the upstream, the sidecars and the monitors are.
+    #[arg(long, value_name = "FILE")]
+    stage: Option<PathBuf>,
+    /// The admin address of a sidecar that already stands in the traffic; may be repeated. Its token comes
+    /// from CANARD_TOKEN.
+    #[arg(long, value_name = "URL")]
+    sidecar: Vec<String>,
+    /// Where generated traffic goes when sidecars are named; without it they get real traffic only.
+    #[arg(long, value_name = "URL")]
+    traffic_to: Option<String>,
+    /// Where `report.json` and `junit.xml` go.
+    #[arg(long, value_name = "DIR", default_value = "canard-report")]
+    report: PathBuf,
+    /// Keep to the full time of each phase, even when everything in it is decided.
+    #[arg(long)]
+    no_early_stop: bool,
+    /// Time to live of the lease, renewed while the run goes on: so long after this process dies, sidecars
+    /// disarm themselves.
+    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    lease: Span,
+    /// Show the timeline, who would be touched and how often; touch nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// What is printed while it runs.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Print nothing but the verdicts.
+    #[arg(long, short)]
+    quiet: bool,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Live progress, then tables.
+    Text,
+    /// Events as JSON lines.
+    Json,
+}
+
+pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
+    let document = load::stage(args.stage.as_deref())?;
+    let plan = Arc::new(load::scenario(&load::source(&args.scenario)?, &document)?);
+    let stage = args.stage.is_some().then_some(document);
+    if args.dry_run {
+        return Ok(dry_run(&plan));
+    }
+    writable(&args.report)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
+    let report = runtime.block_on(play(&args, plan, stage))?;
+    // Blocking leftovers (a name look-up, say) must not hold up the exit code.
+    runtime.shutdown_background();
+    write(&args.report, &report)?;
+    if args.format == Format::Text {
+        anstream::println!("{}", report::summary(&report, live::width()));
+        anstream::println!("report: {}", args.report.join("report.json").display());
+    }
+    Ok(Exit::of_code(report.exit_code))
+}
+
+async fn play(
+    args: &RunArgs,
+    plan: Arc<Plan>,
+    stage: Option<crate::scenario::StageDocument>,
+) -> miette::Result<Report> {
+    let (events, receiver) = Events::channel();
+    let presenter = tokio::spawn(live::present(receiver, args.format, args.quiet));
+    let truth = Arc::new(Truth::new(plan.clone()));
+    let token = std::env::var("CANARD_TOKEN").ok();
+    let named = args.sidecar.iter().map(|url| SidecarAddress { url: url.clone(), token: token.clone() });
+    let staged = gameday::stage(gameday::Staging {
+        plan: plan.clone(),
+        stage,
+        sidecars: named.collect(),
+        traffic_to: args.traffic_to.clone(),
+        truth: truth.clone(),
+        ledger: Some(args.report.join("ledger.jsonl")),
+    })
+    .await
+    .map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        error.remedy().map_or(failure.clone(), |remedy| failure.help(remedy))
+    })?;
+    staged.notices.iter().for_each(|notice| events.notice(notice.clone()));
+    let run = Run {
+        plan,
+        stage: staged.description.clone(),
+        fleet: staged.fleet.clone(),
+        monitors: staged.monitors,
+        truth,
+        options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
+        events,
+    };
+    let traffic = staged.traffic.map(crate::traffic::Generator::start);
+    let report = gameday::play(run, interrupted()).await;
+    if let Some(traffic) = traffic {
+        traffic.stop().await;
+    }
+    staged.site.close().await;
+    let _ = presenter.await;
+    Ok(report)
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM. At the second, the process ends at once: leases end the rest.
+async fn interrupted() {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+    tokio::spawn(async move {
+        tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+        exit_now();
+    });
+}
+
+#[expect(clippy::exit, reason = "the second interrupt must not wait for anything")]
+fn exit_now() {
+    std::process::exit(i32::from(Exit::Interrupted as u8));
+}
+
+fn dry_run(plan: &Plan) -> Exit {
+    let outline = gameday::outline(plan, "nothing: a dry run".into(), Vec::new());
+    let rate = plan.traffic.as_ref().map(|(rate, _)| rate.per_second());
+    anstream::println!("{}", report::plan(&outline, rate, live::width()));
+    anstream::println!("Nothing was touched.");
+    Exit::Met
+}
+
+/// Finds out before the run whether its report can be written.
+fn writable(folder: &Path) -> Result<(), Failure> {
+    let cannot = |error| {
+        let message = format!("the report folder `{}` can't be written: {error}", folder.display());
+        Failure::new(message).help("name another folder with --report DIR")
+    };
+    fs::create_dir_all(folder).map_err(cannot)?;
+    let probe = folder.join(".canard-write-test");
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(cannot)
+}
+
+fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
+    for (name, bytes) in [("report.json", report::json(report)), ("junit.xml", report::junit(report))] {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|error| {
+            let message = format!("`{}` can't be written: {error}", path.display());
+            Failure::new(message).help("the verdicts are printed above; free some space or use --report DIR")
+        })?;
+    }
+    Ok(())
+}
+
+
+impl Exit {
+    fn of_code(code: u8) -> Exit {
+        match code {
+            0 => Exit::Met,
+            1 => Exit::FellShort,
+            4 => Exit::Aborted,
+            130 => Exit::Interrupted,
+            _ => Exit::Inconclusive,
+        }
+    }
+}
+

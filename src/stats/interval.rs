@@ -19,12 +19,12 @@ pub struct Interval {
 
 impl Interval {
     /// Does the whole interval lie above `value`?
-    pub fn above(&self, value: f64) -> bool {
+    pub fn above(self, value: f64) -> bool {
         self.low > value
     }
 
     /// Does the interval leave out zero?
-    pub fn excludes_zero(&self) -> bool {
+    pub fn excludes_zero(self) -> bool {
         self.low > 0.0 || self.high < 0.0
     }
 }

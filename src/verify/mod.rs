@@ -1,1 +1,221 @@
-//! Not yet written.
+//! Expectations + alert history + evidence → verdicts.
+//!
+//! Everything here is pure: the same facts give the same verdict, now or from a file a year later. A monitor
+//! is blamed only after the delivery check; what can't be told is inconclusive, with its reason, and never
+//! a miss.
+//!
+//! An expectation is judged again and again while its phase runs, and answers `None` until it is decided.
+//! The alert's own timestamps decide, not the moment canard heard of them, so a slow poll makes no alert late.
+
+mod alerts;
+mod clears;
+mod delivery;
+mod fires;
+mod score;
+mod silent;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    clock::Timestamp,
+    event::{Asked, Delivered, Delivery, Ending, Outcome, Reason, Verdict},
+    monitor::{History, Rule},
+    scenario::{Expectation, PlacedExpectation, Plan},
+};
+
+pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
+pub use score::{exit_code, score};
+pub use silent::unexpected;
+
+/// When a phase really ran.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; `None` while it runs.
+    pub ended: Option<Timestamp>,
+}
+
+/// What is known of a monitor besides its alerts.
+#[derive(Debug, Clone, Default)]
+pub struct MonitorFacts {
+    /// Its rules at the last look, if it tells them.
+    pub rules: Option<Vec<Rule>>,
+    /// Is it the end of the chain, somebody's inbox?
+    pub is_notification: bool,
+    /// Why it does not answer now; `None` when it does.
+    pub error: Option<String>,
+    /// Time between looks.
+    pub poll: Duration,
+}
+
+/// All that a verdict rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// When the phases ran; as many as have begun.
+    pub windows: &'a [Window],
+    /// What the alerts did.
+    pub history: &'a History,
+    /// The monitors by name.
+    pub monitors: &'a BTreeMap<String, MonitorFacts>,
+    /// The delivery check of every fault so far.
+    pub deliveries: &'a [Delivery],
+    /// The time now.
+    pub now: Timestamp,
+    /// Set when the run is over: every question gets its answer.
+    pub ending: Option<Ending>,
+}
+
+impl<'a> Facts<'a> {
+    /// The monitors that an expectation may be decided by.
+    fn asked(&self, monitor: Option<&'a str>) -> impl Iterator<Item = (&'a str, &'a MonitorFacts)> {
+        let named = move |name: &&String| monitor.is_none_or(|wanted| wanted == name.as_str());
+        self.monitors.iter().filter(move |(name, _)| named(name)).map(|(name, facts)| (name.as_str(), facts))
+    }
+
+    /// How long after the end of a phase its last alerts may still be heard of.
+    fn grace(&self) -> f64 {
+        let slowest = self.monitors.values().map(|m| m.poll.as_secs_f64()).fold(0.0, f64::max);
+        2.0 * slowest + 0.5
+    }
+
+    /// Is a window over, and everything from it heard?
+    fn settled(&self, window: Window) -> bool {
+        self.ending.is_some() || window.ended.is_some_and(|end| self.now.since(end) >= self.grace())
+    }
+
+    fn aborted(&self) -> bool {
+        self.ending.is_some_and(|ending| ending != Ending::Completed)
+    }
+
+    /// Was a monitor away during part of a window?
+    fn was_away(&self, monitor: &str, window: Window) -> bool {
+        let end = window.ended.unwrap_or(self.now);
+        let overlaps = |from: Timestamp, to: Option<Timestamp>| {
+            from.since(end) < 0.0 && to.is_none_or(|to| to.since(window.started) > 0.0)
+        };
+        self.history.gaps(monitor).iter().any(|(from, to)| overlaps(*from, *to))
+    }
+
+    /// Why an alert's silence proves nothing, if it does not: its monitors were away, or none has such a rule.
+    fn silence_means_nothing(
+        &self,
+        alert: &str,
+        monitor: Option<&'a str>,
+        window: Window,
+    ) -> Option<(Reason, String)> {
+        let has_rule = |facts: &MonitorFacts| facts.rules.iter().flatten().any(|rule| rule.alert == alert);
+        let judges: Vec<_> = self.asked(monitor).filter(|(_, facts)| !facts.is_notification).collect();
+        let attended = |name: &str| !self.was_away(name, window);
+        if judges.iter().any(|(name, facts)| has_rule(facts) && attended(name)) {
+            return None;
+        }
+        if let Some((name, facts)) = self.asked(monitor).find(|(name, _)| !attended(name)) {
+            let why = facts.error.clone().unwrap_or_else(|| "it did not answer for part of the phase".into());
+            return Some((Reason::MonitorUnreachable, format!("monitor `{name}` could not be asked: {why}")));
+        }
+        let all_tell = judges.iter().all(|(_, facts)| facts.rules.is_some());
+        let seen_before = !self.history.lives(alert, monitor).is_empty();
+        if all_tell && !judges.is_empty() && !seen_before && !judges.iter().any(|(_, facts)| has_rule(facts)) {
+            let names: Vec<_> = judges.iter().map(|(name, _)| *name).collect();
+            let detail = format!("no rule `{alert}` in {}{}", names.join(", "), self.nearest_rule(alert, &judges));
+            return Some((Reason::NoSuchAlert, detail));
+        }
+        None
+    }
+
+    fn nearest_rule(&self, alert: &str, judges: &[(&str, &MonitorFacts)]) -> String {
+        let names = judges.iter().flat_map(|(_, facts)| facts.rules.iter().flatten()).map(|rule| &rule.alert);
+        let near = names.map(|name| (strsim::jaro_winkler(name, alert), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+        match near {
+            Some((likeness, name)) if likeness > 0.8 => format!("; there is `{name}`"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The start of an outcome: everything but the verdict.
+fn outcome(phase: &str, asked: Asked, subject: &str, line: Option<usize>) -> Outcome {
+    Outcome {
+        phase: phase.to_owned(),
+        asked,
+        subject: subject.to_owned(),
+        monitor: None,
+        within_s: None,
+        line,
+        verdict: Verdict::Inconclusive,
+        reason: None,
+        time: None,
+        stages_s: BTreeMap::new(),
+        detail: String::new(),
+        advice: None,
+    }
+}
+
+/// Judges one expectation of phase number `phase`; `None` while it can't be told yet.
+///
+/// `Holds` is not decided here: its query is asked while the phase runs.
+pub fn judge(expected: &PlacedExpectation, phase: usize, facts: Facts<'_>) -> Option<Outcome> {
+    let name = &facts.plan.phases.get(phase)?.name;
+    let blank = |asked, subject: &str| outcome(name, asked, subject, expected.line);
+    let Some(window) = facts.windows.get(phase).copied() else {
+        return facts.ending.map(|_| never_reached(expected, name));
+    };
+    match &expected.expectation {
+        Expectation::Fires(wanted) => fires::judge(wanted, phase, window, facts, blank(Asked::Fires, &wanted.alert)),
+        Expectation::Silent(wanted) => silent::judge(wanted, window, facts, blank(Asked::Silent, &wanted.alert)),
+        Expectation::Clears(wanted) => clears::judge(wanted, window, facts, blank(Asked::Clears, &wanted.alert)),
+        Expectation::Holds(_) => None,
+    }
+}
+
+/// The outcome of an expectation whose phase never began.
+fn never_reached(expected: &PlacedExpectation, phase: &str) -> Outcome {
+    let (asked, subject) = match &expected.expectation {
+        Expectation::Fires(wanted) => (Asked::Fires, &wanted.alert),
+        Expectation::Silent(wanted) => (Asked::Silent, &wanted.alert),
+        Expectation::Clears(wanted) => (Asked::Clears, &wanted.alert),
+        Expectation::Holds(check) => (Asked::Holds, &check.promql),
+    };
+    Outcome {
+        reason: Some(Reason::Aborted),
+        detail: "the run ended before this phase".into(),
+        ..outcome(phase, asked, subject, expected.line)
+    }
+}
+
+/// The outcome of a `holds`, from the looks at its query during the phase.
+pub fn judge_condition(
+    expected: &PlacedExpectation,
+    phase: &str,
+    looks: u64,
+    failed: Option<&str>,
+    unanswered: Option<&str>,
+) -> Outcome {
+    let Expectation::Holds(check) = &expected.expectation else { return never_reached(expected, phase) };
+    let mut outcome = outcome(phase, Asked::Holds, &check.promql, expected.line);
+    outcome.monitor = Some(check.monitor.clone());
+    (outcome.verdict, outcome.reason, outcome.detail) = match (failed, unanswered) {
+        (Some(what), _) => (Verdict::Missed, Some(Reason::ConditionFalse), format!("was not true: {what}")),
+        (None, Some(error)) => (Verdict::Inconclusive, Some(Reason::MonitorUnreachable), error.to_owned()),
+        (None, None) if looks == 0 => {
+            (Verdict::Inconclusive, Some(Reason::Aborted), "was never asked: the phase was too short".into())
+        }
+        (None, None) => (Verdict::Met, None, format!("was true at all {looks} looks")),
+    };
+    outcome
+}
+
+/// The deliveries of one phase.
+fn of_phase<'a>(deliveries: &'a [Delivery], phase: &'a str) -> impl Iterator<Item = &'a Delivery> + Clone {
+    deliveries.iter().filter(move |delivery| delivery.phase == phase)
+}
+
+/// Did every fault of a phase take effect, beyond doubt?
+pub fn all_delivered(deliveries: &[Delivery], phase: &str) -> bool {
+    of_phase(deliveries, phase).all(|delivery| delivery.delivered == Delivered::Yes)
+}

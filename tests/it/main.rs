@@ -8,6 +8,9 @@ mod architecture;
 mod conformance;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod run;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod sidecar;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -11,6 +11,7 @@
 //! ```
 
 mod alertmanager;
+mod gameday;
 mod http;
 mod mlserver;
 mod process;

@@ -1,0 +1,72 @@
+//! What a person sees while a run goes on: lines that stay, and on a terminal one line that moves.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::run::Format;
+use crate::{
+    event::{ArmNumbers, Event, Kind, Progress},
+    report,
+};
+
+/// Without a terminal, progress is a line now and then.
+const PLAIN_PROGRESS_S: f64 = 10.0;
+
+/// Columns of the terminal; 100 where there is none, so that logs look alike everywhere.
+pub(super) fn width() -> u16 {
+    let (_, columns) = console::Term::stdout().size_checked().unwrap_or((0, 100));
+    columns.min(160)
+}
+
+/// Shows events until the run ends.
+pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format, quiet: bool) {
+    let terminal = console::Term::stderr().is_term() && format == Format::Text && !quiet;
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(1000), target);
+    bar.set_style(style());
+    let (mut started, mut last_progress) = (None, 0.0);
+    while let Some(event) = events.recv().await {
+        let since = event.at.since(*started.get_or_insert(event.at));
+        if format == Format::Json {
+            if let Ok(line) = serde_json::to_string(&event) {
+                anstream::println!("{line}");
+            }
+        } else if !quiet {
+            if let Kind::Progress(progress) = &event.kind {
+                bar.set_position((1000.0 * progress.elapsed_s / progress.total_s.max(0.001)) as u64);
+                bar.set_message(numbers(progress));
+                if !terminal && since - last_progress >= PLAIN_PROGRESS_S {
+                    last_progress = since;
+                    anstream::println!("{since:>6.1}s {}: {}", progress.phase, numbers(progress));
+                }
+            } else if let Some(line) = report::line(&event, since) {
+                bar.suspend(|| anstream::println!("{line}"));
+            }
+        }
+        if matches!(event.kind, Kind::RunEnded(_)) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+}
+
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template("{bar:20.cyan/dim} {wide_msg}");
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `confused  treated 120 req, errors 0.0 %, p50 3 ms, p99 9 ms | control … | firing: …`
+fn numbers(progress: &Progress) -> String {
+    let arm = |name: &str, numbers: &ArmNumbers| {
+        let ms = |seconds: Option<f64>| seconds.map_or("–".to_owned(), |s| format!("{:.0} ms", s * 1e3));
+        let errors = numbers.error_share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        let (p50, p99) = (ms(numbers.p50_s), ms(numbers.p99_s));
+        format!("{name} {} req, errors {errors}, p50 {p50}, p99 {p99}", numbers.requests)
+    };
+    let firing = if progress.firing.is_empty() { String::new() } else { format!(" | firing {}", progress.firing.join(", ")) };
+    let left = Duration::from_secs_f64((progress.total_s - progress.elapsed_s).max(0.0)).as_secs();
+    let arms = format!("{} | {}", arm("treated", &progress.treated), arm("control", &progress.control));
+    format!("{} ({left} s left) {arms}{firing}", progress.phase)
+}

@@ -1,0 +1,214 @@
+//! The sidecars of a run, in this process or elsewhere, armed and disarmed as one.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+
+use crate::{
+    evidence::Evidence,
+    layer::{Handle, LeaseId},
+    monitor::BoxFuture,
+    scenario::Plan,
+    sidecar::client::{AdminClient, AdminError},
+};
+
+/// Why a sidecar did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TargetError {
+    /// It did not answer: asked again as long as the lease may live.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answered no, and will again.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Something that can be armed.
+pub trait Target: Send + Sync {
+    /// How messages call it.
+    fn name(&self) -> String;
+    /// Arms a plan under a lease.
+    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>>;
+    /// Renews a lease, and jumps to a phase if one is named.
+    fn renew<'a>(
+        &'a self,
+        lease: LeaseId,
+        ttl: Duration,
+        skip_to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), TargetError>>;
+    /// Ends a lease.
+    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>>;
+    /// What its callers saw.
+    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>>;
+    /// Ends whatever is armed at once, if that can be done without waiting (a drop, a panic).
+    fn stop_now(&self) {}
+}
+
+/// A layer or sidecar in this process.
+#[derive(Debug, Clone)]
+pub struct Local(pub Handle);
+
+fn refused(error: impl fmt::Display) -> TargetError {
+    TargetError::Refused(error.to_string())
+}
+
+impl Target for Local {
+    fn name(&self) -> String {
+        "the sidecar in this process".into()
+    }
+    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
+        Box::pin(async move { self.0.arm(plan.clone(), ttl).map_err(refused) })
+    }
+    fn renew<'a>(
+        &'a self,
+        lease: LeaseId,
+        ttl: Duration,
+        skip_to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move {
+            self.0.renew(lease, ttl).map_err(refused)?;
+            skip_to.map_or(Ok(()), |phase| self.0.skip_to(lease, phase).map_err(refused))
+        })
+    }
+    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
+        Box::pin(async move { self.0.disarm(lease).map_err(refused) })
+    }
+    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+        Box::pin(async move { Ok(self.0.evidence().unwrap_or_default()) })
+    }
+    fn stop_now(&self) {
+        self.0.stop();
+    }
+}
+
+/// A sidecar that stands somewhere else, behind its admin API.
+#[derive(Debug, Clone)]
+pub struct Remote(pub AdminClient);
+
+fn told(error: AdminError) -> TargetError {
+    if error.is_transient() { TargetError::Unreachable(error.to_string()) } else { refused(error) }
+}
+
+impl Target for Remote {
+    fn name(&self) -> String {
+        self.0.url().to_owned()
+    }
+    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
+        Box::pin(async move { self.0.arm(&plan.document, ttl).await.map_err(told) })
+    }
+    fn renew<'a>(
+        &'a self,
+        lease: LeaseId,
+        ttl: Duration,
+        skip_to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move { self.0.renew(lease, ttl, skip_to).await.map_err(told) })
+    }
+    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
+        Box::pin(async move { self.0.disarm(lease).await.map_err(told) })
+    }
+    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+        Box::pin(async move { self.0.evidence().await.map(Option::unwrap_or_default).map_err(told) })
+    }
+}
+
+/// All sidecars of a run. Cheap to clone: every clone speaks of the same leases.
+#[derive(Clone)]
+pub struct Fleet {
+    members: Arc<[Member]>,
+}
+
+struct Member {
+    target: Box<dyn Target>,
+    lease: Mutex<Option<LeaseId>>,
+}
+
+impl Member {
+    fn lease(&self) -> Option<LeaseId> {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn set_lease(&self, lease: Option<LeaseId>) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.members.iter().map(|member| member.target.name())).finish()
+    }
+}
+
+impl Fleet {
+    /// A fleet of these sidecars.
+    pub fn new(targets: Vec<Box<dyn Target>>) -> Fleet {
+        let members = targets.into_iter().map(|target| Member { target, lease: Mutex::new(None) });
+        Fleet { members: members.collect() }
+    }
+
+    /// Arms all or none.
+    ///
+    /// # Errors
+    /// The first sidecar's that refused; those armed before it are disarmed again.
+    pub async fn arm(&self, plan: &Arc<Plan>, ttl: Duration) -> Result<(), String> {
+        let armed = join_all(self.members.iter().map(|member| async move {
+            let lease = member.target.arm(plan, ttl).await.map_err(|e| format!("{}: {e}", member.target.name()))?;
+            member.set_lease(Some(lease));
+            Ok(())
+        }));
+        let result: Result<Vec<()>, String> = armed.await.into_iter().collect();
+        if result.is_err() {
+            self.disarm().await;
+        }
+        result.map(drop)
+    }
+
+    /// Renews every lease, and jumps to a phase if one is named.
+    ///
+    /// # Errors
+    /// Those of every sidecar that did not renew, with its name.
+    pub async fn renew(&self, ttl: Duration, skip_to: Option<&str>) -> Result<(), Vec<(String, TargetError)>> {
+        let renewals = self.members.iter().map(|member| async move {
+            let lease = member.lease()?;
+            let failed = member.target.renew(lease, ttl, skip_to).await.err()?;
+            Some((member.target.name(), failed))
+        });
+        let failed: Vec<_> = join_all(renewals).await.into_iter().flatten().collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// Disarms everything. Answers with the sidecars that could not be told; their leases run out.
+    pub async fn disarm(&self) -> Vec<String> {
+        let told = self.members.iter().map(|member| async move {
+            let lease = member.lease()?;
+            match member.target.disarm(lease).await {
+                Err(TargetError::Unreachable(why)) => Some(format!("{}: {why}", member.target.name())),
+                Ok(()) | Err(TargetError::Refused(_)) => {
+                    member.set_lease(None);
+                    None
+                }
+            }
+        });
+        join_all(told).await.into_iter().flatten().collect()
+    }
+
+    /// Disarms what can be disarmed without waiting.
+    pub fn stop_now(&self) {
+        self.members.iter().for_each(|member| member.target.stop_now());
+    }
+
+    /// The evidence of all together, and who did not answer.
+    pub async fn evidence(&self) -> (Evidence, Vec<String>) {
+        let (mut all, mut silent) = (Evidence::default(), Vec::new());
+        for (member, answer) in self.members.iter().zip(join_all(self.members.iter().map(|m| m.target.evidence())).await) {
+            match answer {
+                Ok(evidence) => all.merge(&evidence),
+                Err(why) => silent.push(format!("{}: {why}", member.target.name())),
+            }
+        }
+        (all, silent)
+    }
+}

@@ -1,0 +1,315 @@
+//! What a run has learnt so far, and what follows from it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    Events, Truth,
+    guards::{self, Answer, Asker, Recent},
+    watchers::Heard,
+};
+use crate::{
+    clock::{self, Timestamp},
+    event::{ArmNumbers, Delivery, Ending, FORMAT_VERSION, Kind, Outcome, Outline, PhaseRecord, Progress, Report},
+    evidence::{ArmEvidence, Evidence},
+    monitor::{History, MonitorError},
+    scenario::{Expectation, Guard, Plan},
+    verify::{self, Facts, MonitorFacts, Window},
+};
+
+/// The looks at a `holds` query during its phase.
+#[derive(Debug, Default)]
+struct Looks {
+    answered: u64,
+    failed: Option<String>,
+    unanswered: Option<String>,
+}
+
+pub(super) struct Notebook {
+    plan: Arc<Plan>,
+    truth: Arc<Truth>,
+    events: Events,
+    started: Timestamp,
+    monitors: BTreeMap<String, MonitorFacts>,
+    history: History,
+    evidence: Evidence,
+    deliveries: Vec<Delivery>,
+    recent: Recent,
+    windows: Vec<Window>,
+    early: Vec<bool>,
+    /// Decided expectations by (phase, number).
+    outcomes: BTreeMap<(usize, usize), Outcome>,
+    looks: HashMap<(usize, usize), Looks>,
+    blind: HashMap<usize, u32>,
+    silent: BTreeSet<String>,
+    notices: Vec<String>,
+    pub(super) tripped: Option<String>,
+}
+
+impl Notebook {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        truth: Arc<Truth>,
+        events: Events,
+        monitors: BTreeMap<String, MonitorFacts>,
+    ) -> Notebook {
+        Notebook {
+            plan,
+            truth,
+            events,
+            started: clock::now(),
+            monitors,
+            history: History::new(),
+            evidence: Evidence::default(),
+            deliveries: Vec::new(),
+            recent: Recent::default(),
+            windows: Vec::new(),
+            early: Vec::new(),
+            outcomes: BTreeMap::new(),
+            looks: HashMap::new(),
+            blind: HashMap::new(),
+            silent: BTreeSet::new(),
+            notices: Vec::new(),
+            tripped: None,
+        }
+    }
+
+    fn facts(&self, ending: Option<Ending>) -> Facts<'_> {
+        Facts {
+            plan: &self.plan,
+            windows: &self.windows,
+            history: &self.history,
+            monitors: &self.monitors,
+            deliveries: &self.deliveries,
+            now: clock::now(),
+            ending,
+        }
+    }
+
+    /// A phase begins.
+    pub(super) fn enter(&mut self, index: usize) {
+        self.windows.push(Window { started: clock::now(), ended: None });
+        self.truth.enter(index);
+        let phase = &self.plan.phases[index];
+        let lasts_s = (phase.end - phase.start).as_secs_f64();
+        self.events.say(Kind::PhaseStarted { phase: phase.name.clone(), index, lasts_s });
+    }
+
+    /// The phase that runs is over.
+    pub(super) fn leave(&mut self, early: bool) {
+        if let Some(window) = self.windows.last_mut() {
+            window.ended = Some(clock::now());
+            self.early.push(early);
+            let phase = self.plan.phases[self.windows.len() - 1].name.clone();
+            self.events.say(Kind::PhaseEnded { phase, early });
+        }
+    }
+
+    /// A monitor said something, or nothing.
+    pub(super) fn heard(&mut self, heard: Heard) {
+        for notice in heard.notices {
+            self.notice(format!("monitor `{}`: {notice}", heard.monitor));
+        }
+        let Some(facts) = self.monitors.get_mut(&heard.monitor) else { return };
+        match heard.answer {
+            Ok(reading) => {
+                if facts.error.take().is_some() {
+                    self.events.say(Kind::MonitorRecovered { monitor: heard.monitor.clone() });
+                }
+                for change in self.history.apply(&heard.monitor, &reading) {
+                    self.events.say(Kind::AlertChanged(change));
+                }
+                facts.rules = reading.rules;
+            }
+            Err(error) => {
+                self.history.unreachable(&heard.monitor, heard.at);
+                let error = error.to_string();
+                if facts.error.is_none() {
+                    self.events.say(Kind::MonitorUnreachable { monitor: heard.monitor.clone(), error: error.clone() });
+                }
+                facts.error = Some(error);
+            }
+        }
+    }
+
+    /// A query was answered; a reading is given back when a guard ends the run.
+    pub(super) fn answered(&mut self, answer: Answer) -> Option<String> {
+        match answer.asker {
+            Asker::Guard(number) => {
+                let reading = match answer.result {
+                    Ok((tripped, reading)) => {
+                        self.blind.remove(&number);
+                        tripped.then_some(reading)?
+                    }
+                    Err(error) => {
+                        let looks = self.blind.entry(number).or_default();
+                        *looks += 1;
+                        let wrong_query = matches!(error, MonitorError::BadQuery(_) | MonitorError::Unsupported(_));
+                        (wrong_query || *looks >= guards::BLIND_LOOKS).then(|| format!("it can't be read: {error}"))?
+                    }
+                };
+                self.tripped = Some(guards::in_words(&self.plan.guards[number]));
+                Some(reading)
+            }
+            Asker::Condition(phase, number) => {
+                let runs = self.windows.len() == phase + 1 && self.windows[phase].ended.is_none();
+                if runs {
+                    let looks = self.looks.entry((phase, number)).or_default();
+                    match answer.result {
+                        Ok((true, _)) => looks.answered += 1,
+                        Ok((false, reading)) => looks.failed = looks.failed.take().or(Some(reading)),
+                        Err(error) => looks.unanswered = Some(error.to_string()),
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// What callers saw until now.
+    pub(super) fn see(&mut self, evidence: &Evidence) {
+        if evidence.phases.is_empty() {
+            return;
+        }
+        self.evidence = evidence.clone();
+        self.recent.push(clock::now(), evidence.everybody());
+        self.deliveries = verify::deliveries(&self.plan, evidence, &self.truth.accuracy());
+    }
+
+    /// Does what callers saw trip a guard?
+    pub(super) fn observed_guard(&mut self) -> Option<String> {
+        let guard = self.plan.guards.iter().find_map(|guard| match guard {
+            Guard::Observed(limits) => self.recent.breaks(limits).map(|reading| (guard, reading)),
+            Guard::Query(_) => None,
+        });
+        let (guard, reading) = guard?;
+        self.tripped = Some(guards::in_words(guard));
+        Some(reading)
+    }
+
+    /// Says once of every sidecar that it does not answer.
+    pub(super) fn silent_sidecars(&mut self, silent: &[String]) {
+        for sidecar in silent {
+            if self.silent.insert(sidecar.clone()) {
+                self.notice(format!("no evidence from {sidecar}"));
+            }
+        }
+    }
+
+    fn notice(&mut self, message: String) {
+        self.events.notice(message.clone());
+        self.notices.push(message);
+    }
+
+    pub(super) fn progress(&self) {
+        let Some(index) = self.windows.len().checked_sub(1) else { return };
+        let phase = &self.plan.phases[index];
+        let seen = self.evidence.phases.get(index).cloned().unwrap_or_default();
+        self.events.say(Kind::Progress(Progress {
+            elapsed_s: clock::now().since(self.started),
+            total_s: self.plan.lasts().as_secs_f64(),
+            phase: phase.name.clone(),
+            treated: numbers(&seen.treated),
+            control: numbers(&seen.control),
+            firing: self.history.firing_now(),
+        }));
+    }
+
+    /// Decides what can be decided now; with an ending, everything.
+    pub(super) fn judge(&mut self, ending: Option<Ending>) {
+        let mut fresh = Vec::new();
+        for (index, phase) in self.plan.phases.iter().enumerate() {
+            for (number, placed) in phase.expectations.iter().enumerate() {
+                if self.outcomes.contains_key(&(index, number)) {
+                    continue;
+                }
+                let facts = self.facts(ending);
+                let outcome = match &placed.expectation {
+                    Expectation::Holds(_) if index < self.windows.len() => {
+                        let over = ending.is_some() || self.windows[index].ended.is_some();
+                        over.then(|| {
+                            let none = Looks::default();
+                            let looks = self.looks.get(&(index, number)).unwrap_or(&none);
+                            let (failed, unanswered) = (looks.failed.as_deref(), looks.unanswered.as_deref());
+                            verify::judge_condition(placed, &phase.name, looks.answered, failed, unanswered)
+                        })
+                    }
+                    _ => verify::judge(placed, index, facts),
+                };
+                fresh.extend(outcome.map(|outcome| ((index, number), outcome)));
+            }
+        }
+        for (place, outcome) in fresh {
+            self.events.say(Kind::Decided(outcome.clone()));
+            self.outcomes.insert(place, outcome);
+        }
+    }
+
+    /// Has the phase that runs nothing left to show? Only a phase that expects something can end early, and
+    /// not before its faults have been seen to act.
+    pub(super) fn phase_is_decided(&self) -> bool {
+        let Some(index) = self.windows.len().checked_sub(1) else { return false };
+        let phase = &self.plan.phases[index];
+        let decided = |number| self.outcomes.contains_key(&(index, number));
+        let ramps_over = phase.injections.iter().all(|injection| {
+            clock::now().since(self.windows[index].started) >= injection.ramp.as_secs_f64()
+        });
+        !phase.expectations.is_empty()
+            && (0..phase.expectations.len()).all(decided)
+            && ramps_over
+            && verify::all_delivered(&self.deliveries, &phase.name)
+    }
+
+    /// Is every expectation decided?
+    pub(super) fn all_decided(&self) -> bool {
+        self.outcomes.len() == self.plan.phases.iter().map(|phase| phase.expectations.len()).sum::<usize>()
+    }
+
+    /// The report: everything that is still open is decided now.
+    pub(super) fn report(mut self, outline: Outline, ending: Ending, detail: Option<String>) -> Report {
+        self.judge(Some(ending));
+        if self.windows.is_empty() && ending == Ending::Failed {
+            self.notices.extend(detail.clone());
+        }
+        let unexpected = verify::unexpected(self.facts(Some(ending)));
+        for outcome in &unexpected {
+            self.events.say(Kind::Decided(outcome.clone()));
+        }
+        let outcomes: Vec<Outcome> = std::mem::take(&mut self.outcomes).into_values().chain(unexpected).collect();
+        let now = clock::now();
+        let records = self.plan.phases.iter().zip(&self.windows).enumerate().map(|(index, (phase, window))| PhaseRecord {
+            phase: phase.name.clone(),
+            started: window.started,
+            ended: window.ended.unwrap_or(now),
+            early: self.early.get(index).copied().unwrap_or_default(),
+        });
+        Report {
+            format_version: FORMAT_VERSION,
+            canard_version: env!("CARGO_PKG_VERSION").to_owned(),
+            outline,
+            started: self.started,
+            ended: now,
+            ending,
+            ending_detail: detail,
+            phases: records.collect(),
+            score: verify::score(&outcomes, &self.deliveries),
+            exit_code: verify::exit_code(&outcomes, ending),
+            deliveries: self.deliveries,
+            outcomes,
+            alerts: self.history.changes().to_vec(),
+            not_assigned: self.evidence.not_assigned,
+            notices: self.notices,
+        }
+    }
+}
+
+fn numbers(arm: &ArmEvidence) -> ArmNumbers {
+    ArmNumbers {
+        requests: arm.requests(),
+        error_share: arm.error_share(),
+        p50_s: arm.latency.quantile(0.5),
+        p99_s: arm.latency.quantile(0.99),
+    }
+}

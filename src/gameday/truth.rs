@@ -1,0 +1,85 @@
+//! Predictions compared with the truth, where generated traffic knows it.
+//!
+//! The arm of a request is decided by the same pure function as in the sidecar, so that no side channel is
+//! needed to tell treated answers from control ones.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use http::{HeaderMap, Method};
+
+use crate::{
+    draw::UnitHash,
+    exposure::{Arm, assign},
+    scenario::{Plan, RequestView},
+    verify::{Accuracy, PhaseAccuracy},
+};
+
+/// Counts right answers per phase and arm.
+#[derive(Debug)]
+pub struct Truth {
+    plan: Arc<Plan>,
+    phase: AtomicUsize,
+    counts: Vec<[Count; 2]>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    labelled: AtomicU64,
+    correct: AtomicU64,
+}
+
+impl Count {
+    fn read(&self) -> Accuracy {
+        Accuracy { labelled: self.labelled.load(Relaxed), correct: self.correct.load(Relaxed) }
+    }
+}
+
+impl Truth {
+    /// Nothing compared yet.
+    pub fn new(plan: Arc<Plan>) -> Truth {
+        let counts = plan.phases.iter().map(|_| Default::default()).collect();
+        Truth { plan, phase: AtomicUsize::new(usize::MAX), counts }
+    }
+
+    /// Answers from now on belong to this phase.
+    pub(super) fn enter(&self, phase: usize) {
+        self.phase.store(phase, Relaxed);
+    }
+
+    /// Compares one answer with its label.
+    pub fn compare(&self, request: &LabelledRequest<'_>, response_headers: &HeaderMap, body: &[u8]) {
+        let Some(counts) = self.counts.get(self.phase.load(Relaxed)) else { return };
+        let view = RequestView { method: request.method, path: request.path, headers: request.headers, body: None };
+        let Ok(Some(side)) = assign(&self.plan.exposure, view, UnitHash::of(request.id.as_bytes())) else { return };
+        let Ok(reading) = self.plan.target.codec.read(response_headers, body) else { return };
+        let [row] = reading.rows() else { return };
+        let Some(predicted) = self.plan.target.labels.of(row) else { return };
+        let count = &counts[usize::from(side.arm == Arm::Treated)];
+        count.labelled.fetch_add(1, Relaxed);
+        count.correct.fetch_add(u64::from(predicted == request.label), Relaxed);
+    }
+
+    /// The accuracy of every phase so far.
+    pub fn accuracy(&self) -> Vec<PhaseAccuracy> {
+        let read = |[control, treated]: &[Count; 2]| PhaseAccuracy { control: control.read(), treated: treated.read() };
+        self.counts.iter().map(read).collect()
+    }
+}
+
+/// A request whose true class is known.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelledRequest<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its path.
+    pub path: &'a str,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its own id, as the sidecar sees it.
+    pub id: &'a str,
+    /// The true class.
+    pub label: &'a str,
+}

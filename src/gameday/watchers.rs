@@ -1,0 +1,105 @@
+//! One task a monitor: it polls, answers queries between polls, and sends what it hears.
+//!
+//! A monitor that hangs holds up nobody but itself.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    clock::{self, Timestamp},
+    monitor::{AlertSource, MonitorError, PromqlValue, Reading},
+};
+
+/// A poll or query that takes longer is a monitor that does not answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a watcher heard.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) monitor: String,
+    pub(super) at: Timestamp,
+    pub(super) answer: Result<Reading, MonitorError>,
+    /// What else the monitor wants to be known.
+    pub(super) notices: Vec<String>,
+}
+
+struct Question {
+    promql: String,
+    reply: oneshot::Sender<Result<Vec<PromqlValue>, MonitorError>>,
+}
+
+/// Asks PromQL of the monitors that are being watched.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Desk(Vec<(String, mpsc::Sender<Question>)>);
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.promql)
+    }
+}
+
+impl Desk {
+    /// Is a query true: does it return anything other than nothing or zeros?
+    pub(super) async fn ask(&self, monitor: &str, promql: &str) -> Result<(bool, String), MonitorError> {
+        let gone = || MonitorError::Unreachable(format!("no monitor `{monitor}` is watched"));
+        let (_, desk) = self.0.iter().find(|(name, _)| name == monitor).ok_or_else(gone)?;
+        let (reply, answer) = oneshot::channel();
+        let question = Question { promql: promql.to_owned(), reply };
+        let exchange = async {
+            desk.send(question).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        let late = |_| MonitorError::Unreachable(format!("no answer within {} s", DEADLINE.as_secs()));
+        let values = timeout(DEADLINE, exchange).await.map_err(late)??;
+        let true_ones = values.iter().filter(|v| v.value != 0.0 && !v.value.is_nan());
+        let shown: Vec<_> = true_ones.clone().take(3).map(|v| v.value.to_string()).collect();
+        let reading = if shown.is_empty() { "nothing but zeros or no series".to_owned() } else { shown.join(", ") };
+        Ok((true_ones.count() > 0, reading))
+    }
+}
+
+/// Starts to watch every monitor.
+pub(super) fn watch(
+    monitors: Vec<(String, Box<dyn AlertSource>)>,
+    heard: mpsc::Sender<Heard>,
+) -> (Desk, JoinSet<()>) {
+    let (mut desk, mut tasks) = (Desk::default(), JoinSet::new());
+    for (monitor, source) in monitors {
+        let (ask, questions) = mpsc::channel(16);
+        desk.0.push((monitor.clone(), ask));
+        tasks.spawn(attend(monitor, source, questions, heard.clone()));
+    }
+    (desk, tasks)
+}
+
+async fn attend(
+    monitor: String,
+    mut source: Box<dyn AlertSource>,
+    mut questions: mpsc::Receiver<Question>,
+    heard: mpsc::Sender<Heard>,
+) {
+    let mut ticks = interval(source.interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let late = || Err(MonitorError::Unreachable(format!("no answer within {} s", DEADLINE.as_secs())));
+                let answer = timeout(DEADLINE, source.poll()).await.unwrap_or_else(|_| late());
+                let notices = source.take_notices();
+                let heard_now = Heard { monitor: monitor.clone(), at: clock::now(), answer, notices };
+                if heard.send(heard_now).await.is_err() {
+                    return;
+                }
+            }
+            Some(question) = questions.recv() => {
+                let answer = source.query(&question.promql).await;
+                let _ = question.reply.send(answer);
+            }
+        }
+    }
+}

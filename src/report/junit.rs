@@ -1,0 +1,61 @@
+//! `junit.xml`, as GitHub, GitLab and Jenkins read it.
+//!
+//! One test case an expectation. The monitoring falling short is a *failure*; what can't be told is an
+//! *error*, since a skipped test would pass in silence.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
+
+use super::words;
+use crate::event::{Outcome, Report, Verdict};
+
+/// The report as JUnit XML.
+pub fn junit(report: &Report) -> String {
+    let mut suite = TestSuite::new(report.outline.scenario.as_str());
+    suite.set_time(seconds(report.ended.since(report.started)));
+    suite.add_property(("seed", report.outline.seed.to_string().as_str()));
+    suite.add_property(("stage", report.outline.stage.as_str()));
+    suite.add_test_cases(report.outcomes.iter().map(|outcome| case(report, outcome)));
+    if report.outcomes.is_empty() {
+        let mut run = TestCase::new("run", ending(report));
+        run.set_classname(report.outline.scenario.as_str());
+        suite.add_test_case(run);
+    }
+    let mut junit = Junit::new("canard");
+    junit.add_test_suite(suite);
+    junit.to_string().unwrap_or_default()
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
+}
+
+fn ending(report: &Report) -> TestCaseStatus {
+    if report.exit_code == 0 {
+        return TestCaseStatus::success();
+    }
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(words::headline(report));
+    status
+}
+
+fn case(report: &Report, outcome: &Outcome) -> TestCase {
+    let mut status = match outcome.verdict {
+        Verdict::Met => TestCaseStatus::success(),
+        Verdict::Inconclusive => TestCaseStatus::non_success(NonSuccessKind::Error),
+        _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
+    };
+    if outcome.verdict != Verdict::Met {
+        let advice = outcome.advice.as_deref().map_or(String::new(), |advice| format!("\n{advice}"));
+        status.set_type(words::verdict(outcome));
+        status.set_message(format!("{}: {}", words::verdict(outcome), outcome.detail));
+        status.set_description(format!("{}{advice}", outcome.detail));
+    }
+    let mut case = TestCase::new(words::expectation(outcome), status);
+    case.set_classname(format!("{}.{}", report.outline.scenario, outcome.phase));
+    if let Some(time) = outcome.time {
+        case.set_time(seconds(time.seconds));
+    }
+    case
+}

@@ -1,0 +1,162 @@
+//! One small report through every exporter.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    clock::Timestamp,
+    event::{
+        AlertChange, AlertState, Asked, Delivered, Delivery, Effect, Ending, Event, FORMAT_VERSION, FaultOutline,
+        Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Verdict,
+    },
+    stats::Interval,
+};
+
+fn at(seconds: f64) -> Timestamp {
+    Timestamp::from_unix_s(1_800_000_000.0 + seconds)
+}
+
+fn fault() -> FaultOutline {
+    FaultOutline {
+        id: "confused/mislabel".into(),
+        fault: "mislabel".into(),
+        size: "30% virginica → versicolor".into(),
+        exposure_share: 0.25,
+        rate: 0.3,
+        overall_share: 0.075,
+    }
+}
+
+fn outcome(alert: &str, asked: Asked, verdict: Verdict, reason: Option<Reason>, seconds: Option<f64>) -> Outcome {
+    Outcome {
+        phase: "confused".into(),
+        asked,
+        subject: alert.into(),
+        monitor: Some("prometheus".into()),
+        within_s: (asked != Asked::Silent).then_some(30.0),
+        line: Some(31),
+        verdict,
+        reason,
+        time: seconds.map(|seconds| Measured { seconds, uncertainty_s: 0.6 }),
+        stages_s: BTreeMap::new(),
+        detail: "what was seen".into(),
+        advice: (verdict != Verdict::Met).then(|| "what to do".into()),
+    }
+}
+
+fn report() -> Report {
+    let outline = Outline {
+        scenario: "confused-classifier".into(),
+        hypothesis: "It is noticed.".into(),
+        seed: 7,
+        stage: "staging <&>".into(),
+        monitors: vec!["prometheus".into()],
+        exposure_share: 0.25,
+        phases: vec![
+            PhaseOutline { phase: "steady".into(), starts_s: 0.0, lasts_s: 30.0, faults: vec![] },
+            PhaseOutline { phase: "confused".into(), starts_s: 30.0, lasts_s: 60.0, faults: vec![fault()] },
+        ],
+    };
+    let difference = Interval { estimate: 0.3, low: 0.25, high: 0.35, level: 0.95 };
+    Report {
+        format_version: FORMAT_VERSION,
+        canard_version: "0.0.0".into(),
+        outline,
+        started: at(0.0),
+        ended: at(95.0),
+        ending: Ending::Completed,
+        ending_detail: None,
+        phases: vec![],
+        deliveries: vec![Delivery {
+            phase: "confused".into(),
+            fault: fault(),
+            eligible: 1000,
+            exposed: 250,
+            perturbed: 75,
+            skipped: BTreeMap::new(),
+            effects: vec![Effect {
+                measure: "changed predictions".into(),
+                unit: "share".into(),
+                control: 0.0,
+                treated: 0.3,
+                difference: Some(difference),
+            }],
+            delivered: Delivered::Yes,
+            seen_by: "labels".into(),
+        }],
+        outcomes: vec![
+            outcome("PredictionDrift", Asked::Fires, Verdict::Met, None, Some(14.2)),
+            outcome("HighErrorRate", Asked::Silent, Verdict::Met, None, None),
+            outcome("Parity", Asked::Fires, Verdict::Missed, Some(Reason::MonitorBlind), None),
+            outcome("Slow", Asked::Clears, Verdict::Inconclusive, Some(Reason::NeverFired), None),
+        ],
+        alerts: vec![],
+        not_assigned: BTreeMap::from([("no-unit".to_owned(), 3)]),
+        score: Some(0.5),
+        exit_code: 1,
+        notices: vec![],
+    }
+}
+
+fn plain(text: &str) -> String {
+    let lines: Vec<_> = anstream::adapter::strip_str(text).to_string().lines().map(|l| l.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_summary_says_the_verdict_first_and_what_to_do_last() {
+    insta::assert_snapshot!(plain(&summary(&report(), 100)));
+}
+
+#[test]
+fn the_summary_fits_a_narrow_terminal() {
+    let text = plain(&summary(&report(), 60));
+    let mut tables = text.lines().take_while(|line| !line.starts_with('→'));
+    assert!(tables.all(|line| line.chars().count() <= 60), "{text}");
+}
+
+#[test]
+fn the_plan_names_the_three_shares() {
+    insta::assert_snapshot!(plain(&plan(&report().outline, Some(200.0), 100)));
+}
+
+#[test]
+fn junit_has_a_case_for_each_expectation() {
+    let xml = junit(&report());
+    insta::assert_snapshot!(xml);
+    let failed = Report { outcomes: vec![], exit_code: 3, ending: Ending::Failed, ..report() };
+    assert!(junit(&failed).contains("errors=\"1\""), "a run that says nothing must not look like a pass");
+}
+
+#[test]
+fn json_reads_back_as_the_same_report() {
+    let read: Report = serde_json::from_str(&json(&report())).unwrap();
+    assert_eq!(read, report());
+}
+
+#[test]
+fn an_event_is_a_line_or_nothing() {
+    let change = AlertChange {
+        monitor: "prometheus".into(),
+        alert: "PredictionDrift".into(),
+        labels: BTreeMap::new(),
+        state: AlertState::Firing,
+        notification: false,
+        at: at(44.2),
+        uncertainty_s: 0.6,
+    };
+    let shown = |kind| line(&Event { at: at(44.5), kind }, 44.5).map(|line| plain(&line));
+    assert_eq!(shown(Kind::AlertChanged(change)).unwrap(), "  44.5s alert prometheus/PredictionDrift firing");
+    let decided = shown(Kind::Decided(report().outcomes[0].clone())).unwrap();
+    assert_eq!(decided, "  44.5s PredictionDrift fires within 30s met after 14.2 s ±0.6");
+    assert_eq!(shown(Kind::PhaseEnded { phase: "steady".into(), early: false }), None);
+}
+
+#[test]
+fn events_read_back_from_their_json_lines() {
+    for kind in [Kind::Disarmed, Kind::Notice { message: "x".into() }, Kind::RunEnded(Box::new(report()))] {
+        let event = Event { at: at(1.5), kind };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event, "{line}");
+    }
+}

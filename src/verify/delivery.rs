@@ -1,0 +1,181 @@
+//! The delivery check: did the fault take effect, measured on treated and control callers?
+//!
+//! A fault is delivered when the effect that it is made for differs between the arms, and a confidence
+//! interval at [`LEVEL`] leaves out "no effect". With everybody treated there is no control arm; then the
+//! phases before the first fault stand in for it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::{Delivered, Delivery, Effect},
+    evidence::{ArmEvidence, Evidence, FaultEvidence, PhaseEvidence},
+    fault::Stage,
+    scenario::{Injection, Plan},
+    stats::{self, Interval},
+};
+
+/// Confidence level of every interval here.
+const LEVEL: f64 = 0.95;
+/// Fewer treated requests than this tell nothing.
+const FEWEST: u64 = 20;
+
+/// Predictions compared with the truth, where it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accuracy {
+    /// Predictions whose true class is known.
+    pub labelled: u64,
+    /// Those that were right.
+    pub correct: u64,
+}
+
+/// Accuracy in one phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PhaseAccuracy {
+    /// Of the control arm.
+    pub control: Accuracy,
+    /// Of the treated.
+    pub treated: Accuracy,
+}
+
+/// The delivery check of every injection of every phase that has evidence.
+pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) -> Vec<Delivery> {
+    let before = before_any_fault(plan, evidence);
+    let phases = plan.phases.iter().zip(&evidence.phases).enumerate();
+    let checks = phases.flat_map(|(index, (phase, seen))| {
+        let known = accuracy.get(index).copied().unwrap_or_default();
+        let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
+        let arms = Arms { control, treated: &seen.treated, seen, known };
+        let pairs = phase.injections.iter().zip(&seen.faults);
+        pairs.map(move |(injection, fault)| arms.check(&phase.name, injection, fault)).collect::<Vec<_>>()
+    });
+    checks.collect()
+}
+
+/// What everybody saw before the first fault.
+fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
+    let quiet = plan.phases.iter().zip(&evidence.phases).take_while(|(phase, _)| phase.injections.is_empty());
+    quiet.fold(ArmEvidence::default(), |mut all, (_, seen)| {
+        all.merge(&seen.everybody());
+        all
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Arms<'a> {
+    control: &'a ArmEvidence,
+    treated: &'a ArmEvidence,
+    seen: &'a PhaseEvidence,
+    known: PhaseAccuracy,
+}
+
+impl Arms<'_> {
+    fn check(&self, phase: &str, injection: &Injection, fault: &FaultEvidence) -> Delivery {
+        let effects = self.effects(injection, fault);
+        let shown = effects.first().and_then(|effect| effect.difference).is_some_and(Interval::excludes_zero);
+        let delivered = if fault.exposed < FEWEST {
+            Delivered::TooLittleTraffic
+        } else if fault.perturbed == 0 {
+            Delivered::No
+        } else if shown {
+            Delivered::Yes
+        } else if fault.skipped.values().sum::<u64>() > fault.perturbed {
+            Delivered::No
+        } else {
+            Delivered::TooLittleTraffic
+        };
+        Delivery {
+            phase: phase.to_owned(),
+            fault: injection.outline(),
+            eligible: fault.eligible,
+            exposed: fault.exposed,
+            perturbed: fault.perturbed,
+            skipped: fault.skipped.clone(),
+            effects,
+            delivered,
+            seen_by: injection.fault.entry().seen_by.to_owned(),
+        }
+    }
+
+    /// What is measured for a fault, the measure that decides first.
+    fn effects(&self, injection: &Injection, fault: &FaultEvidence) -> Vec<Effect> {
+        let measures = match (injection.fault.name(), injection.fault.stage()) {
+            ("latency", _) => [self.mean_latency(), self.latency_quantile(0.5), self.latency_quantile(0.99)].into(),
+            ("error", _) => vec![self.error_share(), self.mean_latency()],
+            ("corrupt", _) => vec![self.invalid_share(), self.changed_predictions(fault)],
+            (_, Stage::Prediction) => {
+                vec![self.changed_predictions(fault), self.label_shift(), self.mean_score(), self.accuracy()]
+            }
+            _ => vec![self.touched(fault), self.error_share()],
+        };
+        measures.into_iter().flatten().collect()
+    }
+
+    fn mean_latency(&self) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| {
+            arm.latency.moments(|seconds| seconds).map(|(mean, variance)| (mean, variance, arm.latency.count()))
+        };
+        let (control, treated) = (group(self.control)?, group(self.treated)?);
+        Some(effect("mean latency", "s", control.0, treated.0, stats::welch(control, treated, LEVEL)))
+    }
+
+    fn latency_quantile(&self, q: f64) -> Option<Effect> {
+        let (control, treated) = (self.control.latency.quantile(q)?, self.treated.latency.quantile(q)?);
+        Some(effect(&format!("p{} latency", q * 100.0), "s", control, treated, None))
+    }
+
+    fn error_share(&self) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.failed(), arm.requests());
+        proportions("error share", group(self.control), group(self.treated))
+    }
+
+    fn invalid_share(&self) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.invalid.values().sum(), arm.predictions);
+        proportions("invalid predictions", group(self.control), group(self.treated))
+    }
+
+    /// Predictions that the fault changed; in the control arm nothing changes, by construction.
+    fn changed_predictions(&self, fault: &FaultEvidence) -> Option<Effect> {
+        let treated = (fault.predictions.min(self.treated.predictions), self.treated.predictions);
+        proportions("changed predictions", (0, self.seen.control.predictions.max(1)), treated)
+    }
+
+    /// Requests that the fault held or broke; in the control arm none, by construction.
+    fn touched(&self, fault: &FaultEvidence) -> Option<Effect> {
+        let control = (0, self.seen.control.requests().max(1));
+        proportions("requests touched", control, (fault.perturbed.min(fault.exposed), fault.exposed))
+    }
+
+    fn label_shift(&self) -> Option<Effect> {
+        let (control, treated) = (&self.control.labels, &self.treated.labels);
+        let counts = |arm: &BTreeMap<String, u64>| -> Vec<u64> {
+            let names = control.keys().chain(treated.keys()).collect::<std::collections::BTreeSet<_>>();
+            names.into_iter().map(|name| arm.get(name).copied().unwrap_or(0)).collect()
+        };
+        let (control, treated) = (counts(control), counts(treated));
+        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then(|| {
+            effect("label distribution (total variation)", "share", 0.0, stats::total_variation(&control, &treated), None)
+        })
+    }
+
+    fn mean_score(&self) -> Option<Effect> {
+        let group =
+            |arm: &ArmEvidence| arm.scores.moments().map(|(mean, variance)| (mean, variance, arm.scores.count()));
+        let (control, treated) = (group(self.control)?, group(self.treated)?);
+        Some(effect("mean score", "", control.0, treated.0, stats::welch(control, treated, LEVEL)))
+    }
+
+    fn accuracy(&self) -> Option<Effect> {
+        let group = |known: Accuracy| (known.correct, known.labelled);
+        proportions("accuracy", group(self.known.control), group(self.known.treated))
+    }
+}
+
+fn effect(measure: &str, unit: &str, control: f64, treated: f64, difference: Option<Interval>) -> Effect {
+    Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
+}
+
+fn proportions(measure: &str, control: (u64, u64), treated: (u64, u64)) -> Option<Effect> {
+    let difference = stats::difference_of_proportions(control, treated, LEVEL)?;
+    let share = |(hits, n): (u64, u64)| hits as f64 / n as f64;
+    Some(effect(measure, "share", share(control), share(treated), Some(difference)))
+}

@@ -1,0 +1,228 @@
+//! An alert that should fire: met, late or missed, and why.
+
+use super::{Facts, Window, alerts, of_phase};
+use crate::{
+    clock::Timestamp,
+    event::{AlertState, Delivered, Outcome, Reason, Verdict},
+    monitor::Life,
+    scenario::AlertFires,
+};
+
+pub(super) fn judge(
+    wanted: &AlertFires,
+    phase: usize,
+    window: Window,
+    facts: Facts<'_>,
+    blank: Outcome,
+) -> Option<Outcome> {
+    let monitor = wanted.monitor.as_deref();
+    let mut outcome = Outcome { within_s: Some(wanted.within.as_secs_f64()), ..blank };
+    let lives = facts.history.lives(&wanted.alert, monitor);
+    if let Some(early) = lives.iter().find(|life| alerts::true_before(life, window.started)) {
+        let state = if early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0) { "firing" } else { "pending" };
+        outcome.reason = Some(Reason::AlreadyFiring);
+        outcome.monitor = Some(early.monitor.clone());
+        outcome.detail = format!("was {state} before the fault began");
+        outcome.advice = Some("let it clear before the phase: a longer steady or recovery phase".into());
+        return Some(outcome);
+    }
+    // An alert that fires after its fault has gone is still the answer to it, until the next fault begins.
+    let until = next_fault(phase, facts).unwrap_or(facts.now);
+    let in_window: Vec<&Life> =
+        lives.into_iter().filter(|life| alerts::fired_within(life, window.started, until)).collect();
+    let labelled = |life: &&Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
+    let right: Vec<&Life> = in_window.iter().copied().filter(labelled).collect();
+
+    if let Some(outcome) = fired(wanted, &right, window, facts, &outcome) {
+        return Some(outcome);
+    }
+    facts.settled(window).then_some(())?;
+    Some(not_fired(wanted, phase, window, facts, &in_window, outcome))
+}
+
+/// The outcome when it fired and somebody was, or could be, told.
+fn fired(
+    wanted: &AlertFires,
+    lives: &[&Life],
+    window: Window,
+    facts: Facts<'_>,
+    blank: &Outcome,
+) -> Option<Outcome> {
+    let earliest = |notification: bool| {
+        let heard = |life: &&&Life| life.firing.is_some() && !suppressed(life);
+        let such = lives.iter().filter(|life| life.notification == notification).filter(heard);
+        such.min_by(|a, b| order(a, b)).copied()
+    };
+    let (evaluated, notified) = (earliest(false), earliest(true));
+    let first = evaluated.or(notified)?;
+    let must_be_heard = wanted.monitor.is_none();
+    let silenced = lives.iter().any(|life| suppressed(life));
+    let inbox = facts.monitors.values().any(|monitor| monitor.is_notification);
+    if must_be_heard && notified.is_none() && (silenced || inbox) {
+        return None; // It fired, but nobody has heard of it yet.
+    }
+    let time = alerts::measured(window.started, first.firing?);
+    let mut outcome = Outcome { monitor: Some(first.monitor.clone()), time: Some(time), ..blank.clone() };
+    let mut stage = |name: &str, at: Option<(Timestamp, f64)>| {
+        if let Some((at, _)) = at {
+            outcome.stages_s.insert(name.to_owned(), at.since(window.started).max(0.0));
+        }
+    };
+    stage("pending", evaluated.and_then(|life| life.pending));
+    stage("firing", evaluated.and_then(|life| life.firing));
+    stage("notified", notified.and_then(|life| life.firing));
+
+    let phase_deliveries = of_phase(facts.deliveries, &blank.phase);
+    if phase_deliveries.clone().count() > 0 && phase_deliveries.clone().all(|d| d.delivered == Delivered::No) {
+        // While the phase runs the effect may still come.
+        facts.settled(window).then_some(())?;
+        outcome.reason = Some(Reason::NotDelivered);
+        outcome.detail = "fired, but the evidence shows no effect of the fault that it could have seen".into();
+        return Some(outcome);
+    }
+    let late_by = time.seconds - wanted.within.as_secs_f64();
+    if late_by > time.uncertainty_s {
+        outcome.verdict = Verdict::Late;
+        outcome.detail = format!("fired {late_by:.1} s after its time");
+        outcome.advice = Some(shorten(&outcome));
+    } else {
+        outcome.verdict = Verdict::Met;
+        outcome.detail = "fired in time".into();
+    }
+    Some(outcome)
+}
+
+/// Is it suppressed, or was it until it ended? A silence that was lifted while it fired let it be heard.
+fn suppressed(life: &Life) -> bool {
+    life.suppressed.is_some() && life.state() != AlertState::Firing
+}
+
+fn order(a: &Life, b: &Life) -> std::cmp::Ordering {
+    let at = |life: &Life| life.firing.map_or(f64::INFINITY, |(at, _)| at.unix_s());
+    at(a).total_cmp(&at(b))
+}
+
+fn shorten(outcome: &Outcome) -> String {
+    match (outcome.stages_s.get("pending"), outcome.stages_s.get("firing")) {
+        (Some(pending), Some(firing)) if firing - pending > *pending => {
+            format!("{:.1} s of it are the rule's own `for`: shorten that first", firing - pending)
+        }
+        (Some(pending), _) => format!(
+            "{pending:.1} s passed before the condition was true: look at the rule's window and threshold, and at the scrape interval"
+        ),
+        _ => "look at the rule's window, its `for` and the scrape interval".into(),
+    }
+}
+
+/// The outcome when nothing that counts has fired by the end of the phase.
+fn not_fired(
+    wanted: &AlertFires,
+    phase: usize,
+    window: Window,
+    facts: Facts<'_>,
+    in_window: &[&Life],
+    mut outcome: Outcome,
+) -> Outcome {
+    let alert = &wanted.alert;
+    if let Some(life) = in_window.iter().find(|life| suppressed(life)) {
+        let word = life.suppressed.map_or("silenced", |(state, _)| alerts::suppressed_word(state));
+        return Outcome {
+            verdict: Verdict::Missed,
+            reason: Some(Reason::Suppressed),
+            monitor: Some(life.monitor.clone()),
+            time: alerts::fired(life).map(|at| alerts::measured(window.started, at)),
+            detail: format!("fired, but was {word}: nobody was told"),
+            advice: Some("end the silence or the inhibit rule, or expect it with `monitor:` naming the one that evaluates it".into()),
+            ..outcome
+        };
+    }
+    if let Some(life) = in_window.first() {
+        let (reason, detail, advice) = if wanted.labels.iter().any(|(k, v)| life.labels.get(k) != Some(v)) {
+            let has = |key: &String| life.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"));
+            let wrong = wanted.labels.iter().filter(|(k, v)| life.labels.get(*k) != Some(*v));
+            let list: Vec<_> = wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
+            (Reason::WrongLabels, format!("fired with other labels: {}", list.join(", ")), "mend the rule's labels, or the scenario's")
+        } else {
+            (Reason::NotNotified, "fired, but no receiver got a notification".to_owned(), "look at Alertmanager's routes, group_wait and receivers")
+        };
+        return Outcome {
+            verdict: Verdict::Missed,
+            reason: Some(reason),
+            monitor: Some(life.monitor.clone()),
+            time: alerts::fired(life).map(|at| alerts::measured(window.started, at)),
+            detail,
+            advice: Some(advice.to_owned()),
+            ..outcome
+        };
+    }
+    if facts.aborted() {
+        outcome.reason = Some(Reason::Aborted);
+        outcome.detail = "the run ended before this could be told".into();
+        return outcome;
+    }
+    if let Some((reason, detail)) = facts.silence_means_nothing(alert, wanted.monitor.as_deref(), window) {
+        return Outcome { reason: Some(reason), detail, ..outcome };
+    }
+    let phase_name = facts.plan.phases[phase].name.as_str();
+    let deliveries = of_phase(facts.deliveries, phase_name);
+    if let Some(delivery) = deliveries.clone().find(|delivery| delivery.delivered != Delivered::Yes) {
+        let underpowered = delivery.delivered == Delivered::TooLittleTraffic;
+        outcome.reason = Some(if underpowered { Reason::Underpowered } else { Reason::NotDelivered });
+        outcome.detail = if underpowered {
+            format!("`{}` touched {} of {} treated requests: too little to be seen", delivery.fault.id, delivery.perturbed, delivery.exposed)
+        } else {
+            let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
+            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
+            format!("`{}` did not take effect ({} of {} treated requests changed{why})", delivery.fault.id, delivery.perturbed, delivery.exposed)
+        };
+        outcome.advice = Some("more traffic, a larger exposure share, or a longer phase".into());
+        return outcome;
+    }
+    outcome.verdict = Verdict::Missed;
+    let lasted = window.ended.unwrap_or(facts.now).since(window.started);
+    outcome.detail = format!("the fault was there for {lasted:.0} s and it did not fire");
+    let faults: Vec<_> = deliveries.map(|delivery| format!("`{}` shows in: {}", delivery.fault.fault, delivery.seen_by)).collect();
+    outcome.advice = (!faults.is_empty()).then(|| faults.join("; "));
+    if let Some((monitor, detail)) = blind(alert, wanted.monitor.as_deref(), facts) {
+        outcome.reason = Some(Reason::MonitorBlind);
+        outcome.monitor = Some(monitor);
+        outcome.detail = detail;
+    } else if let Some(other) = cross_talk(alert, phase, window, facts) {
+        outcome.reason = Some(Reason::CrossTalk);
+        outcome.detail.push_str(&format!("; `{other}` fired instead"));
+    }
+    outcome
+}
+
+/// A rule that can't fire: unhealthy, never evaluated, or without data.
+fn blind(alert: &str, monitor: Option<&str>, facts: Facts<'_>) -> Option<(String, String)> {
+    facts.asked(monitor).find_map(|(name, monitor)| {
+        let rule = monitor.rules.iter().flatten().find(|rule| rule.alert == alert)?;
+        let detail = match (&rule.last_error, rule.healthy, rule.last_evaluation, rule.has_data) {
+            (Some(error), _, _, _) => format!("its rule fails: {error}"),
+            (None, false, _, _) => "its rule is not healthy".to_owned(),
+            (None, true, None, _) => "its rule was never evaluated".to_owned(),
+            (None, true, Some(_), Some(false)) => format!("its rule has no data to work on: {}", rule.query),
+            _ => return None,
+        };
+        Some((name.to_owned(), detail))
+    })
+}
+
+/// Another alert that fired in the window and that nobody asked for.
+fn cross_talk(alert: &str, phase: usize, window: Window, facts: Facts<'_>) -> Option<String> {
+    let expected = |name: &str| {
+        let expectations = facts.plan.phases[phase].expectations.iter();
+        expectations.into_iter().any(|placed| matches!(&placed.expectation, crate::scenario::Expectation::Fires(f) if f.alert == name))
+    };
+    let end = window.ended.unwrap_or(facts.now);
+    let changes = facts.history.changes().iter();
+    let fired = changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
+    fired.filter(|c| c.at.since(window.started) >= 0.0 && c.at.since(end) <= 0.0).map(|c| c.alert.clone()).next()
+}
+
+/// When the next phase that injects something began.
+fn next_fault(phase: usize, facts: Facts<'_>) -> Option<Timestamp> {
+    let later = facts.plan.phases.iter().zip(facts.windows).skip(phase + 1);
+    later.filter(|(phase, _)| !phase.injections.is_empty()).map(|(_, window)| window.started).next()
+}

@@ -1,0 +1,281 @@
+//! `canard run` as its user runs it: a process, its exit code, what it prints and what it leaves behind.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use canard::{
+    demo::Demo,
+    event::{Ending, Reason, Report, Verdict},
+    sidecar::{Config, Sidecar},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Longest that a run in these tests may take, start of the process included.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A scenario in a folder of its own, with the traffic file beside it.
+pub(crate) struct Site {
+    pub(crate) dir: TempDir,
+}
+
+impl Site {
+    pub(crate) fn new(scenario: &str, stage: Option<&str>) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("scenario.yaml"), scenario).unwrap();
+        std::fs::copy(repo("scenarios/traffic/iris.jsonl"), dir.path().join("iris.jsonl")).unwrap();
+        if let Some(stage) = stage {
+            std::fs::write(dir.path().join("stage.yaml"), stage).unwrap();
+        }
+        Site { dir }
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+        command.current_dir(&self.dir).args(["run", "scenario.yaml", "--report", "out"]).args(args);
+        command.env_remove("CANARD_TOKEN").kill_on_drop(true);
+        command
+    }
+
+    pub(crate) async fn run(&self, args: &[&str]) -> (Output, Report) {
+        let output = timeout(DEADLINE, self.command(args).output()).await.expect("in time").unwrap();
+        let report = self.report().unwrap_or_else(|| panic!("no report: {}", shown(&output)));
+        (output, report)
+    }
+
+    pub(crate) fn report(&self) -> Option<Report> {
+        let text = std::fs::read_to_string(self.dir.path().join("out/report.json")).ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+}
+
+pub(crate) fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(crate) fn shown(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A scenario that injects a latency nobody sees, for a minute.
+const LONG: &str = r#"
+name: long
+target: { protocol: open-inference }
+exposure: { share: 50% }
+traffic: { rate: 50/s, requests: iris.jsonl }
+phases:
+  - name: slow
+    lasts: 60s
+    inject: [{ fault: { latency: { fixed: 20ms } } }]
+    expect: [{ silent: { alert: HighErrorRate } }]
+"#;
+
+async fn demo_sidecar() -> (Demo, Sidecar) {
+    let demo = Demo::start().await.unwrap();
+    let sidecar = Sidecar::start(Config::new(demo.url().parse().unwrap())).unwrap();
+    (demo, sidecar)
+}
+
+fn admin(sidecar: &Sidecar) -> String {
+    format!("http://{}", sidecar.admin_addr().unwrap())
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    timeout(Duration::from_secs(30), async {
+        while !condition() {
+            ticks.tick().await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+#[tokio::test]
+async fn the_quick_start_sees_its_three_faults_within_a_minute() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+    command.current_dir(repo("")).args(["run", "scenarios/quickstart.yaml", "--report"]).arg(out.path());
+    let output = timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await;
+    let output = output.expect("within 60 s from its start").unwrap();
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let report: Report =
+        serde_json::from_str(&std::fs::read_to_string(out.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(report.score, Some(1.0), "{text}");
+    assert_eq!(report.outcomes.len(), 6);
+    assert!(report.outcomes.iter().all(|o| o.verdict == Verdict::Met && o.time.is_some()), "{text}");
+    let accuracy = report.deliveries[2].effects.iter().find(|effect| effect.measure == "accuracy").unwrap();
+    assert!(accuracy.control > 0.9 && accuracy.treated < 0.6, "{accuracy:?}");
+    assert!(std::fs::read_to_string(out.path().join("junit.xml")).unwrap().contains("failures=\"0\""));
+    let ledger = std::fs::read_to_string(out.path().join("ledger.jsonl")).unwrap();
+    let perturbed: u64 = report.deliveries.iter().map(|delivery| delivery.perturbed).sum();
+    assert_eq!(ledger.lines().count() as u64, perturbed, "a line for each perturbed response");
+    assert!(text.contains("Your monitoring told you everything it should"), "{text}");
+}
+
+#[tokio::test]
+async fn the_blind_spot_is_missed_and_says_what_would_have_seen_it() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+    command.current_dir(repo("")).args(["run", "scenarios/blind-spot.yaml", "--report"]).arg(out.path());
+    let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await.unwrap().unwrap();
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let advice = text.lines().find(|line| line.starts_with("→ PredictionDrift")).unwrap_or_else(|| panic!("{text}"));
+    assert!(advice.contains("label"), "{advice}");
+    let report: Report =
+        serde_json::from_str(&std::fs::read_to_string(out.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!((report.outcomes[0].verdict, report.outcomes[0].reason), (Verdict::Missed, None), "{text}");
+}
+
+#[tokio::test]
+async fn a_dry_run_touches_nothing() {
+    let site = Site::new(LONG, None);
+    let output = site.command(&["--dry-run"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = shown(&output);
+    assert!(text.contains("50% of units × 100% = 50%") && text.contains("1500 requests touched"), "{text}");
+    assert!(!site.dir.path().join("out").exists());
+}
+
+#[tokio::test]
+async fn ctrl_c_disarms_and_still_reports() {
+    let (_demo, sidecar) = demo_sidecar().await;
+    let site = Site::new(LONG, None);
+    let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
+    let child = site.command(&["--sidecar", &url, "--traffic-to", &to]).spawn().unwrap();
+    until("the fault", || sidecar.handle().is_armed()).await;
+    signal(&child, "INT").await;
+    let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
+    assert_eq!(status.code(), Some(130));
+    assert!(!sidecar.handle().is_armed(), "disarmed before the process ended");
+    assert_eq!(site.report().unwrap().ending, Ending::Interrupted);
+}
+
+#[tokio::test]
+async fn a_killed_controller_leaves_nothing_armed() {
+    let (_demo, sidecar) = demo_sidecar().await;
+    let site = Site::new(LONG, None);
+    let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
+    let mut child = site.command(&["--sidecar", &url, "--traffic-to", &to, "--lease", "2s"]).spawn().unwrap();
+    until("the fault", || sidecar.handle().is_armed()).await;
+    let killed = tokio::time::Instant::now();
+    child.kill().await.unwrap();
+    until("the lease to run out", || !sidecar.handle().is_armed()).await;
+    assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn json_lines_tell_the_whole_run() {
+    let quick = LONG.replace("60s", "2s");
+    let site = Site::new(&quick, None);
+    let mut child = site.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut events = Vec::new();
+    while let Some(line) = timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap() {
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        events.push(event["event"].as_str().unwrap().to_owned());
+    }
+    assert_eq!((events.first().unwrap().as_str(), events.last().unwrap().as_str()), ("run-started", "run-ended"));
+    assert!(events.iter().any(|event| event == "progress"), "{events:?}");
+}
+
+/// What went wrong must be said, with a remedy, and end with code 2 before anything is touched.
+async fn refused(site: &Site, args: &[&str], words: &[&str]) {
+    let output = timeout(DEADLINE, site.command(args).env("NO_COLOR", "1").output()).await.unwrap().unwrap();
+    let text = shown(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_before_anything_is_touched() {
+    let down = "upstream: http://127.0.0.1:1\n";
+    refused(&Site::new(LONG, Some(down)), &["--stage", "stage.yaml"], &["http://127.0.0.1:1", "refused", "start the model server"]).await;
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let demo = Demo::start().await.unwrap();
+    let in_use = format!("upstream: {}\nsidecar: {{ listen: \"{addr}\" }}\n", demo.url());
+    refused(&Site::new(LONG, Some(&in_use)), &["--stage", "stage.yaml"], &[&addr, "in use", "another port"]).await;
+
+    let hook = format!("upstream: {}\nmonitors: {{ pager: {{ webhook: {{ listen: \"{addr}\" }} }} }}\n", demo.url());
+    refused(&Site::new(LONG, Some(&hook)), &["--stage", "stage.yaml"], &["pager", &addr]).await;
+
+    let site = Site::new(LONG, None);
+    std::fs::write(site.dir.path().join("out"), "a file").unwrap();
+    refused(&site, &[], &["out", "--report"]).await;
+
+    let site = Site::new(LONG, None);
+    refused(&site, &["--sidecar", "http://127.0.0.1:1"], &["http://127.0.0.1:1", "admin"]).await;
+
+    let site = Site::new(&LONG.replace("iris.jsonl", "nothing.jsonl"), None);
+    refused(&site, &[], &["nothing.jsonl"]).await;
+
+    let site = Site::new(&LONG.replace("HighErrorRate", "HighErorRate"), None);
+    refused(&site, &[], &["HighErorRate", "HighErrorRate"]).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_in_mid_run_is_reported_not_hidden() {
+    let demo = Demo::start().await.unwrap();
+    let stage = format!(
+        "upstream: {}\nmonitors:\n  builtin:\n    builtin:\n      rules:\n        \
+         Down: {{ signal: error-share, fires: '> 50%', window: 2s }}\n",
+        demo.url()
+    );
+    let scenario = r#"
+name: dies
+target: { protocol: open-inference }
+exposure: { share: 50% }
+traffic: { rate: 50/s, requests: iris.jsonl }
+phases:
+  - { name: steady, lasts: 6s }
+"#;
+    let site = Site::new(scenario, Some(&stage));
+    let child = site.command(&["--stage", "stage.yaml", "--format", "json"]).stdout(std::process::Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while let Some(line) = timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap() {
+        if line.contains("\"progress\"") {
+            break;
+        }
+    }
+    drop(demo);
+    while timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap().is_some() {}
+    let status = timeout(DEADLINE, child.wait()).await.unwrap().unwrap();
+    let report = site.report().unwrap();
+    assert_eq!(status.code(), Some(1), "{report:#?}");
+    let alarm = &report.outcomes[0];
+    assert_eq!((alarm.subject.as_str(), alarm.verdict), ("Down", Verdict::FalseAlarm), "fired with nothing injected");
+}
+
+#[tokio::test]
+async fn a_lease_lost_to_a_restarted_sidecar_ends_the_run() {
+    let (_demo, sidecar) = demo_sidecar().await;
+    let site = Site::new(LONG, None);
+    let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
+    let child = site.command(&["--sidecar", &url, "--traffic-to", &to, "--lease", "2s"]).spawn().unwrap();
+    until("the fault", || sidecar.handle().is_armed()).await;
+    sidecar.handle().stop();
+    let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
+    assert_eq!(status.code(), Some(3));
+    let report = site.report().unwrap();
+    assert_eq!(report.outcomes[0].reason, Some(Reason::Aborted), "{report:#?}");
+}
