@@ -39,7 +39,7 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
                 bar.set_message(numbers(progress));
                 if !terminal && since - last_progress >= PLAIN_PROGRESS_S {
                     last_progress = since;
-                    anstream::println!("{since:>6.1}s {}: {}", progress.phase, numbers(progress));
+                    anstream::println!("{since:>6.1}s {}", numbers(progress));
                 }
             } else if let Some(line) = report::line(&event, since) {
                 bar.suspend(|| anstream::println!("{line}"));

@@ -80,9 +80,8 @@ fn callers() -> Callers {
             let request = request.body(Full::default()).unwrap();
             let service = service.clone();
             tokio::spawn(async move {
-                if let Ok(response) = service.oneshot(request).await {
-                    let _ = response.into_body().collect().await;
-                }
+                let Ok(response) = service.oneshot(request).await;
+                let _ = response.into_body().collect().await;
             });
             sleep(Duration::from_millis(10)).await;
         }

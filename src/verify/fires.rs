@@ -3,7 +3,7 @@
 use super::{Facts, Window, alerts, of_phase};
 use crate::{
     clock::Timestamp,
-    event::{AlertState, Delivered, Outcome, Reason, Verdict},
+    event::{AlertState, Delivered, Delivery, Outcome, Reason, Verdict},
     monitor::Life,
     scenario::AlertFires,
 };
@@ -166,16 +166,7 @@ fn not_fired(
     let phase_name = facts.plan.phases[phase].name.as_str();
     let deliveries = of_phase(facts.deliveries, phase_name);
     if let Some(delivery) = deliveries.clone().find(|delivery| delivery.delivered != Delivered::Yes) {
-        let underpowered = delivery.delivered == Delivered::TooLittleTraffic;
-        outcome.reason = Some(if underpowered { Reason::Underpowered } else { Reason::NotDelivered });
-        outcome.detail = if underpowered {
-            format!("`{}` touched {} of {} treated requests: too little to be seen", delivery.fault.id, delivery.perturbed, delivery.exposed)
-        } else {
-            let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
-            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
-            format!("`{}` did not take effect ({} of {} treated requests changed{why})", delivery.fault.id, delivery.perturbed, delivery.exposed)
-        };
-        outcome.advice = Some("more traffic, a larger exposure share, or a longer phase".into());
+        (outcome.reason, outcome.detail, outcome.advice) = undelivered(delivery);
         return outcome;
     }
     outcome.verdict = Verdict::Missed;
@@ -192,6 +183,34 @@ fn not_fired(
         outcome.detail.push_str(&format!("; `{other}` fired instead"));
     }
     outcome
+}
+
+/// Why a fault that was not seen to act proves nothing about the monitoring, and what to do.
+fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) {
+    let id = &delivery.fault.id;
+    let (reason, detail, advice) = match delivery.delivered {
+        _ if delivery.eligible == 0 => (
+            Reason::NotDelivered,
+            format!("no request matched the target while `{id}` was active"),
+            "send the traffic through the sidecar, and look at `target.when` and `exposure.unit`",
+        ),
+        Delivered::TooLittleTraffic => (
+            Reason::Underpowered,
+            format!("`{id}` changed {} of {} treated requests: too little to be seen", delivery.perturbed, delivery.exposed),
+            "more traffic, a larger exposure share, or a longer phase",
+        ),
+        Delivered::No | Delivered::Yes => {
+            let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
+            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
+            let what = format!("{} of {} treated requests changed", delivery.perturbed, delivery.exposed);
+            (
+                Reason::NotDelivered,
+                format!("`{id}` did not take effect ({what}{why})"),
+                "does the target's `protocol` fit what the server answers?",
+            )
+        }
+    };
+    (Some(reason), detail, Some(advice.to_owned()))
 }
 
 /// A rule that can't fire: unhealthy, never evaluated, or without data.
