@@ -65,7 +65,11 @@ fn numbers(progress: &Progress) -> String {
         let (p50, p99) = (ms(numbers.p50_s), ms(numbers.p99_s));
         format!("{name} {} req, errors {errors}, p50 {p50}, p99 {p99}", numbers.requests)
     };
-    let firing = if progress.firing.is_empty() { String::new() } else { format!(" | firing {}", progress.firing.join(", ")) };
+    let firing = if progress.firing.is_empty() {
+        String::new()
+    } else {
+        format!(" | firing {}", progress.firing.join(", "))
+    };
     let left = Duration::from_secs_f64((progress.total_s - progress.elapsed_s).max(0.0)).as_secs();
     let arms = format!("{} | {}", arm("treated", &progress.treated), arm("control", &progress.control));
     format!("{} ({left} s left) {arms}{firing}", progress.phase)

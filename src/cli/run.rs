@@ -139,7 +139,8 @@ async fn play(
 
 /// Resolves at the first Ctrl-C or SIGTERM. At the second, the process ends at once: leases end the rest.
 async fn interrupted() {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
@@ -184,7 +185,6 @@ fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-
 impl Exit {
     fn of_code(code: u8) -> Exit {
         match code {
@@ -196,4 +196,3 @@ impl Exit {
         }
     }
 }
-

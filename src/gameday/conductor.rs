@@ -43,7 +43,11 @@ struct Inbox {
     helpers: JoinSet<()>,
 }
 
-pub(super) async fn conduct(run: Run, outline: Outline, interrupt: impl Future<Output = ()> + Send) -> Report {
+pub(super) async fn conduct(
+    run: Run,
+    outline: Outline,
+    interrupt: impl Future<Output = ()> + Send,
+) -> Report {
     let Run { plan, fleet, monitors, truth, options, events, .. } = run;
     let mut interrupt = pin!(interrupt);
     let (tell, heard) = mpsc::channel(64);
@@ -187,4 +191,3 @@ async fn settle(notes: &mut Notebook, inbox: &mut Inbox) {
     };
     let _ = timeout(SETTLE, enough).await;
 }
-

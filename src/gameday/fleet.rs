@@ -155,7 +155,8 @@ impl Fleet {
     /// The first sidecar's that refused; those armed before it are disarmed again.
     pub async fn arm(&self, plan: &Arc<Plan>, ttl: Duration) -> Result<(), String> {
         let armed = join_all(self.members.iter().map(|member| async move {
-            let lease = member.target.arm(plan, ttl).await.map_err(|e| format!("{}: {e}", member.target.name()))?;
+            let lease =
+                member.target.arm(plan, ttl).await.map_err(|e| format!("{}: {e}", member.target.name()))?;
             member.set_lease(Some(lease));
             Ok(())
         }));
@@ -170,7 +171,11 @@ impl Fleet {
     ///
     /// # Errors
     /// Those of every sidecar that did not renew, with its name.
-    pub async fn renew(&self, ttl: Duration, skip_to: Option<&str>) -> Result<(), Vec<(String, TargetError)>> {
+    pub async fn renew(
+        &self,
+        ttl: Duration,
+        skip_to: Option<&str>,
+    ) -> Result<(), Vec<(String, TargetError)>> {
         let renewals = self.members.iter().map(|member| async move {
             let lease = member.lease()?;
             let failed = member.target.renew(lease, ttl, skip_to).await.err()?;
@@ -203,7 +208,9 @@ impl Fleet {
     /// The evidence of all together, and who did not answer.
     pub async fn evidence(&self) -> (Evidence, Vec<String>) {
         let (mut all, mut silent) = (Evidence::default(), Vec::new());
-        for (member, answer) in self.members.iter().zip(join_all(self.members.iter().map(|m| m.target.evidence())).await) {
+        for (member, answer) in
+            self.members.iter().zip(join_all(self.members.iter().map(|m| m.target.evidence())).await)
+        {
             match answer {
                 Ok(evidence) => all.merge(&evidence),
                 Err(why) => silent.push(format!("{}: {why}", member.target.name())),

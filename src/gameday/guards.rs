@@ -90,7 +90,9 @@ impl Recent {
         }
         let read = |name: &str, limit: &Option<crate::unit::Comparison>, value: Option<f64>| {
             let (limit, value) = (limit.as_ref()?, value?);
-            limit.holds(value).then(|| format!("{name} was {value:.3} over the last {WINDOW_S} s (limit {limit})"))
+            limit
+                .holds(value)
+                .then(|| format!("{name} was {value:.3} over the last {WINDOW_S} s (limit {limit})"))
         };
         read("error rate", &limits.error_rate, window.error_share())
             .or_else(|| read("p99 latency in seconds", &limits.latency_p99, window.latency.quantile(0.99)))
@@ -102,7 +104,9 @@ pub(super) fn in_words(guard: &Guard) -> String {
     match guard {
         Guard::Query(check) => format!("{}: {}", check.monitor, check.promql),
         Guard::Observed(limits) => {
-            let part = |name: &str, limit: &Option<crate::unit::Comparison>| limit.as_ref().map(|l| format!("{name} {l}"));
+            let part = |name: &str, limit: &Option<crate::unit::Comparison>| {
+                limit.as_ref().map(|l| format!("{name} {l}"))
+            };
             let parts = [part("error-rate", &limits.error_rate), part("latency-p99", &limits.latency_p99)];
             format!("observed: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
         }

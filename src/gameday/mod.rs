@@ -89,7 +89,10 @@ pub struct Run {
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("plan", &self.plan.document.name).field("stage", &self.stage).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("plan", &self.plan.document.name)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +101,8 @@ impl std::fmt::Debug for Run {
 pub async fn play(run: Run, interrupt: impl Future<Output = ()> + Send + 'static) -> Report {
     let monitors = run.monitors.iter().map(|(name, _)| name.clone()).collect();
     let outline = outline(&run.plan, run.stage.clone(), monitors);
-    let (plan, events, fleet, started) = (run.plan.clone(), run.events.clone(), run.fleet.clone(), clock::now());
+    let (plan, events, fleet, started) =
+        (run.plan.clone(), run.events.clone(), run.fleet.clone(), clock::now());
     events.say(Kind::RunStarted(outline.clone()));
     let report = match tokio::spawn(conductor::conduct(run, outline.clone(), interrupt)).await {
         Ok(report) => report,
@@ -138,8 +142,10 @@ fn failed(plan: &Plan, outline: Outline, started: clock::Timestamp, detail: Stri
         now: clock::now(),
         ending: Some(Ending::Failed),
     };
-    let placed = plan.phases.iter().enumerate().flat_map(|(i, phase)| phase.expectations.iter().map(move |e| (i, e)));
-    let outcomes: Vec<_> = placed.filter_map(|(index, expected)| verify::judge(expected, index, facts)).collect();
+    let placed =
+        plan.phases.iter().enumerate().flat_map(|(i, phase)| phase.expectations.iter().map(move |e| (i, e)));
+    let outcomes: Vec<_> =
+        placed.filter_map(|(index, expected)| verify::judge(expected, index, facts)).collect();
     Report {
         format_version: FORMAT_VERSION,
         canard_version: env!("CARGO_PKG_VERSION").to_owned(),

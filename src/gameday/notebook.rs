@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     clock::{self, Timestamp},
-    event::{ArmNumbers, Delivery, Ending, FORMAT_VERSION, Kind, Outcome, Outline, PhaseRecord, Progress, Report},
+    event::{
+        ArmNumbers, Delivery, Ending, FORMAT_VERSION, Kind, Outcome, Outline, PhaseRecord, Progress, Report,
+    },
     evidence::{ArmEvidence, Evidence},
     monitor::{History, MonitorError},
     scenario::{Expectation, Guard, Plan},
@@ -127,7 +129,10 @@ impl Notebook {
                 self.history.unreachable(&heard.monitor, heard.at);
                 let error = error.to_string();
                 if facts.error.is_none() {
-                    self.events.say(Kind::MonitorUnreachable { monitor: heard.monitor.clone(), error: error.clone() });
+                    self.events.say(Kind::MonitorUnreachable {
+                        monitor: heard.monitor.clone(),
+                        error: error.clone(),
+                    });
                 }
                 facts.error = Some(error);
             }
@@ -146,8 +151,10 @@ impl Notebook {
                     Err(error) => {
                         let looks = self.blind.entry(number).or_default();
                         *looks += 1;
-                        let wrong_query = matches!(error, MonitorError::BadQuery(_) | MonitorError::Unsupported(_));
-                        (wrong_query || *looks >= guards::BLIND_LOOKS).then(|| format!("it can't be read: {error}"))?
+                        let wrong_query =
+                            matches!(error, MonitorError::BadQuery(_) | MonitorError::Unsupported(_));
+                        (wrong_query || *looks >= guards::BLIND_LOOKS)
+                            .then(|| format!("it can't be read: {error}"))?
                     }
                 };
                 self.tripped = Some(guards::in_words(&self.plan.guards[number]));
@@ -253,9 +260,10 @@ impl Notebook {
         let Some(index) = self.windows.len().checked_sub(1) else { return false };
         let phase = &self.plan.phases[index];
         let decided = |number| self.outcomes.contains_key(&(index, number));
-        let ramps_over = phase.injections.iter().all(|injection| {
-            clock::now().since(self.windows[index].started) >= injection.ramp.as_secs_f64()
-        });
+        let ramps_over = phase
+            .injections
+            .iter()
+            .all(|injection| clock::now().since(self.windows[index].started) >= injection.ramp.as_secs_f64());
         !phase.expectations.is_empty()
             && (0..phase.expectations.len()).all(decided)
             && ramps_over
@@ -277,14 +285,18 @@ impl Notebook {
         for outcome in &unexpected {
             self.events.say(Kind::Decided(outcome.clone()));
         }
-        let outcomes: Vec<Outcome> = std::mem::take(&mut self.outcomes).into_values().chain(unexpected).collect();
+        let outcomes: Vec<Outcome> =
+            std::mem::take(&mut self.outcomes).into_values().chain(unexpected).collect();
         let now = clock::now();
-        let records = self.plan.phases.iter().zip(&self.windows).enumerate().map(|(index, (phase, window))| PhaseRecord {
-            phase: phase.name.clone(),
-            started: window.started,
-            ended: window.ended.unwrap_or(now),
-            early: self.early.get(index).copied().unwrap_or_default(),
-        });
+        let records =
+            self.plan.phases.iter().zip(&self.windows).enumerate().map(|(index, (phase, window))| {
+                PhaseRecord {
+                    phase: phase.name.clone(),
+                    started: window.started,
+                    ended: window.ended.unwrap_or(now),
+                    early: self.early.get(index).copied().unwrap_or_default(),
+                }
+            });
         Report {
             format_version: FORMAT_VERSION,
             canard_version: env!("CARGO_PKG_VERSION").to_owned(),

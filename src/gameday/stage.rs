@@ -176,7 +176,8 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
                 notices.push(format!("metrics for your monitors: http://{admin}/metrics"));
             }
         }
-        let description = if embedded { "the embedded demo model".to_owned() } else { name_of(&document, &upstream) };
+        let description =
+            if embedded { "the embedded demo model".to_owned() } else { name_of(&document, &upstream) };
         (Fleet::new(vec![Box::new(Local(sidecar.handle().clone()))]), description, Some(callers))
     } else {
         let remotes = connect_all(&sidecars).await?;
@@ -184,7 +185,9 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         (Fleet::new(remotes), description, traffic_to)
     };
     if plan.traffic.is_some() && target.is_none() {
-        notices.push("the scenario's traffic is not sent: sidecars get real traffic; --traffic-to URL sends it".into());
+        notices.push(
+            "the scenario's traffic is not sent: sidecars get real traffic; --traffic-to URL sends it".into(),
+        );
     }
     let traffic = match target {
         Some(target) => traffic(&plan, &target, truth)?,
@@ -278,4 +281,3 @@ fn traffic(plan: &Plan, target: &str, truth: Arc<Truth>) -> Result<Option<Genera
     };
     Ok(Some(generator.on_answer(Arc::new(compare))))
 }
-

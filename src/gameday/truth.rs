@@ -52,8 +52,11 @@ impl Truth {
     /// Compares one answer with its label.
     pub fn compare(&self, request: &LabelledRequest<'_>, response_headers: &HeaderMap, body: &[u8]) {
         let Some(counts) = self.counts.get(self.phase.load(Relaxed)) else { return };
-        let view = RequestView { method: request.method, path: request.path, headers: request.headers, body: None };
-        let Ok(Some(side)) = assign(&self.plan.exposure, view, UnitHash::of(request.id.as_bytes())) else { return };
+        let view =
+            RequestView { method: request.method, path: request.path, headers: request.headers, body: None };
+        let Ok(Some(side)) = assign(&self.plan.exposure, view, UnitHash::of(request.id.as_bytes())) else {
+            return;
+        };
         let Ok(reading) = self.plan.target.codec.read(response_headers, body) else { return };
         let [row] = reading.rows() else { return };
         let Some(predicted) = self.plan.target.labels.of(row) else { return };
@@ -64,7 +67,10 @@ impl Truth {
 
     /// The accuracy of every phase so far.
     pub fn accuracy(&self) -> Vec<PhaseAccuracy> {
-        let read = |[control, treated]: &[Count; 2]| PhaseAccuracy { control: control.read(), treated: treated.read() };
+        let read = |[control, treated]: &[Count; 2]| PhaseAccuracy {
+            control: control.read(),
+            treated: treated.read(),
+        };
         self.counts.iter().map(read).collect()
     }
 }

@@ -58,7 +58,8 @@ impl Desk {
         let values = timeout(DEADLINE, exchange).await.map_err(late)??;
         let true_ones = values.iter().filter(|v| v.value != 0.0 && !v.value.is_nan());
         let shown: Vec<_> = true_ones.clone().take(3).map(|v| v.value.to_string()).collect();
-        let reading = if shown.is_empty() { "nothing but zeros or no series".to_owned() } else { shown.join(", ") };
+        let reading =
+            if shown.is_empty() { "nothing but zeros or no series".to_owned() } else { shown.join(", ") };
         Ok((true_ones.count() > 0, reading))
     }
 }

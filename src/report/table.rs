@@ -33,7 +33,8 @@ pub fn summary(report: &Report, width: u16) -> String {
         faults.add_rows(report.deliveries.iter().map(delivery_row));
         out.push_str(&format!("\n{faults}\n"));
     }
-    let advice: Vec<_> = report.outcomes.iter().filter(|o| o.verdict != Verdict::Met).filter_map(advice).collect();
+    let advice: Vec<_> =
+        report.outcomes.iter().filter(|o| o.verdict != Verdict::Met).filter_map(advice).collect();
     if !advice.is_empty() {
         out.push_str(&format!("\n{}\n", advice.join("\n")));
     }
@@ -92,7 +93,15 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
         let from = words::span(phase.starts_s);
         let to = words::span(phase.starts_s + phase.lasts_s);
         if phase.faults.is_empty() {
-            phases.add_row(vec![from, to, phase.phase.clone(), "—".into(), String::new(), String::new(), String::new()]);
+            phases.add_row(vec![
+                from,
+                to,
+                phase.phase.clone(),
+                "—".into(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
             continue;
         }
         for fault in &phase.faults {

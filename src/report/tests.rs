@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     clock::Timestamp,
     event::{
-        AlertChange, AlertState, Asked, Delivered, Delivery, Effect, Ending, Event, FORMAT_VERSION, FaultOutline,
-        Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Verdict,
+        AlertChange, AlertState, Asked, Delivered, Delivery, Effect, Ending, Event, FORMAT_VERSION,
+        FaultOutline, Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Verdict,
     },
     stats::Interval,
 };
@@ -27,7 +27,13 @@ fn fault() -> FaultOutline {
     }
 }
 
-fn outcome(alert: &str, asked: Asked, verdict: Verdict, reason: Option<Reason>, seconds: Option<f64>) -> Outcome {
+fn outcome(
+    alert: &str,
+    asked: Asked,
+    verdict: Verdict,
+    reason: Option<Reason>,
+    seconds: Option<f64>,
+) -> Outcome {
     Outcome {
         phase: "confused".into(),
         asked,
@@ -99,7 +105,8 @@ fn report() -> Report {
 }
 
 fn plain(text: &str) -> String {
-    let lines: Vec<_> = anstream::adapter::strip_str(text).to_string().lines().map(|l| l.trim_end().to_owned()).collect();
+    let lines: Vec<_> =
+        anstream::adapter::strip_str(text).to_string().lines().map(|l| l.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 

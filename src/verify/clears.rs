@@ -6,7 +6,12 @@ use crate::{
     scenario::AlertClears,
 };
 
-pub(super) fn judge(wanted: &AlertClears, window: Window, facts: Facts<'_>, blank: Outcome) -> Option<Outcome> {
+pub(super) fn judge(
+    wanted: &AlertClears,
+    window: Window,
+    facts: Facts<'_>,
+    blank: Outcome,
+) -> Option<Outcome> {
     let monitor = wanted.monitor.as_deref();
     let mut outcome = Outcome { within_s: Some(wanted.within.as_secs_f64()), ..blank };
     // The source closest to the rule decides: the evaluator, else Alertmanager, else the receiver, whose

@@ -99,7 +99,9 @@ impl Arms<'_> {
     /// What is measured for a fault, the measure that decides first.
     fn effects(&self, injection: &Injection, fault: &FaultEvidence) -> Vec<Effect> {
         let measures = match (injection.fault.name(), injection.fault.stage()) {
-            ("latency", _) => [self.mean_latency(), self.latency_quantile(0.5), self.latency_quantile(0.99)].into(),
+            ("latency", _) => {
+                [self.mean_latency(), self.latency_quantile(0.5), self.latency_quantile(0.99)].into()
+            }
             ("error", _) => vec![self.error_share(), self.mean_latency()],
             ("corrupt", _) => vec![self.invalid_share(), self.changed_predictions(fault)],
             (_, Stage::Prediction) => {
@@ -112,7 +114,9 @@ impl Arms<'_> {
 
     fn mean_latency(&self) -> Option<Effect> {
         let group = |arm: &ArmEvidence| {
-            arm.latency.moments(|seconds| seconds).map(|(mean, variance)| (mean, variance, arm.latency.count()))
+            arm.latency
+                .moments(|seconds| seconds)
+                .map(|(mean, variance)| (mean, variance, arm.latency.count()))
         };
         let (control, treated) = (group(self.control)?, group(self.treated)?);
         Some(effect("mean latency", "s", control.0, treated.0, stats::welch(control, treated, LEVEL)))
@@ -153,13 +157,20 @@ impl Arms<'_> {
         };
         let (control, treated) = (counts(control), counts(treated));
         (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then(|| {
-            effect("label distribution (total variation)", "share", 0.0, stats::total_variation(&control, &treated), None)
+            effect(
+                "label distribution (total variation)",
+                "share",
+                0.0,
+                stats::total_variation(&control, &treated),
+                None,
+            )
         })
     }
 
     fn mean_score(&self) -> Option<Effect> {
-        let group =
-            |arm: &ArmEvidence| arm.scores.moments().map(|(mean, variance)| (mean, variance, arm.scores.count()));
+        let group = |arm: &ArmEvidence| {
+            arm.scores.moments().map(|(mean, variance)| (mean, variance, arm.scores.count()))
+        };
         let (control, treated) = (group(self.control)?, group(self.treated)?);
         Some(effect("mean score", "", control.0, treated.0, stats::welch(control, treated, LEVEL)))
     }

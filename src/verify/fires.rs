@@ -19,7 +19,11 @@ pub(super) fn judge(
     let mut outcome = Outcome { within_s: Some(wanted.within.as_secs_f64()), ..blank };
     let lives = facts.history.lives(&wanted.alert, monitor);
     if let Some(early) = lives.iter().find(|life| alerts::true_before(life, window.started)) {
-        let state = if early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0) { "firing" } else { "pending" };
+        let state = if early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0) {
+            "firing"
+        } else {
+            "pending"
+        };
         outcome.reason = Some(Reason::AlreadyFiring);
         outcome.monitor = Some(early.monitor.clone());
         outcome.detail = format!("was {state} before the fault began");
@@ -30,7 +34,8 @@ pub(super) fn judge(
     let until = next_fault(phase, facts).unwrap_or(facts.now);
     let in_window: Vec<&Life> =
         lives.into_iter().filter(|life| alerts::fired_within(life, window.started, until)).collect();
-    let labelled = |life: &&Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
+    let labelled =
+        |life: &&Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
     let right: Vec<&Life> = in_window.iter().copied().filter(labelled).collect();
 
     if let Some(outcome) = fired(wanted, &right, window, facts, &outcome) {
@@ -73,11 +78,13 @@ fn fired(
     stage("notified", notified.and_then(|life| life.firing));
 
     let phase_deliveries = of_phase(facts.deliveries, &blank.phase);
-    if phase_deliveries.clone().count() > 0 && phase_deliveries.clone().all(|d| d.delivered == Delivered::No) {
+    if phase_deliveries.clone().count() > 0 && phase_deliveries.clone().all(|d| d.delivered == Delivered::No)
+    {
         // While the phase runs the effect may still come.
         facts.settled(window).then_some(())?;
         outcome.reason = Some(Reason::NotDelivered);
-        outcome.detail = "fired, but the evidence shows no effect of the fault that it could have seen".into();
+        outcome.detail =
+            "fired, but the evidence shows no effect of the fault that it could have seen".into();
         return Some(outcome);
     }
     let late_by = time.seconds - wanted.within.as_secs_f64();
@@ -138,12 +145,23 @@ fn not_fired(
     }
     if let Some(life) = in_window.first() {
         let (reason, detail, advice) = if wanted.labels.iter().any(|(k, v)| life.labels.get(k) != Some(v)) {
-            let has = |key: &String| life.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"));
+            let has = |key: &String| {
+                life.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"))
+            };
             let wrong = wanted.labels.iter().filter(|(k, v)| life.labels.get(*k) != Some(*v));
-            let list: Vec<_> = wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
-            (Reason::WrongLabels, format!("fired with other labels: {}", list.join(", ")), "mend the rule's labels, or the scenario's")
+            let list: Vec<_> =
+                wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
+            (
+                Reason::WrongLabels,
+                format!("fired with other labels: {}", list.join(", ")),
+                "mend the rule's labels, or the scenario's",
+            )
         } else {
-            (Reason::NotNotified, "fired, but no receiver got a notification".to_owned(), "look at Alertmanager's routes, group_wait and receivers")
+            (
+                Reason::NotNotified,
+                "fired, but no receiver got a notification".to_owned(),
+                "look at Alertmanager's routes, group_wait and receivers",
+            )
         };
         return Outcome {
             verdict: Verdict::Missed,
@@ -172,7 +190,9 @@ fn not_fired(
     outcome.verdict = Verdict::Missed;
     let lasted = window.ended.unwrap_or(facts.now).since(window.started);
     outcome.detail = format!("the fault was there for {lasted:.0} s and it did not fire");
-    let faults: Vec<_> = deliveries.map(|delivery| format!("`{}` shows in: {}", delivery.fault.fault, delivery.seen_by)).collect();
+    let faults: Vec<_> = deliveries
+        .map(|delivery| format!("`{}` shows in: {}", delivery.fault.fault, delivery.seen_by))
+        .collect();
     outcome.advice = (!faults.is_empty()).then(|| faults.join("; "));
     if let Some((monitor, detail)) = blind(alert, wanted.monitor.as_deref(), facts) {
         outcome.reason = Some(Reason::MonitorBlind);
@@ -196,12 +216,16 @@ fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) 
         ),
         Delivered::TooLittleTraffic => (
             Reason::Underpowered,
-            format!("`{id}` changed {} of {} treated requests: too little to be seen", delivery.perturbed, delivery.exposed),
+            format!(
+                "`{id}` changed {} of {} treated requests: too little to be seen",
+                delivery.perturbed, delivery.exposed
+            ),
             "more traffic, a larger exposure share, or a longer phase",
         ),
         Delivered::No | Delivered::Yes => {
             let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
-            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
+            let why =
+                most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
             let what = format!("{} of {} treated requests changed", delivery.perturbed, delivery.exposed);
             (
                 Reason::NotDelivered,
@@ -232,12 +256,17 @@ fn blind(alert: &str, monitor: Option<&str>, facts: Facts<'_>) -> Option<(String
 fn cross_talk(alert: &str, phase: usize, window: Window, facts: Facts<'_>) -> Option<String> {
     let expected = |name: &str| {
         let expectations = facts.plan.phases[phase].expectations.iter();
-        expectations.into_iter().any(|placed| matches!(&placed.expectation, crate::scenario::Expectation::Fires(f) if f.alert == name))
+        expectations.into_iter().any(
+            |placed| matches!(&placed.expectation, crate::scenario::Expectation::Fires(f) if f.alert == name),
+        )
     };
     let end = window.ended.unwrap_or(facts.now);
     let changes = facts.history.changes().iter();
     let fired = changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
-    fired.filter(|c| c.at.since(window.started) >= 0.0 && c.at.since(end) <= 0.0).map(|c| c.alert.clone()).next()
+    fired
+        .filter(|c| c.at.since(window.started) >= 0.0 && c.at.since(end) <= 0.0)
+        .map(|c| c.alert.clone())
+        .next()
 }
 
 /// When the next phase that injects something began.

@@ -120,9 +120,11 @@ impl<'a> Facts<'a> {
         }
         let all_tell = judges.iter().all(|(_, facts)| facts.rules.is_some());
         let seen_before = !self.history.lives(alert, monitor).is_empty();
-        if all_tell && !judges.is_empty() && !seen_before && !judges.iter().any(|(_, facts)| has_rule(facts)) {
+        if all_tell && !judges.is_empty() && !seen_before && !judges.iter().any(|(_, facts)| has_rule(facts))
+        {
             let names: Vec<_> = judges.iter().map(|(name, _)| *name).collect();
-            let detail = format!("no rule `{alert}` in {}{}", names.join(", "), self.nearest_rule(alert, &judges));
+            let detail =
+                format!("no rule `{alert}` in {}{}", names.join(", "), self.nearest_rule(alert, &judges));
             return Some((Reason::NoSuchAlert, detail));
         }
         None
@@ -130,7 +132,8 @@ impl<'a> Facts<'a> {
 
     fn nearest_rule(&self, alert: &str, judges: &[(&str, &MonitorFacts)]) -> String {
         let names = judges.iter().flat_map(|(_, facts)| facts.rules.iter().flatten()).map(|rule| &rule.alert);
-        let near = names.map(|name| (strsim::jaro_winkler(name, alert), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let near =
+            names.map(|name| (strsim::jaro_winkler(name, alert), name)).max_by(|a, b| a.0.total_cmp(&b.0));
         match near {
             Some((likeness, name)) if likeness > 0.8 => format!("; there is `{name}`"),
             _ => String::new(),
@@ -166,9 +169,15 @@ pub fn judge(expected: &PlacedExpectation, phase: usize, facts: Facts<'_>) -> Op
         return facts.ending.map(|_| never_reached(expected, name));
     };
     match &expected.expectation {
-        Expectation::Fires(wanted) => fires::judge(wanted, phase, window, facts, blank(Asked::Fires, &wanted.alert)),
-        Expectation::Silent(wanted) => silent::judge(wanted, window, facts, blank(Asked::Silent, &wanted.alert)),
-        Expectation::Clears(wanted) => clears::judge(wanted, window, facts, blank(Asked::Clears, &wanted.alert)),
+        Expectation::Fires(wanted) => {
+            fires::judge(wanted, phase, window, facts, blank(Asked::Fires, &wanted.alert))
+        }
+        Expectation::Silent(wanted) => {
+            silent::judge(wanted, window, facts, blank(Asked::Silent, &wanted.alert))
+        }
+        Expectation::Clears(wanted) => {
+            clears::judge(wanted, window, facts, blank(Asked::Clears, &wanted.alert))
+        }
         Expectation::Holds(_) => None,
     }
 }

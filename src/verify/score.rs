@@ -7,9 +7,8 @@ use crate::event::{Asked, Delivered, Delivery, Ending, Outcome, Verdict};
 pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
     let mut phases: Vec<&str> = deliveries.iter().map(|delivery| delivery.phase.as_str()).collect();
     phases.dedup();
-    let delivered = |phase: &str| {
-        deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered == Delivered::Yes)
-    };
+    let delivered =
+        |phase: &str| deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered == Delivered::Yes);
     let (mut faults, mut detected) = (0_u32, 0_u32);
     for phase in phases.into_iter().filter(|phase| delivered(phase)) {
         let mut asked = outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires).peekable();

@@ -9,7 +9,12 @@ use crate::{
 /// After a fault, what it set in motion may still surface for so long without being a false alarm.
 const AFTERMATH_S: f64 = 10.0;
 
-pub(super) fn judge(wanted: &AlertSilent, window: Window, facts: Facts<'_>, blank: Outcome) -> Option<Outcome> {
+pub(super) fn judge(
+    wanted: &AlertSilent,
+    window: Window,
+    facts: Facts<'_>,
+    blank: Outcome,
+) -> Option<Outcome> {
     let monitor = wanted.monitor.as_deref();
     let mut outcome = blank;
     let lives = facts.history.lives(&wanted.alert, monitor);
@@ -59,7 +64,8 @@ pub fn unexpected(facts: Facts<'_>) -> Vec<Outcome> {
         let mut names: Vec<&str> = Vec::new();
         for life in lives.filter(|life| !life.notification && alerts::fired_within(life, from, to)) {
             let began_here = alerts::began(life).is_some_and(|(at, _)| at.since(from) >= 0.0);
-            if began_here && !awaited.contains(&life.alert.as_str()) && !names.contains(&life.alert.as_str()) {
+            if began_here && !awaited.contains(&life.alert.as_str()) && !names.contains(&life.alert.as_str())
+            {
                 names.push(&life.alert);
                 found.push(Outcome {
                     monitor: Some(life.monitor.clone()),

@@ -108,7 +108,9 @@ impl Case {
     fn windows(&self) -> Vec<Window> {
         let bounds = [(STEADY, BROKEN), (BROKEN, RECOVERY), (RECOVERY, END)];
         let begun = bounds.into_iter().filter(|(start, _)| *start <= self.now);
-        begun.map(|(start, end)| Window { started: at(start), ended: (end <= self.now).then_some(at(end)) }).collect()
+        begun
+            .map(|(start, end)| Window { started: at(start), ended: (end <= self.now).then_some(at(end)) })
+            .collect()
     }
 
     fn with<T>(&self, ask: impl FnOnce(Facts<'_>) -> T) -> T {
@@ -160,7 +162,14 @@ fn an_alert_in_time_is_met_at_its_own_timestamp() {
     case.quiet(29.0);
     case.hears(43.0, "prometheus", vec![instance("Drift", AlertState::Pending, 40.0)]);
     assert_eq!(case.fires(), None, "pending is not firing");
-    case.hears(46.0, "prometheus", vec![AlertInstance { since: Some((AlertState::Firing, at(44.0))), ..instance("Drift", AlertState::Firing, 44.0) }]);
+    case.hears(
+        46.0,
+        "prometheus",
+        vec![AlertInstance {
+            since: Some((AlertState::Firing, at(44.0))),
+            ..instance("Drift", AlertState::Firing, 44.0)
+        }],
+    );
     let outcome = case.fires().unwrap();
     assert_eq!((outcome.verdict, outcome.monitor.as_deref()), (Verdict::Met, Some("prometheus")));
     assert!((outcome.time.unwrap().seconds - 14.0).abs() < 0.2, "{outcome:?}");
@@ -255,7 +264,8 @@ fn a_silenced_alert_is_missed_because_nobody_was_told() {
     for state in [AlertState::Silenced, AlertState::Inhibited] {
         let mut case = Case::new();
         case.monitor("alertmanager", None);
-        let since = AlertInstance { since: Some((AlertState::Firing, at(41.0))), ..instance("Drift", state, 41.0) };
+        let since =
+            AlertInstance { since: Some((AlertState::Firing, at(41.0))), ..instance("Drift", state, 41.0) };
         case.hears(40.0, "alertmanager", vec![]);
         case.hears(42.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
         case.hears(43.0, "alertmanager", vec![since.clone()]);
@@ -306,10 +316,9 @@ fn another_alert_in_its_place_is_cross_talk() {
 
 #[test]
 fn a_fault_that_did_not_take_effect_blames_nobody() {
-    for (delivered, reason) in [
-        (Delivered::No, Reason::NotDelivered),
-        (Delivered::TooLittleTraffic, Reason::Underpowered),
-    ] {
+    for (delivered, reason) in
+        [(Delivered::No, Reason::NotDelivered), (Delivered::TooLittleTraffic, Reason::Underpowered)]
+    {
         let mut case = Case::new();
         case.deliveries[0].delivered = delivered;
         case.quiet(94.0);

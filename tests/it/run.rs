@@ -130,7 +130,8 @@ async fn the_blind_spot_is_missed_and_says_what_would_have_seen_it() {
     let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await.unwrap().unwrap();
     let text = shown(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let advice = text.lines().find(|line| line.starts_with("→ PredictionDrift")).unwrap_or_else(|| panic!("{text}"));
+    let advice =
+        text.lines().find(|line| line.starts_with("→ PredictionDrift")).unwrap_or_else(|| panic!("{text}"));
     assert!(advice.contains("label"), "{advice}");
     let report: Report =
         serde_json::from_str(&std::fs::read_to_string(out.path().join("report.json")).unwrap()).unwrap();
@@ -190,7 +191,10 @@ async fn json_lines_tell_the_whole_run() {
         let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         events.push(event["event"].as_str().unwrap().to_owned());
     }
-    assert_eq!((events.first().unwrap().as_str(), events.last().unwrap().as_str()), ("run-started", "run-ended"));
+    assert_eq!(
+        (events.first().unwrap().as_str(), events.last().unwrap().as_str()),
+        ("run-started", "run-ended")
+    );
     assert!(events.iter().any(|event| event == "progress"), "{events:?}");
 }
 
@@ -207,15 +211,22 @@ async fn refused(site: &Site, args: &[&str], words: &[&str]) {
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_anything_is_touched() {
     let down = "upstream: http://127.0.0.1:1\n";
-    refused(&Site::new(LONG, Some(down)), &["--stage", "stage.yaml"], &["http://127.0.0.1:1", "refused", "start the model server"]).await;
+    refused(
+        &Site::new(LONG, Some(down)),
+        &["--stage", "stage.yaml"],
+        &["http://127.0.0.1:1", "refused", "start the model server"],
+    )
+    .await;
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let demo = Demo::start().await.unwrap();
     let in_use = format!("upstream: {}\nsidecar: {{ listen: \"{addr}\" }}\n", demo.url());
-    refused(&Site::new(LONG, Some(&in_use)), &["--stage", "stage.yaml"], &[&addr, "in use", "another port"]).await;
+    refused(&Site::new(LONG, Some(&in_use)), &["--stage", "stage.yaml"], &[&addr, "in use", "another port"])
+        .await;
 
-    let hook = format!("upstream: {}\nmonitors: {{ pager: {{ webhook: {{ listen: \"{addr}\" }} }} }}\n", demo.url());
+    let hook =
+        format!("upstream: {}\nmonitors: {{ pager: {{ webhook: {{ listen: \"{addr}\" }} }} }}\n", demo.url());
     refused(&Site::new(LONG, Some(&hook)), &["--stage", "stage.yaml"], &["pager", &addr]).await;
 
     let site = Site::new(LONG, None);
@@ -249,8 +260,8 @@ phases:
   - { name: steady, lasts: 6s }
 "#;
     let site = Site::new(scenario, Some(&stage));
-    let child = site.command(&["--stage", "stage.yaml", "--format", "json"]).stdout(std::process::Stdio::piped());
-    let mut child = child.spawn().unwrap();
+    let mut command = site.command(&["--stage", "stage.yaml", "--format", "json"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while let Some(line) = timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap() {
         if line.contains("\"progress\"") {
@@ -263,7 +274,11 @@ phases:
     let report = site.report().unwrap();
     assert_eq!(status.code(), Some(1), "{report:#?}");
     let alarm = &report.outcomes[0];
-    assert_eq!((alarm.subject.as_str(), alarm.verdict), ("Down", Verdict::FalseAlarm), "fired with nothing injected");
+    assert_eq!(
+        (alarm.subject.as_str(), alarm.verdict),
+        ("Down", Verdict::FalseAlarm),
+        "fired with nothing injected"
+    );
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ fn find<'a>(report: &'a Report, phase: &str, alert: &str) -> &'a Outcome {
 /// Prometheus recorded as firing.
 async fn recorded(stack: &Stack, report: &Report, phase: &str, alert: &str) -> (f64, f64) {
     let record = report.phases.iter().find(|record| record.phase == phase).unwrap();
-    let series = stack.prometheus.times(&format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}")).await;
+    let series =
+        stack.prometheus.times(&format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}")).await;
     let times: Vec<f64> = series.into_iter().flat_map(|(_, times)| times).collect();
     let first = times.iter().copied().fold(f64::INFINITY, f64::min);
     let last = times.iter().copied().fold(0.0, f64::max);
@@ -99,8 +100,8 @@ async fn recorded(stack: &Stack, report: &Report, phase: &str, alert: &str) -> (
 #[tokio::test]
 async fn real_alerts_notice_latency_errors_and_confusion_when_prometheus_says_so() {
     let hook = free_addr().to_string();
-    let (mlserver, stack) =
-        tokio::join!(MlServer::start(), Stack::start(RULES, Some(&format!("http://{hook}/"))));
+    let to = format!("http://{hook}/");
+    let (mlserver, stack) = tokio::join!(MlServer::start(), Stack::start(RULES, Some(&to)));
     let sidecar = scraped_sidecar(&stack, &mlserver.url()).await;
     let phases = r#"
   - { name: steady, lasts: 10s }
@@ -132,19 +133,29 @@ async fn real_alerts_notice_latency_errors_and_confusion_when_prometheus_says_so
     let (code, report, text) = run(&site, &sidecar, &[]).await;
 
     assert_eq!(code, 1, "two rules were broken on purpose: {text}");
-    for (phase, alert) in [("slow", "HighLatency"), ("failing", "HighErrorRate"), ("confused", "PredictionDrift")] {
+    for (phase, alert) in
+        [("slow", "HighLatency"), ("failing", "HighErrorRate"), ("confused", "PredictionDrift")]
+    {
         let outcome = find(&report, phase, alert);
         assert_eq!(outcome.verdict, Verdict::Met, "{alert}: {text}");
         let time = outcome.time.unwrap();
         let (first, _) = recorded(&stack, &report, phase, alert).await;
         assert!((time.seconds - first).abs() <= TICKS_S, "{alert}: {time:?}, Prometheus says {first}");
         let stages = &outcome.stages_s;
-        assert!(stages["pending"] <= stages["firing"] && stages["firing"] <= stages["notified"] + 1.0, "{stages:?}");
-        assert!((stages["firing"] - stages["pending"] - 2.0).abs() < 1.1, "the rule's `for` is 2 s: {stages:?}");
+        assert!(
+            stages["pending"] <= stages["firing"] && stages["firing"] <= stages["notified"] + 1.0,
+            "{stages:?}"
+        );
+        assert!(
+            (stages["firing"] - stages["pending"] - 2.0).abs() < 1.1,
+            "the rule's `for` is 2 s: {stages:?}"
+        );
     }
-    for (phase, broken_in, alert) in
-        [("failing", "slow", "HighLatency"), ("confused", "failing", "HighErrorRate"), ("recovery", "confused", "PredictionDrift")]
-    {
+    for (phase, broken_in, alert) in [
+        ("failing", "slow", "HighLatency"),
+        ("confused", "failing", "HighErrorRate"),
+        ("recovery", "confused", "PredictionDrift"),
+    ] {
         let outcome = find(&report, phase, alert);
         assert_eq!(outcome.verdict, Verdict::Met, "{alert} clears: {text}");
         let (_, last) = recorded(&stack, &report, broken_in, alert).await;
@@ -154,7 +165,11 @@ async fn real_alerts_notice_latency_errors_and_confusion_when_prometheus_says_so
     let deaf = find(&report, "slow", "Deaf");
     assert_eq!((deaf.verdict, deaf.reason), (Verdict::Missed, None), "{deaf:?}");
     let misspelt = find(&report, "confused", "Misspelt");
-    assert_eq!((misspelt.verdict, misspelt.reason), (Verdict::Missed, Some(Reason::MonitorBlind)), "{misspelt:?}");
+    assert_eq!(
+        (misspelt.verdict, misspelt.reason),
+        (Verdict::Missed, Some(Reason::MonitorBlind)),
+        "{misspelt:?}"
+    );
     assert!(report.deliveries.iter().all(|d| d.delivered == canard::event::Delivered::Yes), "{text}");
     let accuracy = report.deliveries[2].effects.iter().find(|effect| effect.measure == "accuracy").unwrap();
     assert!(accuracy.control - accuracy.treated > 0.15, "{accuracy:?}");
@@ -175,12 +190,17 @@ async fn a_silenced_alert_and_a_rule_that_does_not_exist_are_reported_as_what_th
     let demo = Demo::start().await.unwrap();
     let sidecar = scraped_sidecar(&stack, &demo.url()).await;
     stack.alertmanager.silence("HighErrorRate", std::time::Duration::from_secs(600)).await;
-    let phases = format!("{ONE_FAULT}      - fires: {{ alert: HighErorRate, within: 12s, monitor: prometheus }}\n");
+    let phases =
+        format!("{ONE_FAULT}      - fires: {{ alert: HighErorRate, within: 12s, monitor: prometheus }}\n");
     let site = Site::new(&scenario("60/s", &phases), Some(&stage(&stack, None)));
     let (code, report, text) = run(&site, &sidecar, &[]).await;
     assert_eq!(code, 1, "{text}");
     let silenced = find(&report, "failing", "HighErrorRate");
-    assert_eq!((silenced.verdict, silenced.reason), (Verdict::Missed, Some(Reason::Suppressed)), "{silenced:?}");
+    assert_eq!(
+        (silenced.verdict, silenced.reason),
+        (Verdict::Missed, Some(Reason::Suppressed)),
+        "{silenced:?}"
+    );
     let none = find(&report, "failing", "HighErorRate");
     assert_eq!((none.verdict, none.reason), (Verdict::Inconclusive, Some(Reason::NoSuchAlert)), "{none:?}");
     assert!(none.detail.contains("there is `HighErrorRate`"), "{none:?}");
@@ -191,13 +211,18 @@ async fn a_prometheus_that_is_down_is_unreachable_not_silent() {
     let mut stack = Stack::start(RULES, None).await;
     let demo = Demo::start().await.unwrap();
     let sidecar = scraped_sidecar(&stack, &demo.url()).await;
-    let only = format!("monitors: {{ prometheus: {{ prometheus: {{ url: {} }} }} }}\n", stack.prometheus.url());
+    let only =
+        format!("monitors: {{ prometheus: {{ prometheus: {{ url: {} }} }} }}\n", stack.prometheus.url());
     let site = Site::new(&scenario("60/s", ONE_FAULT), Some(&only));
     stack.prometheus.kill().await;
     let (code, report, text) = run(&site, &sidecar, &[]).await;
     assert_eq!(code, 3, "{text}");
     let outcome = find(&report, "failing", "HighErrorRate");
-    assert_eq!((outcome.verdict, outcome.reason), (Verdict::Inconclusive, Some(Reason::MonitorUnreachable)), "{text}");
+    assert_eq!(
+        (outcome.verdict, outcome.reason),
+        (Verdict::Inconclusive, Some(Reason::MonitorUnreachable)),
+        "{text}"
+    );
     assert!(text.contains("does not answer"), "{text}");
 }
 
@@ -224,7 +249,8 @@ abort:
     let site = Site::new(&scenario("60/s", phases), Some(&stage(&stack, None)));
     let (code, report, text) = run(&site, &sidecar, &[]).await;
     assert_eq!(code, 4, "{text}");
-    let conditions: Vec<_> = report.outcomes.iter().filter(|o| o.phase == "steady").map(|o| o.verdict).collect();
+    let conditions: Vec<_> =
+        report.outcomes.iter().filter(|o| o.phase == "steady").map(|o| o.verdict).collect();
     assert_eq!(conditions, [Verdict::Met, Verdict::Missed], "{text}");
     assert!(!sidecar.handle().is_armed());
 }
