@@ -2,7 +2,7 @@
 //!
 //! Statuses, latencies and the counters of faults are atomics of bounded size: recording them takes no
 //! lock. Prediction responses go through a bounded queue to a thread that reads them, so that parsing
-//! delays no caller; what the queue can't hold is counted as `queue-full`, never waited for. A
+//! delays no caller; what its queue can't hold is counted as `queue-full`, never waited for. A
 //! [`snapshot`](Recorder::snapshot) first reads what is queued: it is complete for every response that had
 //! ended by then.
 
@@ -12,6 +12,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use super::{ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink};
@@ -22,8 +23,12 @@ use crate::{
     wire::{Codec, Labels, Row, Value},
 };
 
-/// Samples that wait to be read.
+/// Samples that wait to be read, and bytes in them.
 const QUEUE: usize = 1024;
+const QUEUE_BYTES: usize = 64 << 20;
+/// How long a sample waits at most. The reader is woken early only when the queue is half full: waking it for
+/// every sample would cost more than reading one.
+const READ_EVERY: Duration = Duration::from_millis(100);
 /// HTTP statuses have three digits.
 const STATUSES: usize = 1000;
 
@@ -40,7 +45,7 @@ struct Shared {
     phases: Vec<PhaseCell>,
     not_assigned: Tally,
     without_identity: AtomicU64,
-    queue: Mutex<VecDeque<(usize, Arm, Sample)>>,
+    queue: Mutex<Queue>,
     filled: Condvar,
     closed: AtomicBool,
     /// Held while a sample is read, so that a snapshot can wait for the one in hand.
@@ -48,6 +53,34 @@ struct Shared {
     codec: Arc<dyn Codec>,
     labels: Labels,
     limits: RecorderLimits,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    samples: VecDeque<(usize, Arm, Sample)>,
+    bytes: usize,
+}
+
+impl Queue {
+    fn push(&mut self, phase: usize, arm: Arm, sample: Sample) -> bool {
+        let bytes = self.bytes + sample.kept();
+        let fits = self.samples.len() < QUEUE && bytes <= QUEUE_BYTES;
+        if fits {
+            self.bytes = bytes;
+            self.samples.push_back((phase, arm, sample));
+        }
+        fits
+    }
+
+    fn pop(&mut self) -> Option<(usize, Arm, Sample)> {
+        let next = self.samples.pop_front()?;
+        self.bytes -= next.2.kept();
+        Some(next)
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.samples.len() >= QUEUE / 2 || self.bytes >= QUEUE_BYTES / 2
+    }
 }
 
 /// Limits of what a recorder holds.
@@ -239,19 +272,18 @@ impl Sink for ArmSink {
 impl Shared {
     fn enqueue(&self, phase: usize, arm: Arm, sample: Sample) {
         let mut queue = locked(&self.queue);
-        if queue.len() < QUEUE {
-            queue.push_back((phase, arm, sample));
-            self.filled.notify_one();
-        } else {
+        if !queue.push(phase, arm, sample) {
             drop(queue);
             locked(&self.phases[phase].arm(arm).predictions).miss("queue-full");
+        } else if queue.samples.len() == 1 || queue.is_half_full() {
+            self.filled.notify_one();
         }
     }
 
     fn read_queued(&self) {
         let _one_at_a_time = locked(&self.reading);
         loop {
-            let next = locked(&self.queue).pop_front();
+            let next = locked(&self.queue).pop();
             let Some((phase, arm, sample)) = next else { return };
             self.read(phase, arm, &sample);
         }
@@ -266,16 +298,16 @@ impl Shared {
         }
     }
 
-    /// Waits for work; `false` when there will be none.
+    /// Waits for work, and a little longer for more of it; `false` when there will be none.
     fn wait(&self) -> bool {
-        let mut queue = locked(&self.queue);
-        while queue.is_empty() {
-            if self.closed.load(Relaxed) {
-                return false;
-            }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        true
+        let queue = locked(&self.queue);
+        let open = || !self.closed.load(Relaxed);
+        let empty = |queue: &mut Queue| queue.samples.is_empty() && open();
+        let queue = self.filled.wait_while(queue, empty).unwrap_or_else(PoisonError::into_inner);
+        let idle = |queue: &mut Queue| !queue.is_half_full() && open();
+        let waited = self.filled.wait_timeout_while(queue, READ_EVERY, idle);
+        drop(waited);
+        open()
     }
 }
 
@@ -397,4 +429,57 @@ fn invalid(row: &Row) -> Option<&'static str> {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(label: Option<Value>, scores: &[f64]) -> Row {
+        Row { label, scores: scores.iter().copied().map(Value::Float).collect() }
+    }
+
+    #[test]
+    fn labels_beyond_the_limit_count_together() {
+        let mut cell = PredictionCell::default();
+        for class in [1, 2, 3, 1, 4] {
+            cell.count(&row(Some(Value::Int(class)), &[]), &Labels::default(), 2);
+        }
+        let want = [("1".to_owned(), 2), ("2".to_owned(), 1), (OTHER_LABEL.to_owned(), 2)];
+        assert_eq!((cell.read, cell.labels), (5, want.into()));
+    }
+
+    #[test]
+    fn values_that_are_none_have_a_reason() {
+        for (row, reason) in [
+            (row(Some(Value::Null), &[]), Some("null")),
+            (row(None, &[0.2, f64::NAN]), Some("nan")),
+            (row(None, &[f64::INFINITY]), Some("infinite")),
+            (row(None, &[0.2, 1.5]), Some("out-of-range")),
+            (row(Some(Value::Int(1)), &[-999.0]), Some("out-of-range")),
+            (row(None, &[250_000.0]), None),
+            (row(Some(Value::Int(1)), &[0.7]), None),
+        ] {
+            assert_eq!(invalid(&row), reason, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_bytes_as_well() {
+        let sample = || Sample {
+            method: http::Method::POST,
+            uri: http::Uri::default(),
+            status: None,
+            whole: true,
+            latency: Duration::ZERO,
+            arm: None,
+            headers: http::HeaderMap::new(),
+            body: Ok(vec![bytes::Bytes::from_static(&[0; 1 << 20]); 16]),
+        };
+        let mut queue = Queue::default();
+        assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample())).count(), 4);
+        assert!(queue.is_half_full());
+        while queue.pop().is_some() {}
+        assert_eq!(queue.bytes, 0);
+    }
 }

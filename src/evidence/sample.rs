@@ -80,6 +80,13 @@ impl Sample {
     }
 }
 
+impl Sample {
+    /// Bytes of the body that are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.body.as_ref().map_or(0, |chunks| chunks.iter().map(Bytes::len).sum())
+    }
+}
+
 /// Takes samples. Called when an exchange is over, on the task that served it: be quick.
 pub trait Sink {
     /// Takes one.
