@@ -7,7 +7,8 @@
 Data: Fisher's iris (R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of
 Eugenics 7, 1936; public domain), as scikit-learn ships it, exported once to scripts/iris.csv. 90 rows
 train a multinomial logistic regression; the other 60 are the traffic, so the model has never seen what it
-is asked. Everything is seeded: running this again changes no file.
+is asked. Everything is seeded: running this again on the same machine changes no file; another CPU may
+round the last digits otherwise.
 
 Writes scripts/iris.csv, src/demo/coefficients.json, src/demo/vectors.json and
 scenarios/traffic/iris.jsonl.

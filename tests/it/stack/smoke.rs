@@ -46,7 +46,7 @@ async fn mlserver_gives_the_probabilities_of_the_demo_model_when_asked() {
     let ours = json("POST", &format!("{}{path}", demo.url()), &request("probabilities")).await;
     for class in 0..3 {
         let [real, ours] = [&real, &ours].map(|a| a["outputs"][0]["data"][class].as_f64().unwrap());
-        assert!((real - ours).abs() < 1e-12, "{real} and {ours}");
+        assert!((real - ours).abs() < 1e-6, "fitted here {real}, committed {ours}");
     }
     let metrics = format!("http://{}/metrics", mlserver.metrics());
     let (_, text) = http::get(&metrics).await.unwrap();
