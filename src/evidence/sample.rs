@@ -135,6 +135,11 @@ impl<K: Sink> Watch<K> {
         }
     }
 
+    /// Who gets the sample.
+    pub fn sink(&self) -> &K {
+        &self.sink
+    }
+
     /// The request's method.
     pub fn method(&self) -> &Method {
         &self.method

@@ -21,6 +21,7 @@ mod request_body;
 mod respond;
 mod service;
 pub mod typed;
+pub mod view;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
-use crate::{layer, wire::Protocol};
+use crate::{
+    layer,
+    wire::{Outputs, Protocol},
+};
 
 /// What a sidecar is started with.
 #[derive(Debug, Clone)]
@@ -21,6 +24,10 @@ pub struct Config {
     pub ledger: Option<PathBuf>,
     /// The protocol in which the service view reads predictions.
     pub protocol: Protocol,
+    /// Which outputs hold the prediction, where the protocol leaves a choice.
+    pub outputs: Outputs,
+    /// Class names in the order of the class indices, for servers that answer with numbers.
+    pub labels: Vec<String>,
     /// Whether the service view reads predictions at all.
     pub observe: bool,
     /// Whether the service view tells the treated from the control arm (`canard_arm`); off for blind
@@ -51,6 +58,8 @@ impl Config {
             admin_token: None,
             ledger: None,
             protocol: Protocol::OpenInference,
+            outputs: Outputs::default(),
+            labels: Vec::new(),
             observe: true,
             arm_label: true,
             workers: None,
@@ -101,6 +110,8 @@ pub struct Limits {
     pub admin_body: usize,
     /// Bytes of a response that the service view copies to read its predictions.
     pub view_body: usize,
+    /// Series of each kind that each worker's service view keeps apart.
+    pub view_series: usize,
     /// Copies that wait for the service view in each worker; more are dropped and counted.
     pub view_queue: usize,
 }
@@ -120,6 +131,7 @@ impl Default for Limits {
             linger: Duration::from_millis(500),
             admin_body: 1 << 20,
             view_body: 256 << 10,
+            view_series: 1_000,
             view_queue: 256,
         }
     }

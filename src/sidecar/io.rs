@@ -10,7 +10,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
-use super::abort::Abort;
+use crate::layer::Abort;
 
 /// What an HTTP/2 connection with prior knowledge opens with (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

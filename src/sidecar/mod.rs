@@ -6,7 +6,6 @@
 
 pub mod client;
 
-mod abort;
 mod body;
 mod config;
 mod connect;
@@ -32,7 +31,14 @@ use self::{
     pool::Pool,
     worker::{Ending, Server},
 };
-use crate::layer::Handle;
+use crate::{
+    evidence::Ledger,
+    layer::{
+        Handle,
+        view::{View, ViewSettings},
+    },
+    wire::Labels,
+};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -118,7 +124,8 @@ impl Sidecar {
             .max(1);
         let listeners = listen::bind(config.listen, count)?;
         let listen = listeners.first().and_then(|l| l.local_addr().ok()).unwrap_or(config.listen);
-        let handle = Handle::new(config.layer_limits.clone());
+        let handle = handle(&config)?;
+        let view = view(&config);
         let (life, alive) = mpsc::channel(1);
         let ending = Ending::default();
         let mut sidecar = Sidecar { listen, admin: None, handle, ending, threads: Vec::new(), alive };
@@ -130,8 +137,9 @@ impl Sidecar {
         let connections = Arc::new(Semaphore::new(config.limits.connections));
         for (index, listener) in listeners.into_iter().enumerate() {
             let pool = Arc::new(Pool::new(connector.clone(), config.limits.clone()));
+            let (layer, reader) = view.layer();
             let server = Server {
-                stack: stack::stack(pool.clone(), route.clone()),
+                stack: stack::stack(pool.clone(), route.clone(), &sidecar.handle, &layer),
                 limits: config.limits.clone(),
                 connections: connections.clone(),
                 ending: sidecar.ending.clone(),
@@ -142,6 +150,7 @@ impl Sidecar {
                 let _life = life;
                 let result = runtime.block_on(async {
                     tokio::spawn(pool::sweep_forever(pool));
+                    tokio::spawn(reader.run());
                     server.run(listener).await
                 });
                 if let Err(error) = result {
@@ -193,6 +202,25 @@ impl Drop for Sidecar {
             let _ = thread.join();
         }
     }
+}
+
+fn handle(config: &Config) -> Result<Handle, SidecarError> {
+    let limits = config.layer_limits.clone();
+    let Some(path) = &config.ledger else { return Ok(Handle::new(limits)) };
+    let ledger = Ledger::file(path, limits.ledger_queue)
+        .map_err(|source| SidecarError::Ledger { path: path.clone(), source })?;
+    Ok(Handle::with_ledger(limits, ledger))
+}
+
+fn view(config: &Config) -> View {
+    View::new(ViewSettings {
+        codec: config.protocol.codec(&config.outputs),
+        labels: Labels::new(config.labels.iter().cloned()),
+        observe: config.observe && config.protocol.carries_predictions(),
+        body: config.limits.view_body,
+        queue: config.limits.view_queue,
+        series: config.limits.view_series,
+    })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, SidecarError> {

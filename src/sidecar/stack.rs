@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tower_layer::Layer as _;
 use tower_service::Service;
 
 use super::{
@@ -11,20 +12,31 @@ use super::{
     forward::{Forward, Route},
     pool::Pool,
 };
+use crate::layer::{
+    self, ChaosLayer, Handle, RequestBody,
+    view::{ViewLayer, ViewedBody},
+};
 
-pub(super) type RequestBody = Incoming;
+/// What the upstream is sent.
+pub(super) type ToUpstream = RequestBody<Incoming>;
+/// What the caller is sent.
+pub(super) type ToCaller = ViewedBody<layer::ResponseBody<ResponseBody<ToUpstream>>>;
 
-/// One worker's stack, outermost layer last.
+/// One worker's stack, from the inside out.
 pub(super) fn stack(
-    pool: Arc<Pool<RequestBody>>,
+    pool: Arc<Pool<ToUpstream>>,
     route: Arc<Route>,
-) -> impl Service<
-    Request<Incoming>,
-    Response = Response<ResponseBody<RequestBody>>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
+    handle: &Handle,
+    view: &ViewLayer,
+) -> impl Service<Request<Incoming>, Response = Response<ToCaller>, Error = Infallible, Future: Send>
++ Clone
 + Send
 + 'static {
-    Forward::new(pool, route)
+    // The upstream itself. Its errors become responses here, so that a fault that edits or delays responses
+    // meets a failing upstream like any other answer.
+    let stack = Forward::new(pool, route);
+    // The faults. The same layer that a model server embeds; inside the view, so that what it does is seen.
+    let stack = ChaosLayer::new(handle.clone()).layer(stack);
+    // What callers see. Outermost, because an injected delay or error is part of it.
+    view.layer(stack)
 }

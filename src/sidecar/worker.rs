@@ -32,13 +32,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
-use super::abort::Abort;
 use super::{
     BoxError,
     config::Limits,
     forward::Peer,
     io::{CallerIo, Opening},
 };
+use crate::layer::Abort;
 
 /// The end of a sidecar, in two steps.
 #[derive(Debug, Clone, Default)]
@@ -147,6 +147,7 @@ where
     }
 
     async fn http1(self, io: CallerIo, caller: Caller<S>) -> Result<(), BoxError> {
+        let abort = caller.abort.clone();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)
@@ -156,11 +157,17 @@ where
             .serve_connection(io, caller)
             .with_upgrades();
         let mut connection = pin!(connection);
+        let aborted = abort.aborted();
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
+            // Dropped as it is, the connection is reset.
+            () = aborted => return Ok(()),
             () = self.ending.lingered(self.limits.linger) => connection.as_mut().graceful_shutdown(),
         }
-        Ok(connection.await?)
+        tokio::select! {
+            ended = connection.as_mut() => Ok(ended?),
+            () = abort.aborted() => Ok(()),
+        }
     }
 
     async fn http2(self, io: CallerIo, caller: Caller<S>) -> Result<(), BoxError> {

@@ -1,0 +1,44 @@
+//! Reads predictions from copies of responses, after the callers have them.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::series::{Shard, arm};
+use crate::evidence::Sample;
+
+/// An exchange whose body was copied.
+pub(super) type Exchange = Sample;
+
+/// Reads what the queue of one layer holds. Whoever runs it pays for the reading; callers never do.
+#[derive(Debug)]
+pub struct Reader {
+    shard: Arc<Shard>,
+    queue: mpsc::Receiver<Exchange>,
+}
+
+impl Reader {
+    pub(super) fn new(shard: Arc<Shard>, queue: mpsc::Receiver<Exchange>) -> Reader {
+        Reader { shard, queue }
+    }
+
+    /// Reads until the layer and all its services are gone.
+    pub async fn run(mut self) {
+        while let Some(sample) = self.queue.recv().await {
+            self.read(&sample);
+            // Between two copies the task lets requests go first.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn read(&self, sample: &Sample) {
+        let settings = &self.shard.settings;
+        match sample.predictions(settings.codec.as_ref(), settings.body) {
+            Ok(rows) => {
+                let model = settings.codec.model(sample.uri.path()).unwrap_or_default();
+                self.shard.predicted(model, arm(sample), &rows);
+            }
+            Err(error) => self.shard.unread(error.reason()),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The counters of one layer.
+//!
+//! A request finds its series by a 64-bit hash of its labels under a read lock and adds to atomics; it
+//! allocates only when it is the first of its kind. The number of series is bounded.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::Method;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{
+    DURATION_BOUNDS_S, ViewSettings,
+    snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot},
+};
+use crate::{
+    evidence::{OTHER_LABEL, Sample},
+    exposure::Arm,
+    wire::{Row, Value},
+};
+
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::PATCH,
+    Method::TRACE,
+];
+/// What nginx calls a request whose caller left; here for every response that did not pass whole.
+const BROKEN: u16 = 499;
+
+/// The counters of one layer.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) settings: Arc<ViewSettings>,
+    durations: RwLock<HashMap<u64, Arc<DurationSeries>>>,
+    readings: Mutex<Readings>,
+    exposed: [AtomicU64; 2],
+}
+
+#[derive(Debug)]
+struct DurationSeries {
+    key: DurationKey,
+    buckets: [AtomicU64; DURATION_BOUNDS_S.len() + 1],
+    sum_us: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Readings {
+    predictions: BTreeMap<PredictionKey, u64>,
+    scores: BTreeMap<ScoreKey, ScoreReading>,
+    invalid: BTreeMap<PredictionKey, u64>,
+    unread: BTreeMap<&'static str, u64>,
+}
+
+/// The labels of one request, borrowed.
+struct Labelled<'a> {
+    method: &'a str,
+    route: Route<'a>,
+    status: u16,
+    arm: Arms,
+}
+
+/// A path as its template: what stands before the model, the model, and what stands after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route<'a> {
+    before: &'a str,
+    model: &'a str,
+    versioned: bool,
+    after: &'a str,
+}
+
+impl<'a> Route<'a> {
+    const OTHER: Route<'static> = Route { before: "other", model: "", versioned: false, after: "" };
+
+    pub(super) fn of(path: &'a str, model: Option<&'a str>) -> Route<'a> {
+        let split =
+            model.and_then(|model| path.split_once(model).map(|(before, after)| (before, model, after)));
+        let Some((before, model, rest)) = split else {
+            return Route { before: path, model: "", versioned: false, after: "" };
+        };
+        match rest.strip_prefix("/versions/") {
+            Some(version) => {
+                let after = version.find('/').map_or("", |end| &version[end..]);
+                Route { before, model, versioned: true, after }
+            }
+            None => Route { before, model, versioned: false, after: rest },
+        }
+    }
+
+    pub(super) fn template(&self) -> String {
+        let model = if self.model.is_empty() { "" } else { "{model}" };
+        let version = if self.versioned { "/versions/{version}" } else { "" };
+        format!("{}{model}{version}{}", self.before, self.after)
+    }
+}
+
+impl Shard {
+    pub(super) fn new(settings: Arc<ViewSettings>) -> Shard {
+        Shard {
+            settings,
+            durations: RwLock::default(),
+            readings: Mutex::default(),
+            exposed: Default::default(),
+        }
+    }
+
+    /// Counts one exchange.
+    pub(super) fn record(&self, sample: &Sample) {
+        match sample.arm {
+            Some(Arm::Treated) => _ = self.exposed[0].fetch_add(1, Relaxed),
+            Some(Arm::Control) => _ = self.exposed[1].fetch_add(1, Relaxed),
+            None => {}
+        }
+        let path = sample.uri.path();
+        let codec = &self.settings.codec;
+        let route = match codec.is_prediction(&sample.method, path) {
+            true => Route::of(path, codec.model(path)),
+            false => Route::OTHER,
+        };
+        let method = if METHODS.contains(&sample.method) { sample.method.as_str() } else { "_OTHER" };
+        let status = sample.status.filter(|_| sample.whole).map_or(BROKEN, |status| status.as_u16());
+        self.series(&Labelled { method, route, status, arm: arm(sample) }).record(sample.latency);
+    }
+
+    fn series(&self, labelled: &Labelled<'_>) -> Arc<DurationSeries> {
+        let hash = labelled.hash();
+        let known = self.durations.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&hash) {
+            return series.clone();
+        }
+        let full = known.len() >= self.settings.series;
+        drop(known);
+        let other = Route { before: OTHER_LABEL, ..Route::OTHER };
+        let (hash, route) = match full && labelled.route != other {
+            true => (Labelled { route: other, ..*labelled }.hash(), other),
+            false => (hash, labelled.route),
+        };
+        let mut series = self.durations.write().unwrap_or_else(PoisonError::into_inner);
+        series.entry(hash).or_insert_with(|| Arc::new(DurationSeries::new(labelled, route))).clone()
+    }
+
+    /// Counts the predictions of one response.
+    pub(super) fn predicted(&self, model: &str, arm: Arms, rows: &[Row]) {
+        let mut readings = self.readings();
+        for row in rows {
+            if let Some(label) = self.settings.labels.of(row) {
+                count(&mut readings.predictions, model, &label, arm, self.settings.series);
+            }
+            if let Some(reason) = invalid(row) {
+                count(&mut readings.invalid, model, reason, arm, self.settings.series);
+            }
+            if let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
+                && score.is_finite()
+            {
+                let mut key = ScoreKey { model: model.to_owned(), arm };
+                if !readings.scores.contains_key(&key) && readings.scores.len() >= self.settings.series {
+                    key.model = OTHER_LABEL.to_owned();
+                }
+                readings.scores.entry(key).or_default().record(score);
+            }
+        }
+    }
+
+    /// Counts a response whose predictions are not read.
+    pub(super) fn unread(&self, reason: &'static str) {
+        *self.readings().unread.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn add_to(&self, snapshot: &mut ViewSnapshot) {
+        for series in self.durations.read().unwrap_or_else(PoisonError::into_inner).values() {
+            snapshot.durations.entry(series.key.clone()).or_default().add(&series.read());
+        }
+        for (arm, count) in [Arms::Treated, Arms::Control].into_iter().zip(&self.exposed) {
+            *snapshot.exposed.entry(arm).or_default() += count.load(Relaxed);
+        }
+        let readings = self.readings();
+        for (key, count) in &readings.predictions {
+            *snapshot.predictions.entry(key.clone()).or_default() += count;
+        }
+        for (key, count) in &readings.invalid {
+            *snapshot.invalid.entry(key.clone()).or_default() += count;
+        }
+        for (key, scores) in &readings.scores {
+            snapshot.scores.entry(key.clone()).or_default().add(scores);
+        }
+        for (reason, count) in &readings.unread {
+            *snapshot.unread.entry(reason).or_default() += count;
+        }
+    }
+
+    fn readings(&self) -> std::sync::MutexGuard<'_, Readings> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Labelled<'_> {
+    fn hash(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        for part in [self.method, self.route.before, self.route.model, self.route.after] {
+            hash.update(part.as_bytes());
+            hash.update(&[0xFF]);
+        }
+        let [high, low] = self.status.to_be_bytes();
+        hash.update(&[high, low, self.arm as u8, u8::from(self.route.versioned)]);
+        hash.digest()
+    }
+}
+
+impl DurationSeries {
+    fn new(labelled: &Labelled<'_>, route: Route<'_>) -> DurationSeries {
+        let key = DurationKey {
+            method: labelled.method.to_owned(),
+            route: route.template(),
+            status: labelled.status,
+            model: route.model.to_owned(),
+            arm: labelled.arm,
+        };
+        DurationSeries { key, buckets: Default::default(), sum_us: AtomicU64::default() }
+    }
+
+    fn record(&self, latency: Duration) {
+        let seconds = latency.as_secs_f64();
+        let bucket = DURATION_BOUNDS_S.partition_point(|bound| *bound < seconds);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn read(&self) -> Durations {
+        let mut durations = Durations::default();
+        durations.buckets.iter_mut().zip(&self.buckets).for_each(|(n, cell)| *n = cell.load(Relaxed));
+        durations.sum_s = self.sum_us.load(Relaxed) as f64 * 1e-6;
+        durations
+    }
+}
+
+/// The side of an exchange. Nothing armed is control; an exchange that ended without a response told nothing.
+pub(super) fn arm(sample: &Sample) -> Arms {
+    match sample.arm {
+        Some(Arm::Treated) => Arms::Treated,
+        Some(Arm::Control) => Arms::Control,
+        None if sample.status.is_none() => Arms::Unknown,
+        None => Arms::Control,
+    }
+}
+
+fn count(counts: &mut BTreeMap<PredictionKey, u64>, model: &str, label: &str, arm: Arms, limit: usize) {
+    let mut key = PredictionKey { model: model.to_owned(), label: label.to_owned(), arm };
+    if !counts.contains_key(&key) && counts.len() >= limit {
+        key.label = OTHER_LABEL.to_owned();
+        key.model = OTHER_LABEL.to_owned();
+    }
+    *counts.entry(key).or_default() += 1;
+}
+
+/// Why a prediction is no usable value. A lone score without a label may be a regression, which has no range.
+fn invalid(row: &Row) -> Option<&'static str> {
+    let bounded = row.scores.len() > 1 || row.label.is_some();
+    row.label
+        .iter()
+        .chain(&row.scores)
+        .find_map(|value| match value {
+            Value::Null => Some("null"),
+            Value::Float(x) if x.is_nan() => Some("nan"),
+            Value::Float(x) if x.is_infinite() => Some("infinite"),
+            _ => None,
+        })
+        .or_else(|| {
+            let mut scores = row.scores.iter().filter_map(Value::as_f64);
+            (bounded && scores.any(|score| !(0.0..=1.0).contains(&score))).then_some("out-of-range")
+        })
+}

@@ -1,0 +1,118 @@
+//! The service and the body that are watched.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::sync::mpsc;
+use tower_service::Service;
+
+use super::{ViewLayer, reader::Exchange, series::Shard};
+use crate::{
+    evidence::{Sample, SampledBody, Sink, Unread, Watch},
+    layer::Exposed,
+};
+
+/// A service whose exchanges are counted. See [`ViewLayer`].
+#[derive(Debug, Clone)]
+pub struct Viewed<S> {
+    inner: S,
+    layer: ViewLayer,
+}
+
+/// A response body that is watched on its way.
+pub type ViewedBody<R> = SampledBody<R, ViewSink>;
+
+/// Counts an exchange when it is over.
+#[derive(Debug)]
+pub struct ViewSink {
+    shard: Arc<Shard>,
+    queue: mpsc::Sender<Exchange>,
+}
+
+impl Sink for ViewSink {
+    fn take(&self, sample: Sample) {
+        self.shard.record(&sample);
+        match &sample.body {
+            Err(Unread::NotKept) => {}
+            Err(Unread::TooLarge) => self.shard.unread("body-too-large"),
+            Ok(_) if !sample.whole => self.shard.unread("broken"),
+            Ok(_) => {
+                if self.queue.try_send(sample).is_err() {
+                    self.shard.unread("queue-full");
+                }
+            }
+        }
+    }
+}
+
+impl<S> Viewed<S> {
+    pub(super) const fn new(inner: S, layer: ViewLayer) -> Viewed<S> {
+        Viewed { inner, layer }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Viewed<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
+{
+    type Response = Response<ViewedBody<R>>;
+    type Error = S::Error;
+    type Future = ViewFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let sink = ViewSink { shard: self.layer.shard.clone(), queue: self.layer.queue.clone() };
+        let watch = Watch::begin(&request, sink);
+        ViewFuture { future: self.inner.call(request), watch: Some(watch) }
+    }
+}
+
+pin_project! {
+    /// A response to come.
+    #[derive(Debug)]
+    pub struct ViewFuture<F> {
+        #[pin]
+        future: F,
+        watch: Option<Watch<ViewSink>>,
+    }
+}
+
+impl<F, R, E> Future for ViewFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+{
+    type Output = Result<Response<ViewedBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.future.poll(cx))?;
+        let mut watch = this.watch.take();
+        if let Some(watch) = &mut watch {
+            let arm = response.extensions().get::<Exposed>().map(|exposed| exposed.arm);
+            let keep = keep(watch, response.status());
+            watch.respond(&response, arm, keep);
+        }
+        Poll::Ready(Ok(response.map(|body| SampledBody::new(body, watch))))
+    }
+}
+
+/// How much of the body is copied: that of a prediction, if it is to be read.
+fn keep(watch: &Watch<ViewSink>, status: StatusCode) -> Option<usize> {
+    let settings = &watch.sink().shard.settings;
+    let read = settings.observe
+        && status == StatusCode::OK
+        && settings.codec.is_prediction(watch.method(), watch.uri().path());
+    read.then_some(settings.body)
+}

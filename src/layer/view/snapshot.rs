@@ -1,0 +1,128 @@
+//! A reading of the service view: plain data, for whoever encodes it.
+
+use std::collections::BTreeMap;
+
+use super::DURATION_BOUNDS_S;
+use crate::stats::SCORE_BINS;
+
+/// Which side callers were on, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arms {
+    /// Faults may act.
+    Treated,
+    /// Nothing acts, or nothing is armed.
+    Control,
+    /// The exchange ended before a response told.
+    Unknown,
+}
+
+impl Arms {
+    /// As metrics name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Arms::Treated => "treated",
+            Arms::Control => "control",
+            Arms::Unknown => "unknown",
+        }
+    }
+}
+
+/// What tells one series of durations from another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DurationKey {
+    /// The request's method; `_OTHER` if it is none of the standard ones.
+    pub method: String,
+    /// Template of the route, such as `/v2/models/{model}/infer`; `other` if it asks for no prediction.
+    pub route: String,
+    /// The status; 499 when the response did not pass whole.
+    pub status: u16,
+    /// The model that the path names; empty if none.
+    pub model: String,
+    /// The side.
+    pub arm: Arms,
+}
+
+/// Durations of requests.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Durations {
+    /// Count in each bucket of [`DURATION_BOUNDS_S`], and beyond the last.
+    pub buckets: [u64; DURATION_BOUNDS_S.len() + 1],
+    /// Their sum in seconds.
+    pub sum_s: f64,
+}
+
+/// What tells one count of predictions from another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PredictionKey {
+    /// The model.
+    pub model: String,
+    /// The predicted class, or the reason why a prediction is invalid.
+    pub label: String,
+    /// The side.
+    pub arm: Arms,
+}
+
+/// What tells one series of scores from another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScoreKey {
+    /// The model.
+    pub model: String,
+    /// The side.
+    pub arm: Arms,
+}
+
+/// Highest score of each prediction.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ScoreReading {
+    /// Count in each bin of 0.05, and above 1.
+    pub bins: [u64; SCORE_BINS + 1],
+    /// Their sum.
+    pub sum: f64,
+}
+
+/// A reading of the service view.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ViewSnapshot {
+    /// Requests.
+    pub durations: BTreeMap<DurationKey, Durations>,
+    /// Predictions by class.
+    pub predictions: BTreeMap<PredictionKey, u64>,
+    /// Scores.
+    pub scores: BTreeMap<ScoreKey, ScoreReading>,
+    /// Predictions that are no usable value, by reason.
+    pub invalid: BTreeMap<PredictionKey, u64>,
+    /// Prediction responses that were not read, by reason.
+    pub unread: BTreeMap<&'static str, u64>,
+    /// Requests by the side that the armed plan put them on.
+    pub exposed: BTreeMap<Arms, u64>,
+}
+
+impl Durations {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    pub(super) fn add(&mut self, other: &Durations) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(a, b)| *a += b);
+        self.sum_s += other.sum_s;
+    }
+}
+
+impl ScoreReading {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.bins.iter().sum()
+    }
+
+    pub(super) fn record(&mut self, score: f64) {
+        let bin = (score * SCORE_BINS as f64).ceil() - 1.0;
+        self.bins[(bin.max(0.0) as usize).min(SCORE_BINS)] += 1;
+        self.sum += score;
+    }
+
+    pub(super) fn add(&mut self, other: &ScoreReading) {
+        self.bins.iter_mut().zip(other.bins).for_each(|(a, b)| *a += b);
+        self.sum += other.sum;
+    }
+}
