@@ -4,8 +4,10 @@
 //! pool of upstream connections, so that a request never crosses a thread. Why not one multi-threaded
 //! runtime? Measured, it costs a sixth more CPU per request.
 
+pub mod api;
 pub mod client;
 
+mod admin;
 mod body;
 mod config;
 mod connect;
@@ -18,14 +20,17 @@ mod respond;
 mod stack;
 mod worker;
 
-use std::{net::SocketAddr, sync::Arc, thread::JoinHandle};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
+pub use admin::OPENAPI;
 pub use config::{Config, HostHeader, Limits, Token, Upstream, UpstreamError};
 pub use connect::TlsError;
 
 use self::{
+    admin::Admin,
     connect::Connector,
     forward::Route,
     pool::Pool,
@@ -105,11 +110,11 @@ pub struct Sidecar {
     admin: Option<SocketAddr>,
     handle: Handle,
     ending: Ending,
+    /// The admin API outlives the workers, to say that they drain.
+    admin_end: CancellationToken,
     threads: Vec<JoinHandle<()>>,
     alive: mpsc::Receiver<Infallible>,
 }
-
-use std::convert::Infallible;
 
 impl Sidecar {
     /// Starts one. Returns when callers can connect.
@@ -124,16 +129,36 @@ impl Sidecar {
             .max(1);
         let listeners = listen::bind(config.listen, count)?;
         let listen = listeners.first().and_then(|l| l.local_addr().ok()).unwrap_or(config.listen);
+        let admin = match config.admin {
+            Some(address) if !address.ip().is_loopback() && config.admin_token.is_none() => {
+                return Err(SidecarError::TokenRequired(address));
+            }
+            Some(address) => listen::bind(address, 1)?.pop(),
+            None => None,
+        };
         let handle = handle(&config)?;
         let view = view(&config);
         let (life, alive) = mpsc::channel(1);
         let ending = Ending::default();
-        let mut sidecar = Sidecar { listen, admin: None, handle, ending, threads: Vec::new(), alive };
+        let mut sidecar = Sidecar {
+            listen,
+            admin: None,
+            handle,
+            ending,
+            admin_end: CancellationToken::new(),
+            threads: Vec::new(),
+            alive,
+        };
         let route = Arc::new(Route {
             upstream: config.upstream.clone(),
             host: config.host,
             http2: config.upstream_http2,
         });
+        if let Some(listener) = admin {
+            sidecar.admin = listener.local_addr().ok();
+            let admin = Arc::new(Admin::new(&config, &sidecar, view.clone()));
+            sidecar.start_admin(listener, admin)?;
+        }
         let connections = Arc::new(Semaphore::new(config.limits.connections));
         for (index, listener) in listeners.into_iter().enumerate() {
             let pool = Arc::new(Pool::new(connector.clone(), config.limits.clone()));
@@ -146,7 +171,7 @@ impl Sidecar {
             };
             let life = life.clone();
             let runtime = runtime()?;
-            let work = move || {
+            sidecar.spawn(format!("canard-worker-{index}"), move || {
                 let _life = life;
                 let result = runtime.block_on(async {
                     tokio::spawn(pool::sweep_forever(pool));
@@ -156,13 +181,28 @@ impl Sidecar {
                 if let Err(error) = result {
                     tracing::error!(%error, "worker ended");
                 }
-            };
-            let name = format!("canard-worker-{index}");
-            sidecar
-                .threads
-                .push(std::thread::Builder::new().name(name).spawn(work).map_err(SidecarError::Worker)?);
+            })?;
         }
         Ok(sidecar)
+    }
+
+    fn start_admin(
+        &mut self,
+        listener: std::net::TcpListener,
+        admin: Arc<Admin>,
+    ) -> Result<(), SidecarError> {
+        let (runtime, end) = (runtime()?, self.admin_end.clone());
+        self.spawn("canard-admin".into(), move || {
+            if let Err(error) = runtime.block_on(admin::serve(listener, admin, end)) {
+                tracing::error!(%error, "admin API ended");
+            }
+        })
+    }
+
+    fn spawn(&mut self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), SidecarError> {
+        let thread = std::thread::Builder::new().name(name).spawn(work).map_err(SidecarError::Worker)?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Where callers come in.
@@ -198,6 +238,7 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         self.handle.stop();
         self.ending.halt();
+        self.admin_end.cancel();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -179,7 +179,7 @@ impl Shard {
 
     pub(super) fn add_to(&self, snapshot: &mut ViewSnapshot) {
         for series in self.durations.read().unwrap_or_else(PoisonError::into_inner).values() {
-            snapshot.durations.entry(series.key.clone()).or_default().add(&series.read());
+            snapshot.durations.entry(series.key.clone()).or_default().merge(&series.read());
         }
         for (arm, count) in [Arms::Treated, Arms::Control].into_iter().zip(&self.exposed) {
             *snapshot.exposed.entry(arm).or_default() += count.load(Relaxed);
@@ -192,7 +192,7 @@ impl Shard {
             *snapshot.invalid.entry(key.clone()).or_default() += count;
         }
         for (key, scores) in &readings.scores {
-            snapshot.scores.entry(key.clone()).or_default().add(scores);
+            snapshot.scores.entry(key.clone()).or_default().merge(scores);
         }
         for (reason, count) in &readings.unread {
             *snapshot.unread.entry(reason).or_default() += count;

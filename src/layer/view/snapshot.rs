@@ -103,7 +103,8 @@ impl Durations {
         self.buckets.iter().sum()
     }
 
-    pub(super) fn add(&mut self, other: &Durations) {
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Durations) {
         self.buckets.iter_mut().zip(other.buckets).for_each(|(a, b)| *a += b);
         self.sum_s += other.sum_s;
     }
@@ -121,7 +122,8 @@ impl ScoreReading {
         self.sum += score;
     }
 
-    pub(super) fn add(&mut self, other: &ScoreReading) {
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &ScoreReading) {
         self.bins.iter_mut().zip(other.bins).for_each(|(a, b)| *a += b);
         self.sum += other.sum;
     }

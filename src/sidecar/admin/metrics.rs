@@ -1,0 +1,254 @@
+//! `/metrics`, in Prometheus' text format 0.0.4. Pure: readings in, text out.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::totals::Counts;
+use crate::{
+    layer::{
+        LeaseStatus,
+        view::{Arms, DURATION_BOUNDS_S, ViewSnapshot},
+    },
+    stats::SCORE_BINS,
+};
+
+/// What is encoded.
+pub(super) struct Readings<'a> {
+    pub(super) view: &'a ViewSnapshot,
+    pub(super) faults: &'a Counts,
+    pub(super) lease: Option<&'a LeaseStatus>,
+    /// Tell the arms apart?
+    pub(super) arms: bool,
+}
+
+/// The whole page.
+pub(super) fn encode(readings: &Readings<'_>) -> String {
+    let mut page = Page { text: String::with_capacity(8 << 10), arms: readings.arms };
+    page.durations(readings.view);
+    page.predictions(readings.view);
+    page.own(readings);
+    page.text
+}
+
+struct Page {
+    text: String,
+    arms: bool,
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &Labels<'_>, value: impl std::fmt::Display) {
+        self.text.push_str(name);
+        for (i, (label, text)) in labels.iter().enumerate() {
+            self.text.push(if i == 0 { '{' } else { ',' });
+            let _ = write!(self.text, "{label}=\"{}\"", escaped(text));
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{close} {value}");
+    }
+
+    fn with_arm<'a>(&self, mut labels: Labels<'a>, arm: Arms) -> Labels<'a> {
+        if self.arms {
+            labels.push(("canard_arm", arm.name()));
+        }
+        labels
+    }
+
+    fn histogram(&mut self, name: &str, labels: &Labels<'_>, bounds: &[f64], counts: &[u64], sum: f64) {
+        let mut below = 0;
+        for (bound, count) in bounds.iter().zip(counts) {
+            below += count;
+            let bound = bound.to_string();
+            let mut labels = labels.clone();
+            labels.push(("le", &bound));
+            self.sample(&format!("{name}_bucket"), &labels, below);
+        }
+        let all: u64 = counts.iter().sum();
+        let mut infinite = labels.clone();
+        infinite.push(("le", "+Inf"));
+        self.sample(&format!("{name}_bucket"), &infinite, all);
+        self.sample(&format!("{name}_sum"), labels, sum);
+        self.sample(&format!("{name}_count"), labels, all);
+    }
+
+    fn durations(&mut self, view: &ViewSnapshot) {
+        let name = "http_server_request_duration_seconds";
+        let help = "From a request's arrival to the last byte of its response, as callers saw it; \
+            status 499: the response did not pass whole.";
+        self.family(name, "histogram", help);
+        for (key, durations) in
+            self.merged(&view.durations, |key| key.arm = Arms::Control, |all, more| all.merge(more))
+        {
+            let status = key.status.to_string();
+            let labels = vec![
+                ("http_request_method", key.method.as_str()),
+                ("http_route", &key.route),
+                ("http_response_status_code", &status),
+                ("model", &key.model),
+            ];
+            let labels = self.with_arm(labels, key.arm);
+            self.histogram(name, &labels, &DURATION_BOUNDS_S, &durations.buckets, durations.sum_s);
+        }
+    }
+
+    fn predictions(&mut self, view: &ViewSnapshot) {
+        let families = [
+            ("model_predictions_total", "label", "Predictions by predicted class.", &view.predictions),
+            (
+                "model_prediction_invalid_total",
+                "reason",
+                "Predictions that are no usable value.",
+                &view.invalid,
+            ),
+        ];
+        for (name, label, help, counts) in families {
+            self.family(name, "counter", help);
+            for (key, count) in self.merged(counts, |key| key.arm = Arms::Control, |all, more| *all += more) {
+                let labels = self.with_arm(vec![("model", key.model.as_str()), (label, &key.label)], key.arm);
+                self.sample(name, &labels, count);
+            }
+        }
+        let name = "model_prediction_score";
+        self.family(name, "histogram", "Highest score of each prediction.");
+        let bounds: Vec<f64> = (1..=SCORE_BINS).map(|bin| bin as f64 / SCORE_BINS as f64).collect();
+        for (key, scores) in
+            self.merged(&view.scores, |key| key.arm = Arms::Control, |all, more| all.merge(more))
+        {
+            let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm);
+            self.histogram(name, &labels, &bounds, &scores.bins, scores.sum);
+        }
+        let name = "canard_view_unread_total";
+        self.family(name, "counter", "Prediction responses that the service view did not read.");
+        for (reason, count) in &view.unread {
+            self.sample(name, &vec![("reason", reason)], count);
+        }
+    }
+
+    fn own(&mut self, readings: &Readings<'_>) {
+        self.family("canard_armed", "gauge", "1 while a scenario is armed.");
+        self.sample("canard_armed", &vec![], u8::from(readings.lease.is_some()));
+        self.family(
+            "canard_lease_expires_seconds",
+            "gauge",
+            "Seconds until the lease runs out; 0 without one.",
+        );
+        let expires = readings.lease.map_or(0.0, |lease| lease.expires_in_s);
+        self.sample("canard_lease_expires_seconds", &vec![], expires);
+        self.family("canard_active_faults", "gauge", "Faults that act now.");
+        self.sample("canard_active_faults", &vec![], readings.lease.map_or(0, |lease| lease.faults.len()));
+        self.family(
+            "canard_faults_overflow_total",
+            "counter",
+            "Faults that did not act because too many did.",
+        );
+        self.sample("canard_faults_overflow_total", &vec![], 0);
+        if self.arms {
+            self.family(
+                "canard_requests_total",
+                "counter",
+                "Requests by the side that an armed scenario put them on.",
+            );
+            for arm in [Arms::Treated, Arms::Control] {
+                let count = readings.view.exposed.get(&arm).copied().unwrap_or(0);
+                self.sample("canard_requests_total", &vec![("arm", arm.name())], count);
+            }
+        }
+        self.family("canard_injections_total", "counter", "Responses that a fault changed.");
+        for (fault, count) in &readings.faults.injections {
+            self.sample("canard_injections_total", &vec![("fault", fault)], count);
+        }
+        self.family(
+            "canard_skipped_total",
+            "counter",
+            "Responses that a fault should have changed and could not.",
+        );
+        for ((fault, reason), count) in &readings.faults.skipped {
+            self.sample("canard_skipped_total", &vec![("fault", fault), ("reason", reason)], count);
+        }
+    }
+
+    /// The series as they are, or with the arms put together.
+    fn merged<K: Ord + Clone, V: Clone>(
+        &self,
+        series: &BTreeMap<K, V>,
+        forget: impl Fn(&mut K),
+        add: impl Fn(&mut V, &V),
+    ) -> BTreeMap<K, V> {
+        if self.arms {
+            return series.clone();
+        }
+        let mut all: BTreeMap<K, V> = BTreeMap::new();
+        for (key, value) in series {
+            let mut key = key.clone();
+            forget(&mut key);
+            match all.get_mut(&key) {
+                Some(sum) => add(sum, value),
+                None => _ = all.insert(key, value.clone()),
+            }
+        }
+        all
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::view::{DurationKey, Durations, PredictionKey};
+
+    fn view() -> ViewSnapshot {
+        let mut view = ViewSnapshot::default();
+        for arm in [Arms::Treated, Arms::Control] {
+            let key = DurationKey {
+                method: "POST".into(),
+                route: "/v2/models/{model}/infer".into(),
+                status: 200,
+                model: "iris".into(),
+                arm,
+            };
+            let mut durations = Durations::default();
+            durations.buckets[0] = 2;
+            durations.buckets[14] = 1;
+            durations.sum_s = 12.5;
+            view.durations.insert(key, durations);
+            let key = PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm };
+            view.predictions.insert(key, 3);
+        }
+        view
+    }
+
+    fn page(arms: bool) -> String {
+        encode(&Readings { view: &view(), faults: &Counts::default(), lease: None, arms })
+    }
+
+    #[test]
+    fn buckets_add_up_and_labels_are_escaped() {
+        let page = page(true);
+        let series = r#"http_request_method="POST",http_route="/v2/models/{model}/infer",http_response_status_code="200",model="iris",canard_arm="treated""#;
+        for line in [
+            format!("http_server_request_duration_seconds_bucket{{{series},le=\"0.005\"}} 2"),
+            format!("http_server_request_duration_seconds_bucket{{{series},le=\"10\"}} 2"),
+            format!("http_server_request_duration_seconds_bucket{{{series},le=\"+Inf\"}} 3"),
+            format!("http_server_request_duration_seconds_sum{{{series}}} 12.5"),
+            format!("http_server_request_duration_seconds_count{{{series}}} 3"),
+            r#"model_predictions_total{model="iris",label="a\"b\\c",canard_arm="control"} 3"#.to_owned(),
+            "canard_armed 0".to_owned(),
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_blind_exercise_has_one_series_for_both_arms() {
+        let page = page(false);
+        assert!(!page.contains("canard_arm") && !page.contains("arm="), "{page}");
+        assert!(page.contains(r#"model_predictions_total{model="iris",label="a\"b\\c"} 6"#), "{page}");
+    }
+}

@@ -1,0 +1,183 @@
+//! What each route of the admin API does.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, StreamExt as _, stream};
+
+use super::{
+    Admin, OPENAPI,
+    metrics::{self, Readings},
+};
+use crate::{
+    evidence::Evidence,
+    layer::{ArmError, LeaseId},
+    scenario::compile_document,
+    sidecar::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus},
+};
+
+/// How often `/v1/events` looks for a change.
+const LOOK: Duration = Duration::from_millis(200);
+
+type Refusal = (StatusCode, Json<Problem>);
+type Shared = State<Arc<Admin>>;
+
+/// An error answer.
+pub(super) fn problem(status: StatusCode, error: impl Into<String>) -> Refusal {
+    (status, Json(Problem { error: error.into(), problems: Vec::new() }))
+}
+
+fn refused(error: &ArmError) -> Refusal {
+    let status = match error {
+        ArmError::AlreadyArmed(_) => StatusCode::CONFLICT,
+        ArmError::NoSuchLease => StatusCode::NOT_FOUND,
+        ArmError::NoSuchPhase(_) | ArmError::TimeToLive(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    problem(status, error.to_string())
+}
+
+fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
+    let Json(body) = body.map_err(|error| problem(error.status(), error.body_text()))?;
+    Ok(body)
+}
+
+fn seconds(ttl_s: f64) -> Result<Duration, Refusal> {
+    Duration::try_from_secs_f64(ttl_s).map_err(|_| {
+        problem(StatusCode::UNPROCESSABLE_ENTITY, format!("ttl_s: {ttl_s} is no length of time"))
+    })
+}
+
+fn lease(id: &str) -> Result<LeaseId, Refusal> {
+    id.parse().map_err(|_| refused(&ArmError::NoSuchLease))
+}
+
+impl Admin {
+    fn status(&self) -> SidecarStatus {
+        SidecarStatus {
+            api_version: API_VERSION,
+            canard_version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: crate::clock::now(),
+            upstream: self.upstream.clone(),
+            listen: self.listen.to_string(),
+            draining: self.ending.is_draining(),
+            lease: self.handle.status().lease,
+        }
+    }
+}
+
+pub(super) async fn status(State(admin): Shared) -> Json<SidecarStatus> {
+    Json(admin.status())
+}
+
+pub(super) async fn arm(
+    State(admin): Shared,
+    body: Result<Json<ArmRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<Granted>), Refusal> {
+    let request = read(body)?;
+    let ttl = seconds(request.ttl_s)?;
+    if admin.ending.is_draining() {
+        return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the sidecar is about to end"));
+    }
+    let plan = compile_document(request.scenario).map_err(|problems| {
+        let error = "the scenario can't be armed".to_owned();
+        (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
+    })?;
+    let scenario = plan.document.name.clone();
+    let id = admin.handle.arm(Arc::new(plan), ttl).map_err(|error| refused(&error))?;
+    tracing::info!(scenario, lease = %id, ?ttl, "armed");
+    Ok((StatusCode::CREATED, Json(Granted { id, expires_in_s: ttl.as_secs_f64() })))
+}
+
+pub(super) async fn renew(
+    State(admin): Shared,
+    Path(id): Path<String>,
+    body: Result<Json<RenewRequest>, JsonRejection>,
+) -> Result<Json<Granted>, Refusal> {
+    let request = read(body)?;
+    let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
+    admin.handle.renew(id, ttl).map_err(|error| refused(&error))?;
+    if let Some(phase) = &request.skip_to {
+        admin.handle.skip_to(id, phase).map_err(|error| refused(&error))?;
+    }
+    Ok(Json(Granted { id, expires_in_s: ttl.as_secs_f64() }))
+}
+
+pub(super) async fn disarm(State(admin): Shared, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+    let id = lease(&id)?;
+    admin.handle.disarm(id).map_err(|error| refused(&error))?;
+    tracing::info!(lease = %id, "disarmed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn stop(State(admin): Shared) -> StatusCode {
+    admin.handle.stop();
+    tracing::info!("stopped");
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, Refusal> {
+    let evidence = admin.handle.evidence();
+    evidence.map(Json).ok_or_else(|| problem(StatusCode::NOT_FOUND, "nothing was armed yet"))
+}
+
+/// A line for each change of what is armed, the present state first.
+pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let end = admin.ending.drain.clone().cancelled_owned();
+    let changes = stream::unfold((admin, None::<String>), |(admin, mut seen)| async move {
+        loop {
+            let status = admin.status();
+            let lease = status.lease.as_ref().map(|l| (l.id, &l.phase, &l.faults));
+            let now = format!("{lease:?} {}", status.draining);
+            if seen.as_ref() != Some(&now) {
+                seen = Some(now);
+                let event = Event::default().event("status").json_data(&status).unwrap_or_default();
+                return Some((Ok(event), (admin, seen)));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    Sse::new(changes.take_until(end)).keep_alive(KeepAlive::default())
+}
+
+pub(super) async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn ready(State(admin): Shared) -> Result<&'static str, Refusal> {
+    match admin.ending.is_draining() {
+        true => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "draining")),
+        false => Ok("ready\n"),
+    }
+}
+
+pub(super) async fn metrics(State(admin): Shared) -> impl IntoResponse {
+    let faults = admin.totals.lock().unwrap_or_else(PoisonError::into_inner).read(&admin.handle);
+    let (view, status) = (admin.view.snapshot(), admin.handle.status());
+    let readings =
+        Readings { view: &view, faults: &faults, lease: status.lease.as_ref(), arms: admin.arm_label };
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::encode(&readings))
+}
+
+pub(super) async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+pub(super) async fn unknown() -> Refusal {
+    problem(StatusCode::NOT_FOUND, "no such route; /openapi.json lists them")
+}
+
+pub(super) async fn wrong_method() -> Refusal {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "no such method on this route; /openapi.json lists them")
+}
