@@ -228,9 +228,11 @@ fn bytes(location: Location) -> Range<usize> {
 
 fn explain(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
     use serde_saphyr::Error;
-    let span = error.location().map_or(0..0, bytes);
     let plain = error.without_snippet();
     let text = plain.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    // The place is shown beside the message.
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut span = error.location().map_or(0..0, bytes);
     let (message, label, help) = match plain {
         Error::Eof { .. } => ("the document ends too early".to_owned(), "nothing follows", ""),
         Error::MultipleDocuments { .. } => (
@@ -241,29 +243,36 @@ fn explain(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
         Error::DuplicateMappingKey { .. } => {
             (text.split(", ").next().unwrap_or_default().to_owned(), "it stands twice", "keep one of the two")
         }
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => (
+        _ if matches!(plain, Error::Budget { .. }) || text.contains("limit exceeded") => (
             "the document is too large, too deep, or grows too much through its anchors".to_owned(),
             "reading stops here",
             "at most 32 levels, 20000 values and 100 anchors; write repeated parts out or leave them out",
         ),
-        _ => (format!("this is not YAML: {text}"), "here", ""),
+        _ => match indenting_tab(&source.text) {
+            Some(tab) => {
+                span = tab..tab + 1;
+                let help = "YAML is indented with spaces, never with tabs";
+                ("this line is indented with a tab".to_owned(), "a tab", help)
+            }
+            None => (format!("this is not YAML: {text}"), "here", ""),
+        },
     };
     let mut diagnostic = source.diagnostic(span, message, label);
     diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
-    if diagnostic.help.is_none()
-        && source.text[..diagnostic.span.start.min(source.text.len())].ends_with('\t')
-        || source
-            .text
-            .lines()
-            .nth(diagnostic.line - 1)
-            .is_some_and(|l| l.trim_start_matches(' ').starts_with('\t'))
-    {
-        diagnostic.help = Some("YAML is indented with spaces, never with tabs".to_owned());
-    }
     diagnostic
+}
+
+/// The first tab that indents a line.
+fn indenting_tab(text: &str) -> Option<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t') {
+            return Some(start + tab);
+        }
+        start += line.len();
+    }
+    None
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -14,6 +14,9 @@ mod run;
 mod sidecar;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod cli;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod stack;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -1,0 +1,90 @@
+//! The commands that need no server, as a person would call them.
+
+use std::{fs, path::Path, process::Command};
+
+fn canard(folder: &Path, args: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_canard"))
+        .args(args)
+        .current_dir(folder)
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (text, output.status.code())
+}
+
+/// Compares a committed file with what the program writes; `CANARD_BLESS=1` writes it anew.
+fn committed(path: &str, args: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (text, code) = canard(root, args);
+    assert_eq!(code, Some(0), "{text}");
+    if std::env::var_os("CANARD_BLESS").is_some() {
+        fs::write(root.join(path), &text).unwrap();
+    }
+    let there = fs::read_to_string(root.join(path)).unwrap_or_default();
+    assert!(there == text, "`{path}` is stale: run the tests once with CANARD_BLESS=1");
+}
+
+#[test]
+fn generated_files_are_up_to_date() {
+    committed("scenarios/scenario.schema.json", &["schema"]);
+    committed("scenarios/stage.schema.json", &["schema", "stage"]);
+    committed("docs/faults.md", &["faults", "--format", "markdown"]);
+}
+
+#[test]
+fn help_and_plain_output_stay_as_they_are() {
+    trycmd::TestCases::new().env("COLUMNS", "100").env("NO_COLOR", "1").case("tests/cmd/*.trycmd").run();
+}
+
+#[test]
+fn a_starter_passes_check_and_is_never_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(canard(folder.path(), &["init"]).1, Some(0));
+    let (text, code) = canard(folder.path(), &["check", "scenario.yaml", "stage.yaml"]);
+    assert_eq!(code, Some(0), "{text}");
+    let scenario = folder.path().join("scenario.yaml");
+    assert!(fs::read_to_string(&scenario).unwrap().starts_with("# yaml-language-server: $schema="));
+    fs::write(&scenario, "mine").unwrap();
+    fs::remove_file(folder.path().join("stage.yaml")).unwrap();
+    let (text, code) = canard(folder.path(), &["init"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("already there") && text.contains("--force"), "{text}");
+    assert_eq!(fs::read_to_string(&scenario).unwrap(), "mine");
+    assert!(!folder.path().join("stage.yaml").exists());
+    assert_eq!(canard(folder.path(), &["init", "--force"]).1, Some(0));
+    assert_ne!(fs::read_to_string(&scenario).unwrap(), "mine");
+}
+
+#[test]
+fn unreadable_files_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("latin.yaml"), b"name: a\nhypothesis: caf\xe9\n").unwrap();
+    let (text, code) = canard(folder.path(), &["check", "latin.yaml", ".", "none.yaml"]);
+    assert_eq!(code, Some(2));
+    for words in ["not UTF-8 text (byte 0xe9 in line 2)", "a folder, not a file", "No such file"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(text.contains("3 files checked, 3 mistakes in 3 files"), "{text}");
+}
+
+#[test]
+fn mistakes_are_shown_in_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "name: a\ntarget: { protocol: http }\nphases:\n  - name: steady\n    last: 30s\n    expect:\n      - silent: { alert: HighLatncy }\n";
+    fs::write(folder.path().join("a.yaml"), scenario).unwrap();
+    fs::write(folder.path().join("b.yaml"), scenario.replace("last:", "lasts:")).unwrap();
+    let (text, code) = canard(folder.path(), &["check", "a.yaml", "b.yaml"]);
+    assert_eq!(code, Some(2));
+    assert!(text.is_ascii(), "{text}");
+    insta::assert_snapshot!(text, @"");
+}
+
+#[test]
+fn completions_are_written_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (text, code) = canard(Path::new("."), &["completions", shell]);
+        assert!(code == Some(0) && text.contains("canard"), "{shell}");
+    }
+}
