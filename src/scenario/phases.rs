@@ -129,7 +129,7 @@ fn injection(
         let whole = document.exposure.share;
         if *share == Share::NONE {
             checker.push(Problem::at(at.then("share"), "a share of 0% treats nobody"));
-        } else if *share > whole && checker.sound(&path(["exposure", "share"])) {
+        } else if *share > whole && whole != Share::NONE && checker.sound(&path(["exposure", "share"])) {
             let message = format!("{share} is more than the blast radius of {whole}");
             let problem = Problem::at(at.then("share"), message).label("more than `exposure.share`");
             checker.push(problem.help(

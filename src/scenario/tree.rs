@@ -112,7 +112,7 @@ impl Node {
                 max_events: 60_000,
                 max_aliases: 100,
                 max_anchors: 100,
-                max_documents: 1,
+                max_documents: 8,
                 max_total_scalar_bytes: LARGEST,
             },
             alias_limits: serde_saphyr::alias_limits! {
@@ -241,7 +241,7 @@ fn explain(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
             "one file, one document: split it at `---`",
         ),
         Error::DuplicateMappingKey { .. } => {
-            (text.split(", ").next().unwrap_or_default().to_owned(), "it stands twice", "keep one of the two")
+            ("a key stands twice in one mapping".to_owned(), "the second one", "keep one of the two")
         }
         _ if matches!(plain, Error::Budget { .. }) || text.contains("limit exceeded") => (
             "the document is too large, too deep, or grows too much through its anchors".to_owned(),

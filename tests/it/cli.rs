@@ -78,7 +78,33 @@ fn mistakes_are_shown_in_their_place() {
     let (text, code) = canard(folder.path(), &["check", "a.yaml", "b.yaml"]);
     assert_eq!(code, Some(2));
     assert!(text.is_ascii(), "{text}");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+2 files checked, 2 mistakes in 2 files
+  x a.yaml has 1 mistake
+
+Error: 
+  x unknown key `last`
+   ,-[a.yaml:5:5]
+ 4 |   - name: steady
+ 5 |     last: 30s
+   :     ^^|^
+   :       `-- did you mean `lasts`?
+ 6 |     expect:
+   `----
+  help: here can stand `name`, `at`, `lasts`, `inject` or `expect`
+
+  x b.yaml has 1 mistake
+
+Error: 
+  x no monitor of the stage `built-in` knows `HighLatncy`
+   ,-[b.yaml:7:26]
+ 6 |     expect:
+ 7 |       - silent: { alert: HighLatncy }
+   :                          ^^^^^|^^^^
+   :                               `-- did you mean `HighLatency`?
+   `----
+  help: its rules are `HighErrorRate`, `HighLatency` or `PredictionDrift`
+"#);
 }
 
 #[test]
