@@ -86,7 +86,11 @@ impl Problem {
             let from = span.start + start + (*offset).min(text.len());
             span = from..(from + 1).min(span.start + start + text.len()).max(from);
         }
-        let mut diagnostic = source.diagnostic(span, self.message, self.label);
+        let message = match &found.node.kind {
+            Kind::Text(secret) if found.node.hidden => self.message.replace(secret.as_str(), "…"),
+            _ => self.message,
+        };
+        let mut diagnostic = source.diagnostic(span, message, self.label);
         diagnostic.help = self.help;
         Some(diagnostic)
     }
