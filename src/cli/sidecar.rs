@@ -1,13 +1,153 @@
 //! `canard sidecar`.
 
-use clap::Args;
+use std::{net::SocketAddr, path::PathBuf};
 
-use super::Exit;
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Exit, Failure};
+use crate::{
+    sidecar::{Config, HostHeader, Sidecar, Token, Upstream},
+    telemetry,
+    wire::Protocol,
+};
 
 /// Stand in front of a model server as a reverse proxy that can be armed.
+///
+/// With nothing armed it passes every byte as it came. `canard run --sidecar http://<admin>` arms it; when
+/// the run ends or dies, the sidecar disarms itself. SIGTERM drains: no request in flight is lost.
 #[derive(Debug, Args)]
-pub(super) struct SidecarArgs {}
+pub(super) struct SidecarArgs {
+    /// The model server, such as http://127.0.0.1:8080; the sidecar can reach no other
+    #[arg(long, value_name = "URL")]
+    upstream: Upstream,
+    /// Where callers come in
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    /// Admin API and /metrics; elsewhere than on loopback it needs a token
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
+    admin: SocketAddr,
+    /// Bearer token of the admin API; rather set CANARD_TOKEN, because arguments show in process lists
+    #[arg(long, value_name = "TOKEN", env = "CANARD_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// Append a line for each perturbed response to this file (JSON lines); in memory if left out
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Protocol in which /metrics reads predictions
+    #[arg(long, value_enum, default_value_t = ViewProtocol::OpenInference)]
+    protocol: ViewProtocol,
+    /// Class names in the order of the class indices, for servers that answer with numbers
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Whether /metrics counts predictions; off: no body is looked at
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    observe: Switch,
+    /// Whether /metrics tells treated from control; off for blind exercises
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    arm_label: Switch,
+    /// Threads that serve callers; one per core if left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Speak HTTP/2 with prior knowledge to the upstream, whatever callers speak (gRPC always does)
+    #[arg(long)]
+    upstream_http2: bool,
+    /// Certificate authorities (PEM) to trust for an https upstream, besides the system's
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// Send the upstream its own Host instead of the caller's
+    #[arg(long)]
+    upstream_host: bool,
+    /// Log filter, such as info or canard=debug; RUST_LOG if left out
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
 
-pub(super) fn run(_args: SidecarArgs) -> miette::Result<Exit> {
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ViewProtocol {
+    OpenInference,
+    KserveV1,
+    Mlflow,
+    Http,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
+    telemetry::log(args.log.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("can't start: {error}")))?;
+    runtime.block_on(serve(args.config()))
+}
+
+impl SidecarArgs {
+    fn config(self) -> Config {
+        let mut config = Config::new(self.upstream);
+        config.listen = self.listen;
+        config.admin = Some(self.admin);
+        config.admin_token = self.admin_token.and_then(Token::new);
+        config.ledger = self.ledger;
+        config.protocol = match self.protocol {
+            ViewProtocol::OpenInference => Protocol::OpenInference,
+            ViewProtocol::KserveV1 => Protocol::KserveV1,
+            ViewProtocol::Mlflow => Protocol::Mlflow,
+            ViewProtocol::Http => Protocol::Http,
+        };
+        config.labels = self.labels;
+        config.observe = self.observe == Switch::On;
+        config.arm_label = self.arm_label == Switch::On;
+        config.workers = self.workers.map(usize::from);
+        config.upstream_http2 = self.upstream_http2;
+        config.upstream_ca = self.upstream_ca;
+        config.host = if self.upstream_host { HostHeader::Upstream } else { HostHeader::Keep };
+        config
+    }
+}
+
+async fn serve(config: Config) -> miette::Result<Exit> {
+    // Before the ports open: a signal that comes early must drain too.
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let upstream = config.upstream.clone();
+    let mut sidecar =
+        Sidecar::start(config).map_err(|error| Failure::new(chain(&error)).help(error.remedy()))?;
+    anstream::println!("callers   http://{} -> {upstream}", sidecar.listen_addr());
+    if let Some(admin) = sidecar.admin_addr() {
+        anstream::println!("admin     http://{admin} (API, /metrics)");
+        anstream::println!("arm it    canard run SCENARIO --sidecar http://{admin}");
+    }
+    signalled(&mut interrupt, &mut terminate).await;
+    anstream::println!("draining; once more ends it at once");
+    tokio::select! {
+        () = sidecar.drain() => anstream::println!("drained"),
+        () = signalled(&mut interrupt, &mut terminate) => anstream::println!("ended"),
+    }
     Ok(Exit::Met)
+}
+
+async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")))
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let deeper_text = deeper.to_string();
+        if !text.contains(&deeper_text) {
+            text = format!("{text}: {deeper_text}");
+        }
+        cause = deeper.source();
+    }
+    text
 }

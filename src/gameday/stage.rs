@@ -233,6 +233,8 @@ fn host(
     config.admin = Some(address(&settings.admin)?);
     config.admin_token = std::env::var("CANARD_TOKEN").ok().and_then(crate::sidecar::Token::new);
     config.protocol = plan.target.protocol.clone();
+    config.outputs = plan.document.target.outputs.clone();
+    config.labels = plan.document.target.labels.clone();
     config.ledger = ledger;
     Ok(Sidecar::start(config)?)
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
+use super::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus};
 use crate::{
     evidence::Evidence,
-    layer::{LeaseId, Status},
+    layer::LeaseId,
     monitor::{HttpClient, HttpError, HttpResponse},
     scenario::Document,
 };
@@ -41,36 +42,6 @@ impl From<HttpError> for AdminError {
     }
 }
 
-/// Body of `POST /v1/leases`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ArmRequest {
-    /// The scenario, as JSON.
-    pub scenario: Document,
-    /// Time to live, in seconds.
-    pub ttl_s: f64,
-}
-
-/// Body of `PUT /v1/leases/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RenewRequest {
-    /// Time to live from now, in seconds.
-    pub ttl_s: f64,
-    /// Jump to the start of this phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skip_to: Option<String>,
-}
-
-/// Answer to `POST /v1/leases`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Granted {
-    /// The lease.
-    pub id: LeaseId,
-    /// Seconds until it runs out.
-    pub expires_in_s: f64,
-}
-
 /// A client of one sidecar's admin API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AdminClient(HttpClient);
@@ -91,13 +62,21 @@ impl AdminClient {
         self.0.base()
     }
 
-    /// What is armed.
+    /// What it is, and what is armed.
     ///
     /// # Errors
-    /// If the sidecar does not answer, or refuses.
-    pub async fn status(&self) -> Result<Status, AdminError> {
-        let answer = self.0.get("/v1/status").await?;
-        Ok(granted(answer)?.json()?)
+    /// If it does not answer, refuses, is no sidecar, or speaks another version of the API.
+    pub async fn status(&self) -> Result<SidecarStatus, AdminError> {
+        let status: SidecarStatus = granted(self.0.get("/v1/status").await?)?.json()?;
+        if status.api_version != API_VERSION {
+            let (url, theirs, version) = (self.url(), status.api_version, &status.canard_version);
+            let message = format!(
+                "{url}: canard {version} speaks version {theirs} of the admin API, this canard version {API_VERSION}; \
+                 run the same canard on both sides"
+            );
+            return Err(AdminError::Refused(message));
+        }
+        Ok(status)
     }
 
     /// Arms a scenario.
@@ -133,6 +112,14 @@ impl AdminClient {
         granted(self.0.send(Method::DELETE, &format!("{LEASES}/{lease}"), None).await?).map(drop)
     }
 
+    /// Ends whatever is armed.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn stop(&self) -> Result<(), AdminError> {
+        granted(self.0.send(Method::POST, "/v1/stop", None).await?).map(drop)
+    }
+
     /// What callers saw under the lease in force or the last one; `None` before the first.
     ///
     /// # Errors
@@ -157,14 +144,23 @@ fn json(body: &impl Serialize) -> Result<Bytes, AdminError> {
     serde_json::to_vec(body).map(Bytes::from).map_err(|error| AdminError::Refused(error.to_string()))
 }
 
-/// A 5xx may pass; any other answer that is no success is final.
+/// A 5xx may pass; any other answer that is no success is final. What a sidecar says is told in full.
 fn granted(answer: HttpResponse) -> Result<HttpResponse, AdminError> {
-    let may_pass = answer.status.is_server_error();
-    answer.success().map_err(|error| {
-        if may_pass {
-            AdminError::Unreachable(error.to_string())
-        } else {
-            AdminError::Refused(error.to_string())
-        }
-    })
+    let status = answer.status;
+    let told = serde_json::from_slice::<Problem>(&answer.body).ok().filter(|_| !status.is_success());
+    let error = match answer.success() {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    let mut message = error.to_string();
+    if let Some(Problem { error, problems }) = told {
+        message = [vec![error], problems].concat().join("; ");
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        message.push_str("; set the sidecar's token in the stage, as token: ${CANARD_TOKEN}");
+    }
+    match status.is_server_error() {
+        true => Err(AdminError::Unreachable(message)),
+        false => Err(AdminError::Refused(message)),
+    }
 }

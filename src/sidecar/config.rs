@@ -219,10 +219,6 @@ impl Token {
         (!token.is_empty()).then_some(Token(token))
     }
 
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-
     /// Is `offered` this token? Takes the same time wherever they differ.
     pub(super) fn matches(&self, offered: &str) -> bool {
         let (mine, theirs) = (self.0.as_bytes(), offered.as_bytes());

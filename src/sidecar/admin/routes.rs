@@ -127,9 +127,8 @@ pub(super) async fn stop(State(admin): Shared) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, Refusal> {
-    let evidence = admin.handle.evidence();
-    evidence.map(Json).ok_or_else(|| problem(StatusCode::NOT_FOUND, "nothing was armed yet"))
+pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, StatusCode> {
+    admin.handle.evidence().map(Json).ok_or(StatusCode::NO_CONTENT)
 }
 
 /// A line for each change of what is armed, the present state first.
