@@ -6,6 +6,8 @@
 
 mod cases;
 mod embedded;
+#[cfg(feature = "cli")]
+mod sidecar;
 
 use std::{io::Read as _, sync::Arc, time::Duration};
 

@@ -1,6 +1,8 @@
 //! The sidecar as callers, upstreams and operators see it: real sockets, on free ports.
 
+mod admin;
 mod breaking;
+mod drain;
 mod grpc;
 mod passing;
 mod support;
