@@ -160,13 +160,15 @@ async fn the_client_tells_what_it_met() {
     assert!(matches!(&version, AdminError::Refused(why) if why.contains("9.0.0")), "{version}");
 }
 
+type Call = (Method, &'static str, String, Option<(&'static str, Vec<u8>)>);
+
 /// One call for each documented answer that needs no special sidecar.
 async fn answers(client: &HttpClient, document: &Document) -> Vec<(Method, &'static str, u16)> {
     let json = "application/json";
     let arm = serde_json::to_vec(&json!({"scenario": document, "ttl_s": 30.0})).unwrap();
     let mut wrong = json!({"scenario": document, "ttl_s": 30.0});
     wrong["scenario"]["phases"] = json!([]);
-    let calls: Vec<(Method, &'static str, String, Option<(&str, Vec<u8>)>)> = vec![
+    let calls: Vec<Call> = vec![
         (Method::GET, "/v1/evidence", "/v1/evidence".into(), None),
         (Method::POST, "/v1/leases", "/v1/leases".into(), Some((json, b"{".to_vec()))),
         (Method::POST, "/v1/leases", "/v1/leases".into(), Some((json, b"{}".to_vec()))),
