@@ -126,6 +126,7 @@ pub(super) async fn conduct(
 
 fn facts(monitors: &[(String, Box<dyn AlertSource>)]) -> BTreeMap<String, crate::verify::MonitorFacts> {
     let known = |source: &dyn AlertSource| crate::verify::MonitorFacts {
+        knows_rules: source.knows_rules(),
         is_notification: source.is_notification(),
         poll: source.interval(),
         ..Default::default()

@@ -181,7 +181,13 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         (Fleet::new(vec![Box::new(Local(sidecar.handle().clone()))]), description, Some(callers))
     } else {
         let remotes = connect_all(&sidecars).await?;
-        let description = name_of(&document, &format!("{} sidecars", sidecars.len()));
+        let description = name_of(
+            &document,
+            &match sidecars.len() {
+                1 => "one sidecar".to_owned(),
+                many => format!("{many} sidecars"),
+            },
+        );
         (Fleet::new(remotes), description, traffic_to)
     };
     if plan.traffic.is_some() && target.is_none() {

@@ -28,10 +28,9 @@ pub fn summary(report: &Report, width: u16) -> String {
         verdicts.add_rows(report.outcomes.iter().map(verdict_row));
         out.push_str(&format!("\n{verdicts}\n"));
     }
-    if !report.deliveries.is_empty() {
-        let mut faults = table(width, &["fault", "size", "share", "changed", "delivered", "measured"]);
-        faults.add_rows(report.deliveries.iter().map(delivery_row));
-        out.push_str(&format!("\n{faults}\n"));
+    for delivery in &report.deliveries {
+        out.push('\n');
+        out.push_str(&fault(delivery));
     }
     let advice: Vec<_> =
         report.outcomes.iter().filter(|o| o.verdict != Verdict::Met).filter_map(advice).collect();
@@ -60,17 +59,31 @@ fn verdict_row(outcome: &Outcome) -> Vec<Cell> {
     ]
 }
 
-fn delivery_row(delivery: &Delivery) -> Vec<Cell> {
-    let color = if delivery.delivered == Delivered::Yes { Color::Green } else { Color::Yellow };
-    let measured: Vec<_> = delivery.effects.iter().map(words::effect).collect();
-    vec![
-        Cell::new(&delivery.fault.id),
-        Cell::new(&delivery.fault.size),
-        Cell::new(shares(delivery.fault.exposure_share, delivery.fault.rate, delivery.fault.overall_share)),
-        Cell::new(format!("{} of {}", delivery.perturbed, delivery.exposed)),
-        Cell::new(words::delivered(delivery)).fg(color),
-        Cell::new(measured.join("\n")),
-    ]
+/// A fault and what it did: what was asked for, what was changed, what callers saw.
+fn fault(delivery: &Delivery) -> String {
+    let delivered = words::delivered(delivery);
+    let delivered = match delivery.delivered {
+        Delivered::Yes => delivered.green().to_string(),
+        Delivered::No | Delivered::TooLittleTraffic => delivered.yellow().to_string(),
+    };
+    let asked = &delivery.fault;
+    let mut out = format!("{}: {}, {delivered}\n", asked.id.bold(), asked.size);
+    out.push_str(&format!(
+        "  {} of everything; changed {} of {} treated requests\n",
+        shares(asked.exposure_share, asked.rate, asked.overall_share),
+        delivery.perturbed,
+        delivery.exposed
+    ));
+    if !delivery.skipped.is_empty() {
+        let list: Vec<_> =
+            delivery.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        out.push_str(&format!("  skipped: {}\n", list.join(", ")));
+    }
+    let longest = delivery.effects.iter().map(|effect| effect.measure.chars().count()).max().unwrap_or(0);
+    for effect in &delivery.effects {
+        out.push_str(&format!("  {:longest$}  {}\n", effect.measure, words::effect(effect)));
+    }
+    out
 }
 
 /// The three shares: of units, of what those get, and of everything.

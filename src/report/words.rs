@@ -53,16 +53,17 @@ pub(super) fn fell_short(verdict: Verdict) -> bool {
 pub(super) fn amount(unit: &str, value: f64) -> String {
     match unit {
         "share" => format!("{:.1}%", value * 100.0),
+        "s" if value.abs() < 0.01 => format!("{:.2} ms", value * 1000.0),
         "s" if value.abs() < 1.0 => format!("{:.0} ms", value * 1000.0),
         "s" => format!("{value:.2} s"),
         _ => format!("{value:.3}"),
     }
 }
 
-/// `error share 0.0% → 31.2%, +25.0% to +35.0%`: control, treated, and the interval of their difference.
+/// `0.0% → 31.2% (+25.0% to +35.0%)`: control, treated, and the interval of their difference.
 pub(super) fn effect(effect: &Effect) -> String {
     let of = |value| amount(&effect.unit, value);
-    let shown = format!("{} {} → {}", effect.measure, of(effect.control), of(effect.treated));
+    let shown = format!("{} → {}", of(effect.control), of(effect.treated));
     match effect.difference {
         Some(d) => format!("{shown} ({} to {})", signed(of(d.low)), signed(of(d.high))),
         None => shown,
@@ -73,12 +74,12 @@ fn signed(amount: String) -> String {
     if amount.starts_with('-') { amount } else { format!("+{amount}") }
 }
 
-/// `yes`, `no` or `too little traffic`.
+/// `delivered`, `not delivered` or `too little traffic to tell`.
 pub(super) fn delivered(delivery: &Delivery) -> &'static str {
     match delivery.delivered {
-        Delivered::Yes => "yes",
-        Delivered::No => "no",
-        Delivered::TooLittleTraffic => "too little traffic",
+        Delivered::Yes => "delivered",
+        Delivered::No => "not delivered",
+        Delivered::TooLittleTraffic => "too little traffic to tell",
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn judge(
     // word of the end waits for its group interval.
     let distance = |life: &&crate::monitor::Life| match facts.monitors.get(&life.monitor) {
         _ if life.notification => 2,
-        Some(monitor) if monitor.rules.is_some() => 0,
+        Some(monitor) if monitor.knows_rules => 0,
         _ => 1,
     };
     let all = facts.history.lives(&wanted.alert, monitor);

@@ -16,6 +16,9 @@ use crate::{
 
 /// Confidence level of every interval here.
 const LEVEL: f64 = 0.95;
+const LABEL_SHIFT: &str = "label distribution (total variation)";
+/// A mix of labels that moved by less than this total variation has not moved.
+const STILL: f64 = 0.05;
 /// Fewer treated requests than this tell nothing.
 const FEWEST: u64 = 20;
 
@@ -90,9 +93,9 @@ impl Arms<'_> {
             exposed: fault.exposed,
             perturbed: fault.perturbed,
             skipped: fault.skipped.clone(),
+            seen_by: seen_by(injection, &effects),
             effects,
             delivered,
-            seen_by: injection.fault.entry().seen_by.to_owned(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Arms<'_> {
             ("latency", _) => {
                 [self.mean_latency(), self.latency_quantile(0.5), self.latency_quantile(0.99)].into()
             }
-            ("error", _) => vec![self.error_share(), self.mean_latency()],
+            ("error", _) => vec![self.error_share()],
             ("corrupt", _) => vec![self.invalid_share(), self.changed_predictions(fault)],
             (_, Stage::Prediction) => {
                 vec![self.changed_predictions(fault), self.label_shift(), self.mean_score(), self.accuracy()]
@@ -156,15 +159,8 @@ impl Arms<'_> {
             names.into_iter().map(|name| arm.get(name).copied().unwrap_or(0)).collect()
         };
         let (control, treated) = (counts(control), counts(treated));
-        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then(|| {
-            effect(
-                "label distribution (total variation)",
-                "share",
-                0.0,
-                stats::total_variation(&control, &treated),
-                None,
-            )
-        })
+        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0)
+            .then(|| effect(LABEL_SHIFT, "share", 0.0, stats::total_variation(&control, &treated), None))
     }
 
     fn mean_score(&self) -> Option<Effect> {
@@ -178,6 +174,20 @@ impl Arms<'_> {
     fn accuracy(&self) -> Option<Effect> {
         let group = |known: Accuracy| (known.correct, known.labelled);
         proportions("accuracy", group(self.known.control), group(self.known.treated))
+    }
+}
+
+/// What kind of monitor should see a fault. Wrong answers that leave the mix of answers as it was are seen by
+/// labels alone, whatever the fault is called.
+fn seen_by(injection: &Injection, effects: &[Effect]) -> String {
+    let moved = effects.iter().find(|effect| effect.measure == LABEL_SHIFT).map(|effect| effect.treated);
+    match moved {
+        Some(moved) if moved < STILL && injection.fault.name() == "mislabel" => format!(
+            "accuracy, precision and recall on delayed labels; the mix of predictions moved by only {:.1}%, \
+             so no monitor of predictions alone can see it",
+            moved * 100.0
+        ),
+        _ => injection.fault.entry().seen_by.to_owned(),
     }
 }
 

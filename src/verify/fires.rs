@@ -60,11 +60,8 @@ fn fired(
     };
     let (evaluated, notified) = (earliest(false), earliest(true));
     let first = evaluated.or(notified)?;
-    let must_be_heard = wanted.monitor.is_none();
-    let silenced = lives.iter().any(|life| suppressed(life));
-    let inbox = facts.monitors.values().any(|monitor| monitor.is_notification);
-    if must_be_heard && notified.is_none() && (silenced || inbox) {
-        return None; // It fired, but nobody has heard of it yet.
+    if wanted.monitor.is_none() && unheard(facts, lives).is_some() {
+        return None; // It fired, but it has not reached the end of the chain that is watched.
     }
     let time = alerts::measured(window.started, first.firing?);
     let mut outcome = Outcome { monitor: Some(first.monitor.clone()), time: Some(time), ..blank.clone() };
@@ -97,6 +94,14 @@ fn fired(
         outcome.detail = "fired in time".into();
     }
     Some(outcome)
+}
+
+/// The first link of the chain that an alert has not reached: each Alertmanager has to show it, unsuppressed,
+/// and each inbox has to get it.
+fn unheard<'a>(facts: Facts<'a>, lives: &[&Life]) -> Option<&'a str> {
+    let heard = |name: &str| lives.iter().any(|life| life.monitor == name && !suppressed(life));
+    let links = facts.monitors.iter().filter(|(_, monitor)| !monitor.knows_rules);
+    links.map(|(name, _)| name.as_str()).find(|name| !heard(name))
 }
 
 /// Is it suppressed, or was it until it ended? A silence that was lifted while it fired let it be heard.
@@ -144,6 +149,11 @@ fn not_fired(
         };
     }
     if let Some(life) = in_window.first() {
+        if let Some(away) = unheard(facts, in_window).filter(|name| facts.was_away(name, window)) {
+            outcome.reason = Some(Reason::MonitorUnreachable);
+            outcome.detail = format!("fired, but monitor `{away}` did not answer for part of the phase");
+            return outcome;
+        }
         let (reason, detail, advice) = if wanted.labels.iter().any(|(k, v)| life.labels.get(k) != Some(v)) {
             let has = |key: &String| {
                 life.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"))
@@ -157,10 +167,12 @@ fn not_fired(
                 "mend the rule's labels, or the scenario's",
             )
         } else {
+            let at =
+                unheard(facts, in_window).map_or_else(|| "a receiver".to_owned(), |name| format!("`{name}`"));
             (
                 Reason::NotNotified,
-                "fired, but no receiver got a notification".to_owned(),
-                "look at Alertmanager's routes, group_wait and receivers",
+                format!("fired, but never reached {at}"),
+                "look at `alerting` in Prometheus, and at Alertmanager's routes, group_wait and receivers",
             )
         };
         return Outcome {

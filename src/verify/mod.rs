@@ -43,6 +43,8 @@ pub struct Window {
 pub struct MonitorFacts {
     /// Its rules at the last look, if it tells them.
     pub rules: Option<Vec<Rule>>,
+    /// Does it evaluate rules (Prometheus), or only hear of alerts (Alertmanager, a webhook)?
+    pub knows_rules: bool,
     /// Is it the end of the chain, somebody's inbox?
     pub is_notification: bool,
     /// Why it does not answer now; `None` when it does.

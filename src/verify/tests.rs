@@ -89,7 +89,8 @@ impl Case {
     }
 
     fn monitor(&mut self, name: &str, rules: Option<Vec<Rule>>) {
-        let facts = MonitorFacts { rules, poll: Duration::from_secs(1), ..Default::default() };
+        let knows_rules = rules.is_some();
+        let facts = MonitorFacts { rules, knows_rules, poll: Duration::from_secs(1), ..Default::default() };
         self.monitors.insert(name.into(), facts);
     }
 
@@ -290,6 +291,19 @@ fn fired_but_not_notified_is_missed_where_an_inbox_is_watched() {
     let outcome = case.fires().unwrap();
     assert_eq!(outcome.verdict, Verdict::Met);
     assert!((outcome.stages_s["notified"] - 15.0).abs() < 0.2, "{outcome:?}");
+}
+
+#[test]
+fn an_alertmanager_that_was_away_while_the_alert_fired_is_not_blamed() {
+    let mut case = Case::new();
+    case.monitor("alertmanager", None);
+    case.history.unreachable("alertmanager", at(35.0));
+    case.hears(42.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
+    assert_eq!(case.fires(), None, "it may have been silenced");
+    case.hears(94.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
+    assert_eq!(case.verdict(), (Verdict::Inconclusive, Some(Reason::MonitorUnreachable)));
+    case.hears(94.0, "alertmanager", vec![instance("Drift", AlertState::Firing, 41.0)]);
+    assert_eq!(case.verdict().0, Verdict::Met);
 }
 
 #[test]
