@@ -1,6 +1,6 @@
 //! Reads predictions from copies of responses, after the callers have them.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ impl Reader {
         while let Some(sample) = self.queue.recv().await {
             self.read(&sample);
             // Between two copies the task lets requests go first.
-            tokio::task::yield_now().await;
+            give_way().await;
         }
     }
 
@@ -41,4 +41,17 @@ impl Reader {
             Err(error) => self.shard.unread(error.reason()),
         }
     }
+}
+
+/// Lets the other tasks of the runtime run first.
+async fn give_way() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
