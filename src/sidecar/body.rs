@@ -87,3 +87,50 @@ impl<B> Body for ResponseBody<B> {
 
 // Nothing in it is ever pinned in place: `Incoming` is `Unpin`, and `B` occurs only in its connection.
 impl<B> Unpin for ResponseBody<B> {}
+
+pin_project_lite::pin_project! {
+    /// A body whose error waits for one poll, so that the server first sends what came before it. Otherwise
+    /// a response cut off in its body would arrive without a head.
+    pub(super) struct LastWords<B: Body> {
+        #[pin]
+        body: B,
+        error: Option<B::Error>,
+    }
+}
+
+impl<B: Body> LastWords<B> {
+    pub(super) fn new(body: B) -> LastWords<B> {
+        LastWords { body, error: None }
+    }
+}
+
+impl<B: Body> Body for LastWords<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(this.body.poll_frame(cx)) {
+            Some(Err(error)) => {
+                *this.error = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.error.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -34,6 +34,7 @@ use tower_service::Service;
 
 use super::{
     BoxError,
+    body::LastWords,
     config::Limits,
     forward::Peer,
     io::{CallerIo, Opening},
@@ -83,7 +84,7 @@ where
     S::Future: Send,
     R: Body + Send + 'static,
     R::Data: Send,
-    R::Error: Into<BoxError>,
+    R::Error: Into<BoxError> + Send,
 {
     /// Serves until the sidecar ends.
     pub(super) async fn run(self, listener: std::net::TcpListener) -> io::Result<()> {
@@ -213,8 +214,9 @@ struct Caller<S> {
 impl<S, R> hyper::service::Service<Request<Incoming>> for Caller<S>
 where
     S: Service<Request<Incoming>, Response = Response<R>> + Clone,
+    R: Body,
 {
-    type Response = Response<R>;
+    type Response = Response<LastWords<R>>;
     type Error = S::Error;
     type Future = Answer<S::Future>;
 
@@ -243,8 +245,9 @@ pin_project_lite::pin_project! {
 impl<F, R, E> Future for Answer<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
 {
-    type Output = Result<Response<R>, E>;
+    type Output = Result<Response<LastWords<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -253,6 +256,6 @@ where
         if draining && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(LastWords::new)))
     }
 }

@@ -139,6 +139,20 @@ async fn a_reset_is_seen_as_a_reset() {
 }
 
 #[tokio::test]
+async fn a_reset_in_the_body_lets_what_came_before_pass() {
+    let whole = "x".repeat(100_000);
+    let router = Router::new().route("/", get(move || async move { whole.clone() }));
+    let sidecar = start(serve(router).await);
+    arm(&sidecar, "{ reset: { after-bytes: 1000 } }");
+    let mut stream = TcpStream::connect(sidecar.listen_addr()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: m\r\n\r\n").await.unwrap();
+    let mut seen = Vec::new();
+    let error = stream.read_to_end(&mut seen).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    assert_eq!(body(std::str::from_utf8(&seen).unwrap()).len(), 1000);
+}
+
+#[tokio::test]
 async fn a_hang_holds_no_upstream_connection_and_ends_with_the_lease() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
