@@ -86,9 +86,18 @@ impl Failure {
     }
 }
 
+/// Lets the process open as many sockets as the system allows it: a hanging model keeps one for each caller.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // If the system says no, the limit stays what it was, which the traffic generator and the sidecar count.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     diagnostics::install();
+    raise_descriptor_limit();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),

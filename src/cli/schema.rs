@@ -5,7 +5,7 @@ use schemars::Schema;
 
 use super::{Exit, Failure};
 use crate::{
-    event::Event,
+    event::{Event, Report},
     scenario::{Document, StageDocument},
 };
 
@@ -32,6 +32,8 @@ pub(super) enum Described {
     Scenario,
     /// A stage file
     Stage,
+    /// `report.json`
+    Report,
     /// One line of `canard run --format json`
     Event,
 }
@@ -46,6 +48,7 @@ pub(super) fn text(of: Described) -> Result<String, Failure> {
     let (title, mut schema): (&str, Schema) = match of {
         Described::Scenario => ("canard scenario", schemars::schema_for!(Document)),
         Described::Stage => ("canard stage", schemars::schema_for!(StageDocument)),
+        Described::Report => ("canard report", schemars::schema_for!(Report)),
         Described::Event => ("canard event", schemars::schema_for!(Event)),
     };
     schema.insert("title".to_owned(), title.into());

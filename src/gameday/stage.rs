@@ -200,8 +200,7 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         None => None,
     };
     let mut monitors = Vec::new();
-    let settings = if document.monitors.is_empty() { default_stage().monitors } else { document.monitors };
-    for (name, settings) in settings {
+    for (name, settings) in document.monitors {
         let source = monitor::connect(&settings, evidence_of(&fleet)).await;
         monitors.push((name.clone(), source.map_err(|why| StageError::Monitor { name, why })?));
     }
@@ -239,6 +238,7 @@ fn host(
     config.admin = Some(address(&settings.admin)?);
     config.admin_token = std::env::var("CANARD_TOKEN").ok().and_then(crate::sidecar::Token::new);
     config.protocol = plan.target.protocol.clone();
+    config.labels.clone_from(&plan.document.target.labels);
     config.outputs = plan.document.target.outputs.clone();
     config.labels = plan.document.target.labels.clone();
     config.ledger = ledger;
