@@ -154,14 +154,19 @@ fn locked(lines: &Mutex<VecDeque<Line>>) -> std::sync::MutexGuard<'_, VecDeque<L
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns when every sender is gone, or at the first error.
+/// Returns when every sender is gone; after the first error it only discards.
 fn write_all(mut out: impl Write, mut queue: mpsc::Receiver<Message>, broken: &AtomicBool) {
     let mut batch = Vec::new();
     while queue.blocking_recv_many(&mut batch, 256) > 0 {
         let mut flushed = Vec::new();
         if write_batch(&mut out, batch.drain(..), &mut flushed).is_err() {
-            // Before those who wait for a flush are let go.
+            // Before those who wait for a flush are let go. The receiver stays, or a message that is sent
+            // just now would wait in the queue for ever.
             broken.store(true, Ordering::Release);
+            drop(flushed);
+            while queue.blocking_recv_many(&mut batch, 256) > 0 {
+                batch.clear();
+            }
             return;
         }
         for done in flushed {

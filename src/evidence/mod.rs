@@ -4,6 +4,7 @@
 //! that fill it are atomics of bounded size, so that recording takes no lock.
 
 mod ledger;
+mod queue;
 mod recorder;
 mod sample;
 

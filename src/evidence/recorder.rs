@@ -7,15 +7,14 @@
 //! ended by then.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
-use super::{ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink};
+use super::{ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink, queue::Queue};
 use crate::{
     exposure::Arm,
     scenario::Plan,
@@ -23,12 +22,6 @@ use crate::{
     wire::{Codec, Labels, Row, Value},
 };
 
-/// Samples that wait to be read, and bytes in them.
-const QUEUE: usize = 1024;
-const QUEUE_BYTES: usize = 64 << 20;
-/// How long a sample waits at most. The reader is woken early only when the queue is half full: waking it for
-/// every sample would cost more than reading one.
-const READ_EVERY: Duration = Duration::from_millis(100);
 /// HTTP statuses have three digits.
 const STATUSES: usize = 1000;
 
@@ -45,42 +38,12 @@ struct Shared {
     phases: Vec<PhaseCell>,
     not_assigned: Tally,
     without_identity: AtomicU64,
-    queue: Mutex<Queue>,
-    filled: Condvar,
-    closed: AtomicBool,
+    queue: Queue,
     /// Held while a sample is read, so that a snapshot can wait for the one in hand.
     reading: Mutex<()>,
     codec: Arc<dyn Codec>,
     labels: Labels,
     limits: RecorderLimits,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    samples: VecDeque<(usize, Arm, Sample)>,
-    bytes: usize,
-}
-
-impl Queue {
-    fn push(&mut self, phase: usize, arm: Arm, sample: Sample) -> bool {
-        let bytes = self.bytes + sample.kept();
-        let fits = self.samples.len() < QUEUE && bytes <= QUEUE_BYTES;
-        if fits {
-            self.bytes = bytes;
-            self.samples.push_back((phase, arm, sample));
-        }
-        fits
-    }
-
-    fn pop(&mut self) -> Option<(usize, Arm, Sample)> {
-        let next = self.samples.pop_front()?;
-        self.bytes -= next.2.kept();
-        Some(next)
-    }
-
-    fn is_half_full(&self) -> bool {
-        self.samples.len() >= QUEUE / 2 || self.bytes >= QUEUE_BYTES / 2
-    }
 }
 
 /// Limits of what a recorder holds.
@@ -189,9 +152,7 @@ impl Recorder {
             phases: phases.collect(),
             not_assigned: Tally::default(),
             without_identity: AtomicU64::new(0),
-            queue: Mutex::default(),
-            filled: Condvar::new(),
-            closed: AtomicBool::new(false),
+            queue: Queue::default(),
             reading: Mutex::new(()),
             codec: plan.target.codec.clone(),
             labels: plan.target.labels.clone(),
@@ -271,19 +232,15 @@ impl Sink for ArmSink {
 
 impl Shared {
     fn enqueue(&self, phase: usize, arm: Arm, sample: Sample) {
-        let mut queue = locked(&self.queue);
-        if !queue.push(phase, arm, sample) {
-            drop(queue);
+        if !self.queue.push(phase, arm, sample) {
             locked(&self.phases[phase].arm(arm).predictions).miss("queue-full");
-        } else if queue.samples.len() == 1 || queue.is_half_full() {
-            self.filled.notify_one();
         }
     }
 
     fn read_queued(&self) {
         let _one_at_a_time = locked(&self.reading);
         loop {
-            let next = locked(&self.queue).pop();
+            let next = self.queue.pop();
             let Some((phase, arm, sample)) = next else { return };
             self.read(phase, arm, &sample);
         }
@@ -297,18 +254,6 @@ impl Shared {
             Err(error) => cell.miss(error.reason()),
         }
     }
-
-    /// Waits for work, and a little longer for more of it; `false` when there will be none.
-    fn wait(&self) -> bool {
-        let queue = locked(&self.queue);
-        let open = || !self.closed.load(Relaxed);
-        let empty = |queue: &mut Queue| queue.samples.is_empty() && open();
-        let queue = self.filled.wait_while(queue, empty).unwrap_or_else(PoisonError::into_inner);
-        let idle = |queue: &mut Queue| !queue.is_half_full() && open();
-        let waited = self.filled.wait_timeout_while(queue, READ_EVERY, idle);
-        drop(waited);
-        open()
-    }
 }
 
 /// Owns the thread that reads; without one (it could not start) snapshots read alone.
@@ -320,7 +265,7 @@ impl Reader {
         let work = shared.clone();
         let thread = std::thread::Builder::new().name("canard-evidence".into());
         drop(thread.spawn(move || {
-            while work.wait() {
+            while work.queue.wait() {
                 work.read_queued();
             }
         }));
@@ -330,9 +275,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let _queue = locked(&self.0.queue);
-        self.0.closed.store(true, Relaxed);
-        self.0.filled.notify_all();
+        self.0.queue.close();
     }
 }
 
@@ -462,24 +405,5 @@ mod tests {
         ] {
             assert_eq!(invalid(&row), reason, "{row:?}");
         }
-    }
-
-    #[test]
-    fn the_queue_is_bounded_by_bytes_as_well() {
-        let sample = || Sample {
-            method: http::Method::POST,
-            uri: http::Uri::default(),
-            status: None,
-            whole: true,
-            latency: Duration::ZERO,
-            arm: None,
-            headers: http::HeaderMap::new(),
-            body: Ok(vec![bytes::Bytes::from_static(&[0; 1 << 20]); 16]),
-        };
-        let mut queue = Queue::default();
-        assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample())).count(), 4);
-        assert!(queue.is_half_full());
-        while queue.pop().is_some() {}
-        assert_eq!(queue.bytes, 0);
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use http::{Request, Response, request, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
@@ -96,7 +97,8 @@ where
     }
 
     pub(super) fn armed(lease: &Arc<Lease>, request: Request<B>, service: S) -> Self {
-        let state = if lease.plan.needs_request_body() && !request.body().is_end_stream() {
+        let in_phase = lease.plan.phase_at(lease.position(Instant::now())).is_some();
+        let state = if in_phase && lease.plan.needs_request_body() && !request.body().is_end_stream() {
             let (parts, body) = request.into_parts();
             let reading = Reading { lease: lease.clone(), parts, body: Replay::new(body), service };
             State::Reading { reading: Some(Box::new(reading)) }

@@ -1,0 +1,120 @@
+//! Arming, renewing, skipping and disarming.
+
+use super::*;
+
+#[tokio::test]
+async fn disarmed_everything_passes_and_nothing_is_cloned() {
+    struct NoClone;
+    impl Clone for NoClone {
+        fn clone(&self) -> Self {
+            panic!("a disarmed layer clones its service")
+        }
+    }
+    impl Service<Request<RequestBody<Full<Bytes>>>> for NoClone {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, _: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
+            std::future::ready(Ok(answer(ANSWER)))
+        }
+    }
+    let handle = Handle::default();
+    let mut service = ChaosLayer::new(handle.clone()).layer(NoClone);
+    let response = service.ready().await.unwrap().call(request("a")).await.unwrap();
+    assert!(response.headers().get("x-canard").is_none());
+    assert!(response.extensions().get::<Exposed>().is_none());
+    assert_eq!(text(response).await, ANSWER);
+    assert_eq!(handle.evidence(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeper_wakes_when_the_lease_runs_out_and_not_before() {
+    for (fault, asked_after) in
+        [(r#"{"hang": {}}"#, 30), (r#"{"latency": {"fixed": "40s"}}"#, 30), (r#"{"hang": {"for": "3s"}}"#, 3)]
+    {
+        let (handle, _) = armed(&[fault]);
+        let start = Instant::now();
+        let (response, asked) = call(&handle, request("a")).await;
+        assert_eq!((start.elapsed().as_secs(), asked), (asked_after, 1), "{fault}");
+        assert_eq!(text(response).await, ANSWER);
+        assert_eq!(handle.status().lease.is_none(), asked_after == 30);
+        assert_eq!(handle.is_armed(), asked_after != 30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_lease_keeps_sleepers_asleep_until_the_plan_ends() {
+    let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
+    let start = Instant::now();
+    let renewals = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            if handle.renew(lease, TTL).is_err() {
+                break;
+            }
+        }
+    };
+    let (_, (response, _)) = tokio::join!(renewals, call(&handle, request("a")));
+    // The hang is over with the plan (120 s), not with the first lease (30 s).
+    assert!(start.elapsed() >= Duration::from_secs(120));
+    assert_eq!(text(response).await, ANSWER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_ends_with_the_plan_when_the_lease_does_not() {
+    let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
+    handle.renew(lease, Duration::from_secs(300)).unwrap();
+    let start = Instant::now();
+    call(&handle, request("a")).await;
+    assert_eq!(start.elapsed().as_secs(), 120);
+    let (_, asked) = call(&handle, request("b")).await;
+    assert_eq!(asked, 1, "nothing acts after the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn disarm_wakes_sleepers_at_once() {
+    let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
+    let start = Instant::now();
+    let disarm = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        handle.disarm(lease).unwrap();
+    };
+    let (_, (response, asked)) = tokio::join!(disarm, call(&handle, request("a")));
+    assert_eq!((start.elapsed().as_millis(), asked), (1500, 1));
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(handle.disarm(lease), Err(ArmError::NoSuchLease));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_lease_at_a_time_and_only_sane_times_to_live() {
+    let (handle, lease) = armed(&[]);
+    let second = || handle.arm(Arc::new(plan(&[])), TTL);
+    assert_eq!(second(), Err(ArmError::AlreadyArmed("test".into())));
+    let longest = handle.limits().lease;
+    for ttl in [Duration::ZERO, longest + Duration::from_secs(1)] {
+        assert_eq!(handle.renew(lease, ttl), Err(ArmError::TimeToLive(longest)));
+    }
+    tokio::time::advance(TTL).await;
+    assert_eq!(handle.renew(lease, TTL), Err(ArmError::NoSuchLease));
+    let next = second().unwrap();
+    assert_ne!(next, lease);
+    assert_eq!(handle.disarm(lease), Err(ArmError::NoSuchLease), "an old lease ends nothing");
+    handle.stop();
+    assert!(handle.status().lease.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skip_moves_the_timeline() {
+    let (handle, lease) = armed(&[r#"{"error": {"status": 503}}"#]);
+    assert_eq!(call(&handle, request("a")).await.0.status(), 503);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    handle.skip_to(lease, "recovery").unwrap();
+    let status = handle.status().lease.unwrap();
+    assert_eq!((status.phase.as_deref(), status.position_s), (Some("recovery"), 60.0));
+    assert!(status.faults.is_empty());
+    assert_eq!(call(&handle, request("a")).await.0.status(), 200);
+    assert_eq!(handle.skip_to(lease, "x"), Err(ArmError::NoSuchPhase("x".into())));
+}
