@@ -14,17 +14,10 @@ pub(super) fn judge(
 ) -> Option<Outcome> {
     let monitor = wanted.monitor.as_deref();
     let mut outcome = Outcome { within_s: Some(wanted.within.as_secs_f64()), ..blank };
-    // The source closest to the rule decides: the evaluator, else Alertmanager, else the receiver, whose
-    // word of the end waits for its group interval.
-    let distance = |life: &&crate::monitor::Life| match facts.monitors.get(&life.monitor) {
-        _ if life.notification => 2,
-        Some(monitor) if monitor.knows_rules => 0,
-        _ => 1,
-    };
     let all = facts.history.lives(&wanted.alert, monitor);
     let fired: Vec<_> = all.into_iter().filter(|life| alerts::fired(life).is_some()).collect();
-    let nearest = fired.iter().map(distance).min();
-    let lives: Vec<_> = fired.into_iter().filter(|life| Some(distance(life)) == nearest).collect();
+    let nearest = fired.iter().map(|life| facts.distance(life)).min();
+    let lives: Vec<_> = fired.into_iter().filter(|life| Some(facts.distance(life)) == nearest).collect();
     let over = facts.settled(window);
     if lives.is_empty() {
         over.then_some(())?;

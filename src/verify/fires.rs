@@ -56,7 +56,7 @@ fn fired(
     let earliest = |notification: bool| {
         let heard = |life: &&&Life| life.firing.is_some() && !suppressed(life);
         let such = lives.iter().filter(|life| life.notification == notification).filter(heard);
-        such.min_by(|a, b| order(a, b)).copied()
+        such.min_by(|a, b| facts.distance(a).cmp(&facts.distance(b)).then(order(a, b))).copied()
     };
     let (evaluated, notified) = (earliest(false), earliest(true));
     let first = evaluated.or(notified)?;

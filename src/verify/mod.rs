@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     clock::Timestamp,
     event::{Asked, Delivered, Delivery, Ending, Outcome, Reason, Verdict},
-    monitor::{History, Rule},
+    monitor::{History, Life, Rule},
     scenario::{Expectation, PlacedExpectation, Plan},
 };
 
@@ -88,6 +88,16 @@ impl<'a> Facts<'a> {
     /// Is a window over, and everything from it heard?
     fn settled(&self, window: Window) -> bool {
         self.ending.is_some() || window.ended.is_some_and(|end| self.now.since(end) >= self.grace())
+    }
+
+    /// How far a life's source is from the rule: the evaluator, Alertmanager, the receiver. The closest knows
+    /// the times best; a receiver's word of the end waits for its group interval.
+    fn distance(&self, life: &Life) -> u8 {
+        match self.monitors.get(&life.monitor) {
+            _ if life.notification => 2,
+            Some(monitor) if monitor.knows_rules => 0,
+            _ => 1,
+        }
     }
 
     fn aborted(&self) -> bool {
