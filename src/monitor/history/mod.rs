@@ -111,15 +111,23 @@ impl History {
         self.keep(changes.list)
     }
 
-    /// A monitor did not answer at `at`. Until it does again, nothing is inferred about its alerts.
+    /// A look at a monitor failed at `at`. Until one succeeds again, nothing is inferred about its alerts.
+    ///
+    /// The gap begins at its last reading, or at `at` without one: a look that hangs fails long after the
+    /// monitor fell silent.
     pub fn unreachable(&mut self, monitor: &str, at: Timestamp) {
-        let gaps = &mut self.monitors.entry(monitor.to_owned()).or_default().gaps;
+        let Watch { gaps, seen, .. } = self.monitors.entry(monitor.to_owned()).or_default();
         let gaps_full = gaps.len() >= MOST_GAPS;
         match gaps.last_mut() {
             Some((_, None)) => {}
             Some((_, end)) if gaps_full => *end = None,
-            _ => gaps.push((at, None)),
+            _ => gaps.push((seen.unwrap_or(at), None)),
         }
+    }
+
+    /// When a monitor's last reading was taken: what happened until then has been heard.
+    pub fn last_reading(&self, monitor: &str) -> Option<Timestamp> {
+        self.monitors.get(monitor)?.seen
     }
 
     /// All changes, in the order in which they were found; of one instance in the order of time. At most
@@ -157,8 +165,8 @@ impl History {
         names.into_iter().collect()
     }
 
-    /// When a monitor did not answer: from the first look that failed to the first that did not; `None` as the
-    /// end of one that goes on.
+    /// When a monitor was not heard: from the last reading before a look that failed to the next reading;
+    /// `None` as the end of a gap that goes on.
     pub fn gaps(&self, monitor: &str) -> &[(Timestamp, Option<Timestamp>)] {
         self.monitors.get(monitor).map_or(&[], |watch| &watch.gaps)
     }

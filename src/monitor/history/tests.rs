@@ -173,17 +173,31 @@ fn a_gap_is_no_all_clear() {
     history.apply("p", &prometheus(100.0, 99.5, firing(90.5)));
     history.unreachable("p", t(101.0));
     history.unreachable("p", t(102.0));
-    assert_eq!((history.state(None, "A"), history.gaps("p")), (AlertState::Firing, &[(t(101.0), None)][..]));
+    assert_eq!((history.state(None, "A"), history.gaps("p")), (AlertState::Firing, &[(t(100.0), None)][..]));
     // Back after a restart: the rule is there but was not evaluated yet, so nothing is known.
     let mut restarted = prometheus(109.0, 0.0, vec![]);
     restarted.rules.as_mut().unwrap()[0].last_evaluation = None;
     assert!(history.apply("p", &restarted).is_empty());
-    assert_eq!(history.gaps("p"), [(t(101.0), Some(t(109.0)))]);
+    assert_eq!(history.gaps("p"), [(t(100.0), Some(t(109.0)))]);
     assert_eq!(history.state(None, "A"), AlertState::Firing);
     // Gone at the first evaluation: it ended somewhere since it was last seen.
     let changes = history.apply("p", &prometheus(110.0, 109.5, vec![]));
     assert_eq!(told(&changes), [(AlertState::Inactive, 105.0, 5.0)]);
     assert!(history.gaps("unknown").is_empty());
+}
+
+#[test]
+fn a_gap_begins_at_the_last_reading_or_else_at_the_first_look_that_failed() {
+    let mut history = History::new();
+    history.unreachable("p", t(90.0));
+    assert_eq!((history.gaps("p"), history.last_reading("p")), (&[(t(90.0), None)][..], None));
+    history.apply("p", &prometheus(100.0, 99.5, vec![]));
+    // It hung from 100.2 on; the look that met that gave up at 106.
+    history.unreachable("p", t(106.0));
+    assert_eq!(history.last_reading("p"), Some(t(100.0)));
+    history.apply("p", &prometheus(107.0, 106.5, vec![]));
+    assert_eq!(history.gaps("p"), [(t(90.0), Some(t(100.0))), (t(100.0), Some(t(107.0)))]);
+    assert_eq!((history.last_reading("p"), history.last_reading("unknown")), (Some(t(107.0)), None));
 }
 
 #[test]
