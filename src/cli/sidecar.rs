@@ -9,13 +9,14 @@ use super::{Exit, Failure};
 use crate::{
     sidecar::{Config, HostHeader, Sidecar, Token, Upstream},
     telemetry,
-    wire::Protocol,
+    wire::{JsonApi, JsonPath, Protocol},
 };
 
 /// Stand in front of a model server as a reverse proxy that can be armed.
 ///
 /// With nothing armed it passes every byte as it came. `canard run --sidecar http://<admin>` arms it; when
-/// the run ends or dies, the sidecar disarms itself. SIGTERM drains: no request in flight is lost.
+/// the run ends or dies, the sidecar disarms itself. SIGTERM and Ctrl-C drain: no request in flight is
+/// lost, and it exits 0. A second signal ends it at once, and it exits 130.
 #[derive(Debug, Args)]
 pub(super) struct SidecarArgs {
     /// The model server, such as http://127.0.0.1:8080; the sidecar can reach no other
@@ -36,6 +37,12 @@ pub(super) struct SidecarArgs {
     /// Protocol in which /metrics reads predictions
     #[arg(long, value_enum, default_value_t = ViewProtocol::OpenInference)]
     protocol: ViewProtocol,
+    /// With --protocol json: JSONPath to the predicted class of each row, such as '$.results[*].label'
+    #[arg(long, value_name = "PATH")]
+    label_path: Option<JsonPath>,
+    /// With --protocol json: JSONPath to the scores of each row, such as '$.results[*].scores'
+    #[arg(long, value_name = "PATH")]
+    scores_path: Option<JsonPath>,
     /// Class names in the order of the class indices, for servers that answer with numbers
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Vec<String>,
@@ -67,6 +74,7 @@ enum ViewProtocol {
     OpenInference,
     KserveV1,
     Mlflow,
+    Json,
     Http,
 }
 
@@ -77,25 +85,23 @@ enum Switch {
 }
 
 pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
-    telemetry::log(args.log.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
+    let log = args.log.clone();
+    let config = args.config()?;
+    telemetry::log(log.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("can't start: {error}")))?;
-    runtime.block_on(serve(args.config()))
+    runtime.block_on(serve(config))
 }
 
 impl SidecarArgs {
-    fn config(self) -> Config {
+    fn config(self) -> Result<Config, Failure> {
+        let protocol = self.protocol()?;
         let mut config = Config::new(self.upstream);
         config.listen = self.listen;
         config.admin = Some(self.admin);
         config.admin_token = self.admin_token.and_then(Token::new);
         config.ledger = self.ledger;
-        config.protocol = match self.protocol {
-            ViewProtocol::OpenInference => Protocol::OpenInference,
-            ViewProtocol::KserveV1 => Protocol::KserveV1,
-            ViewProtocol::Mlflow => Protocol::Mlflow,
-            ViewProtocol::Http => Protocol::Http,
-        };
+        config.protocol = protocol;
         config.labels = self.labels;
         config.observe = self.observe == Switch::On;
         config.arm_label = self.arm_label == Switch::On;
@@ -103,7 +109,30 @@ impl SidecarArgs {
         config.upstream_http2 = self.upstream_http2;
         config.upstream_ca = self.upstream_ca;
         config.host = if self.upstream_host { HostHeader::Upstream } else { HostHeader::Keep };
-        config
+        Ok(config)
+    }
+
+    fn protocol(&self) -> Result<Protocol, Failure> {
+        let api = JsonApi { label: self.label_path.clone(), scores: self.scores_path.clone() };
+        let given = api != JsonApi::default();
+        let protocol = match self.protocol {
+            ViewProtocol::Json if !given => {
+                return Err(Failure::new("--protocol json does not say where the predictions are").help(
+                    "add --label-path '$.results[*].label', --scores-path '$.results[*].scores', or both",
+                ));
+            }
+            ViewProtocol::Json => return Ok(Protocol::Json(api)),
+            ViewProtocol::OpenInference => Protocol::OpenInference,
+            ViewProtocol::KserveV1 => Protocol::KserveV1,
+            ViewProtocol::Mlflow => Protocol::Mlflow,
+            ViewProtocol::Http => Protocol::Http,
+        };
+        if given {
+            let message =
+                format!("--label-path and --scores-path have no use with --protocol {}", protocol.name());
+            return Err(Failure::new(message).help("add --protocol json, or leave the paths out"));
+        }
+        Ok(protocol)
     }
 }
 
@@ -121,10 +150,15 @@ async fn serve(config: Config) -> miette::Result<Exit> {
     signalled(&mut interrupt, &mut terminate).await;
     anstream::println!("draining; once more ends it at once");
     tokio::select! {
-        () = sidecar.drain() => anstream::println!("drained"),
-        () = signalled(&mut interrupt, &mut terminate) => anstream::println!("ended"),
+        () = sidecar.drain() => {
+            anstream::println!("drained");
+            Ok(Exit::Met)
+        }
+        () = signalled(&mut interrupt, &mut terminate) => {
+            anstream::println!("ended; what was in flight is lost");
+            Ok(Exit::Interrupted)
+        }
     }
-    Ok(Exit::Met)
 }
 
 async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) {

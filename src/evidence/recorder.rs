@@ -176,6 +176,11 @@ impl Recorder {
         &self.shared.phases[phase].faults[injection].1
     }
 
+    /// A reading of the counters of every injection, in the order of the plan; waits for nothing.
+    pub fn faults(&self) -> impl Iterator<Item = FaultEvidence> {
+        self.shared.phases.iter().flat_map(|phase| &phase.faults).map(|(id, cell)| cell.read(id))
+    }
+
     /// A sink for an exchange of one arm in one phase.
     pub fn sink(&self, phase: usize, arm: Arm) -> ArmSink {
         ArmSink { recorder: self.clone(), phase, arm }

@@ -2,6 +2,9 @@
 //!
 //! Untouched it hands on the upstream's frames. Armed it may also be watched (evidence), replayed (it was
 //! read for an edit that then did not happen), whole (edited, or an injected error) or cut off.
+//!
+//! An error waits for one poll, so that the server first sends what came before it. Otherwise a response cut
+//! off in its body would arrive without a head.
 
 use std::{
     error::Error as StdError,
@@ -32,6 +35,7 @@ pin_project! {
         #[pin]
         source: Source<R>,
         armed: Option<Box<Armed>>,
+        held: Option<BoxError>,
     }
 }
 
@@ -58,16 +62,20 @@ pub(super) struct Cut {
 
 impl<R: Body> ResponseBody<R> {
     pub(super) const fn untouched(body: R) -> ResponseBody<R> {
-        ResponseBody { source: Source::Untouched { body }, armed: None }
+        ResponseBody::of(Source::Untouched { body })
     }
 
     pub(super) const fn replayed(replay: Replay<R>) -> ResponseBody<R> {
-        ResponseBody { source: Source::Replayed { replay }, armed: None }
+        ResponseBody::of(Source::Replayed { replay })
     }
 
     pub(super) fn whole(data: Bytes, trailers: Option<HeaderMap>) -> ResponseBody<R> {
         let data = Some(data).filter(|data| !data.is_empty());
-        ResponseBody { source: Source::Whole { data, trailers }, armed: None }
+        ResponseBody::of(Source::Whole { data, trailers })
+    }
+
+    const fn of(source: Source<R>) -> ResponseBody<R> {
+        ResponseBody { source, armed: None, held: None }
     }
 
     pub(super) fn arm(&mut self, armed: Armed) {
@@ -104,18 +112,12 @@ impl Armed {
     }
 }
 
-impl<R> Body for ResponseBody<R>
+impl<R> ResponseBody<R>
 where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         let Some(armed) = this.armed else { return this.source.poll_frame(cx) };
         if armed.cut.as_ref().is_some_and(|cut| cut.left == 0) {
@@ -129,9 +131,37 @@ where
         armed.watch.polled(frame.as_ref(), armed.cut.is_none() && this.source.is_end_stream());
         Poll::Ready(frame)
     }
+}
+
+impl<R> Body for ResponseBody<R>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(error) = self.as_mut().project().held.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(self.as_mut().poll_next(cx)) {
+            Some(Err(error)) => {
+                *self.project().held = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.armed.as_ref().is_none_or(|armed| armed.cut.is_none()) && self.source.is_end_stream()
+        self.held.is_none()
+            && self.armed.as_ref().is_none_or(|armed| armed.cut.is_none())
+            && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -16,7 +16,10 @@ use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::lease::Lease;
+use super::{
+    lease::Lease,
+    totals::{Former, Totals},
+};
 use crate::{
     evidence::{Evidence, Ledger},
     scenario::Plan,
@@ -132,6 +135,7 @@ struct Control {
     leases: u64,
     /// The lease in force, or the one before; its evidence stays readable.
     last: Option<Arc<Lease>>,
+    former: Former,
 }
 
 impl Handle {
@@ -169,7 +173,9 @@ impl Handle {
         control.leases += 1;
         let id = LeaseId(control.leases);
         let lease = Arc::new(Lease::new(id, plan, ttl, &self.shared.limits, self.shared.ledger.clone()));
-        control.last = Some(lease.clone());
+        if let Some(former) = control.last.replace(lease.clone()) {
+            control.former.push(former);
+        }
         self.shared.current.store(Some(lease));
         self.shared.armed.store(true, Ordering::Release);
         Ok(id)
@@ -224,6 +230,16 @@ impl Handle {
     pub fn evidence(&self) -> Option<Evidence> {
         let last = self.control().last.clone();
         last.map(|lease| lease.recorder.snapshot())
+    }
+
+    /// What faults did under all leases so far. No count ever falls.
+    pub fn totals(&self) -> Totals {
+        let mut control = self.control();
+        let mut totals = control.former.totals();
+        if let Some(last) = &control.last {
+            totals.add(last);
+        }
+        totals
     }
 
     /// Is a plan armed? One atomic load; it may still say yes just after a lease ran out.

@@ -20,6 +20,7 @@ mod lease;
 mod request_body;
 mod respond;
 mod service;
+mod totals;
 pub mod typed;
 pub mod view;
 #[cfg(test)]
@@ -32,3 +33,4 @@ pub use handle::{ArmError, Handle, LeaseId, LeaseStatus, Limits, Status};
 pub use layer::ChaosLayer;
 pub use request_body::RequestBody;
 pub use service::Chaos;
+pub use totals::Totals;

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject},
 };
 use tokio::net::TcpStream;
@@ -18,10 +18,29 @@ pub(super) enum ConnectError {
     Tcp(io::Error),
     #[error("no TLS: {0}")]
     Tls(io::Error),
+    #[error("its certificate is not trusted: {}", distrust(.0))]
+    Untrusted(CertificateError),
     #[error("did not accept a connection within {0:?}")]
     TimedOut(Duration),
     #[error("no HTTP: {0}")]
     Http(#[from] hyper::Error),
+}
+
+/// What a handshake failed with.
+fn refusal(error: io::Error) -> ConnectError {
+    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(why)) => ConnectError::Untrusted(why.clone()),
+        _ => ConnectError::Tls(error),
+    }
+}
+
+fn distrust(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => {
+            "no authority known here has signed it; name the authority's PEM file with --upstream-ca".into()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Why TLS to the upstream can't be set up.
@@ -101,7 +120,7 @@ impl Connector {
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
         let Some(tls) = &self.tls else { return Ok(Connection::Plain(stream)) };
         let connector = if http2 { &tls.http2 } else { &tls.negotiated };
-        let stream = connector.connect(tls.name.clone(), stream).await.map_err(ConnectError::Tls)?;
+        let stream = connector.connect(tls.name.clone(), stream).await.map_err(refusal)?;
         Ok(Connection::Tls(Box::new(stream)))
     }
 }

@@ -91,6 +91,12 @@ impl SidecarError {
             SidecarError::Listen { .. } => {
                 "the address must be one of this machine's, as in 127.0.0.1:9000".into()
             }
+            SidecarError::Tls(TlsError::Authorities { .. }) => {
+                "--upstream-ca takes a PEM file with certificates (-----BEGIN CERTIFICATE-----)".into()
+            }
+            SidecarError::Tls(TlsError::Name(_)) => {
+                "write the upstream's name as its certificate does: https://models.example".into()
+            }
             SidecarError::Tls(_) => "name the authority's PEM file with --upstream-ca".into(),
             SidecarError::TokenRequired(_) => {
                 "set CANARD_TOKEN (or --admin-token), or listen on loopback: --admin 127.0.0.1:9900".into()

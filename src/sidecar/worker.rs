@@ -34,7 +34,6 @@ use tower_service::Service;
 
 use super::{
     BoxError,
-    body::LastWords,
     config::Limits,
     forward::Peer,
     io::{CallerIo, Opening},
@@ -216,7 +215,7 @@ where
     S: Service<Request<Incoming>, Response = Response<R>> + Clone,
     R: Body,
 {
-    type Response = Response<LastWords<R>>;
+    type Response = Response<R>;
     type Error = S::Error;
     type Future = Answer<S::Future>;
 
@@ -247,7 +246,7 @@ where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body,
 {
-    type Output = Result<Response<LastWords<R>>, E>;
+    type Output = Result<Response<R>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -256,6 +255,6 @@ where
         if draining && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(LastWords::new)))
+        Poll::Ready(Ok(response))
     }
 }

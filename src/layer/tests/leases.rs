@@ -118,3 +118,38 @@ async fn a_skip_moves_the_timeline() {
     assert_eq!(call(&handle, request("a")).await.0.status(), 200);
     assert_eq!(handle.skip_to(lease, "x"), Err(ArmError::NoSuchPhase("x".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn totals_go_on_from_lease_to_lease_and_hold_no_lease() {
+    let handle = Handle::default();
+    assert_eq!(handle.totals(), Totals::default());
+    let broken = Arc::new(plan(&[r#"{"error": {"status": 503}}"#]));
+    for _ in 0..3 {
+        let lease = handle.arm(broken.clone(), TTL).unwrap();
+        assert_eq!(call(&handle, request("a")).await.0.status(), 503);
+        handle.disarm(lease).unwrap();
+    }
+    // Nobody read anything in between.
+    assert_eq!(handle.totals().injections, [("error".to_owned(), 3)].into());
+    assert_eq!(Arc::strong_count(&broken), 2, "only the last lease is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_counts_after_its_lease_is_in_the_totals() {
+    let handle = Handle::default();
+    let slow = Arc::new(plan(&[r#"{"latency": {"fixed": "10s"}}"#, r#"{"error": {"status": 503}}"#]));
+    handle.arm(slow.clone(), TTL).unwrap();
+    let rearm = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.stop();
+        handle.arm(Arc::new(plan(&[])), TTL).unwrap();
+        assert_eq!(handle.totals().skipped, [].into());
+    };
+    let ((), (response, _)) = tokio::join!(rearm, call(&handle, request("a")));
+    assert_eq!(response.status(), 200);
+    drop(response);
+    let totals = handle.totals();
+    assert_eq!(totals.injections, [("error".to_owned(), 0), ("latency".to_owned(), 1)].into());
+    assert_eq!(totals.skipped.values().sum::<u64>(), 1, "{totals:?}");
+    assert_eq!(Arc::strong_count(&slow), 1, "nobody is left under it");
+}

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::totals::Counts;
 use crate::{
     layer::{
-        LeaseStatus,
+        LeaseStatus, Totals,
         view::{Arms, DURATION_BOUNDS_S, ViewSnapshot},
     },
     stats::SCORE_BINS,
@@ -14,7 +13,7 @@ use crate::{
 /// What is encoded.
 pub(super) struct Readings<'a> {
     pub(super) view: &'a ViewSnapshot,
-    pub(super) faults: &'a Counts,
+    pub(super) faults: &'a Totals,
     pub(super) lease: Option<&'a LeaseStatus>,
     /// Tell the arms apart?
     pub(super) arms: bool,
@@ -143,7 +142,7 @@ impl Page {
         self.family(
             "canard_faults_overflow_total",
             "counter",
-            "Faults that did not act because too many did.",
+            "Faults that did not act because too many acted already. Nothing bounds their number yet: always 0.",
         );
         self.sample("canard_faults_overflow_total", &vec![], 0);
         if self.arms {
@@ -225,7 +224,7 @@ mod tests {
     }
 
     fn page(arms: bool) -> String {
-        encode(&Readings { view: &view(), faults: &Counts::default(), lease: None, arms })
+        encode(&Readings { view: &view(), faults: &Totals::default(), lease: None, arms })
     }
 
     #[test]

@@ -4,15 +4,8 @@
 mod guard;
 mod metrics;
 mod routes;
-mod totals;
 
-use std::{
-    future::IntoFuture as _,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::IntoFuture as _, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,7 +15,6 @@ use axum::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::totals::Totals;
 use super::{
     Sidecar,
     config::{Config, Token},
@@ -48,7 +40,6 @@ pub(super) struct Admin {
     upstream: String,
     listen: SocketAddr,
     body_limit: usize,
-    totals: Mutex<Totals>,
 }
 
 impl Admin {
@@ -63,7 +54,6 @@ impl Admin {
             upstream: config.upstream.to_string(),
             listen: sidecar.listen,
             body_limit: config.limits.admin_body,
-            totals: Mutex::default(),
         }
     }
 }

@@ -1,10 +1,6 @@
 //! What each route of the admin API does.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -162,8 +158,8 @@ pub(super) async fn ready(State(admin): Shared) -> Result<&'static str, Refusal>
 }
 
 pub(super) async fn metrics(State(admin): Shared) -> impl IntoResponse {
-    let faults = admin.totals.lock().unwrap_or_else(PoisonError::into_inner).read(&admin.handle);
-    let (view, status) = (admin.view.snapshot(), admin.handle.status());
+    let (view, faults) = (admin.view.snapshot(), admin.handle.totals());
+    let status = admin.handle.status();
     let readings =
         Readings { view: &view, faults: &faults, lease: status.lease.as_ref(), arms: admin.arm_label };
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::encode(&readings))
