@@ -84,8 +84,7 @@ impl<'a> Route<'a> {
     const OTHER: Route<'static> = Route { before: "other", model: "", versioned: false, after: "" };
 
     pub(super) fn of(path: &'a str, model: Option<&'a str>) -> Route<'a> {
-        let split =
-            model.and_then(|model| path.split_once(model).map(|(before, after)| (before, model, after)));
+        let split = model.and_then(|model| around(path, model).map(|(before, after)| (before, model, after)));
         let Some((before, model, rest)) = split else {
             return Route { before: path, model: "", versioned: false, after: "" };
         };
@@ -103,6 +102,12 @@ impl<'a> Route<'a> {
         let version = if self.versioned { "/versions/{version}" } else { "" };
         format!("{}{model}{version}{}", self.before, self.after)
     }
+}
+
+/// What stands before and after `part`, a slice of `path`. Its text may occur earlier in the path, too.
+fn around<'a>(path: &'a str, part: &str) -> Option<(&'a str, &'a str)> {
+    let start = part.as_ptr().addr().checked_sub(path.as_ptr().addr())?;
+    Some((path.get(..start)?, path.get(start.checked_add(part.len())?..)?))
 }
 
 impl Shard {
@@ -279,4 +284,30 @@ fn invalid(row: &Row) -> Option<&'static str> {
             let mut scores = row.scores.iter().filter_map(Value::as_f64);
             (bounded && scores.any(|score| !(0.0..=1.0).contains(&score))).then_some("out-of-range")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Outputs, Protocol};
+
+    #[test]
+    fn a_route_names_the_place_of_the_model_not_its_letters() {
+        let table = [
+            (Protocol::OpenInference, "/v2/models/iris/infer", "/v2/models/{model}/infer"),
+            (Protocol::OpenInference, "/v2/models/m/infer", "/v2/models/{model}/infer"),
+            (Protocol::OpenInference, "/a/v2/models/v2/infer", "/a/v2/models/{model}/infer"),
+            (
+                Protocol::OpenInference,
+                "/v2/models/models/versions/7/infer",
+                "/v2/models/{model}/versions/{version}/infer",
+            ),
+            (Protocol::KserveV1, "/v1/models/o:predict", "/v1/models/{model}:predict"),
+            (Protocol::Mlflow, "/invocations", "/invocations"),
+        ];
+        for (protocol, path, template) in table {
+            let codec = protocol.codec(&Outputs::default());
+            assert_eq!(Route::of(path, codec.model(path)).template(), template, "{path}");
+        }
+    }
 }
