@@ -8,7 +8,7 @@ use canard::{
     sidecar::{Config, Sidecar},
 };
 
-use super::{MlServer, Stack, free_addr};
+use super::{MlServer, Stack, free_addr, turn};
 use crate::run::{Site, shown};
 
 /// One scrape plus one evaluation.
@@ -99,6 +99,7 @@ async fn recorded(stack: &Stack, report: &Report, phase: &str, alert: &str) -> (
 
 #[tokio::test]
 async fn real_alerts_notice_latency_errors_and_confusion_when_prometheus_says_so() {
+    let _turn = turn().await;
     let hook = free_addr().to_string();
     let to = format!("http://{hook}/");
     let (mlserver, stack) = tokio::join!(MlServer::start(), Stack::start(RULES, Some(&to)));
@@ -186,6 +187,7 @@ const ONE_FAULT: &str = r#"
 
 #[tokio::test]
 async fn a_silenced_alert_and_a_rule_that_does_not_exist_are_reported_as_what_they_are() {
+    let _turn = turn().await;
     let stack = Stack::start(RULES, None).await;
     let demo = Demo::start().await.unwrap();
     let sidecar = scraped_sidecar(&stack, &demo.url()).await;
@@ -208,6 +210,7 @@ async fn a_silenced_alert_and_a_rule_that_does_not_exist_are_reported_as_what_th
 
 #[tokio::test]
 async fn a_prometheus_that_is_down_is_unreachable_not_silent() {
+    let _turn = turn().await;
     let mut stack = Stack::start(RULES, None).await;
     let demo = Demo::start().await.unwrap();
     let sidecar = scraped_sidecar(&stack, &demo.url()).await;
@@ -228,6 +231,7 @@ async fn a_prometheus_that_is_down_is_unreachable_not_silent() {
 
 #[tokio::test]
 async fn promql_holds_as_a_check_and_ends_a_run_as_a_guard() {
+    let _turn = turn().await;
     let stack = Stack::start(RULES, None).await;
     let demo = Demo::start().await.unwrap();
     let sidecar = scraped_sidecar(&stack, &demo.url()).await;

@@ -4,7 +4,10 @@
 //! is killed when its value is dropped. If a test fails, what its servers logged is printed. A test that
 //! needs a server which is not installed fails and names the script that installs it.
 //!
+//! Such tests take turns, because together they would starve each other on a small machine.
+//!
 //! ```ignore
+//! let _turn = stack::turn().await;
 //! let stack = Stack::start(RULES, Some("http://127.0.0.1:9911/")).await;
 //! stack.prometheus.scrape(&[("canard", sidecar_admin_addr)]).await;
 //! // … run a scenario with stack.prometheus.url() and stack.alertmanager.url() …
@@ -21,6 +24,13 @@ mod smoke;
 pub(crate) use alertmanager::Alertmanager;
 pub(crate) use mlserver::MlServer;
 pub(crate) use prometheus::Prometheus;
+
+/// Waits until no other test of this process runs real servers. Taken first in a test, it is held until its
+/// servers are gone. (Where each test is a process, `.config/nextest.toml` does the same.)
+pub(crate) async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TURN.lock().await
+}
 
 /// Prometheus and Alertmanager, wired together.
 pub(crate) struct Stack {

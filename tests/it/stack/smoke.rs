@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     Alertmanager, MlServer, Stack, free_addr,
     http::{self, json, until},
+    turn,
 };
 use crate::traffic::iris_traffic;
 
@@ -24,6 +25,7 @@ groups:
 
 #[tokio::test]
 async fn mlserver_answers_the_recorded_traffic_as_the_demo_model_does() {
+    let _turn = turn().await;
     let (mlserver, demo) = (MlServer::start().await, Demo::start().await.unwrap());
     let recording = Recording::load(iris_traffic()).unwrap();
     for request in recording.requests().iter().take(20) {
@@ -37,6 +39,7 @@ async fn mlserver_answers_the_recorded_traffic_as_the_demo_model_does() {
 
 #[tokio::test]
 async fn mlserver_gives_the_probabilities_of_the_demo_model_when_asked() {
+    let _turn = turn().await;
     let (mlserver, demo) = (MlServer::start().await, Demo::start().await.unwrap());
     let tensor =
         json!({"name": "features", "shape": [1, 4], "datatype": "FP64", "data": [6.1, 2.8, 4.7, 1.2]});
@@ -55,6 +58,7 @@ async fn mlserver_gives_the_probabilities_of_the_demo_model_when_asked() {
 
 #[tokio::test]
 async fn mlserver_carries_open_loop_traffic() {
+    let _turn = turn().await;
     let mlserver = MlServer::start().await;
     let recording = Recording::load(iris_traffic()).unwrap();
     let generator = Generator::to_addr(recording, "50/s".parse().unwrap(), mlserver.addr(), 7).unwrap();
@@ -67,6 +71,7 @@ async fn mlserver_carries_open_loop_traffic() {
 
 #[tokio::test]
 async fn an_alert_goes_from_a_scrape_to_alertmanager() {
+    let _turn = turn().await;
     let mut stack = Stack::start(RULES, None).await;
     let addr = stack.alertmanager.addr().parse().unwrap();
     stack.prometheus.scrape(&[("alertmanager", addr)]).await;
@@ -87,6 +92,7 @@ async fn an_alert_goes_from_a_scrape_to_alertmanager() {
 
 #[tokio::test]
 async fn alertmanager_notifies_its_webhook_and_honours_a_silence() {
+    let _turn = turn().await;
     let (notified, mut notifications) = tokio::sync::mpsc::unbounded_channel();
     let hook = axum::routing::post(move |axum::Json(body): axum::Json<serde_json::Value>| async move {
         let _ = notified.send(body);
