@@ -3,7 +3,8 @@
 //! It behaves as a rule in a real monitor would: it sees everybody, treated and control together, over a
 //! window, waits for `for`, and knows nothing of phases, save that the first one is its reference for drift.
 //! Each look is one evaluation. A window with too few requests says nothing: the alert stays as it was, as
-//! silence in the data must not pass for an all-clear, and the rule reports that it has no data.
+//! silence in the data must not pass for an all-clear, and the rule reports that it has no data. Counts that
+//! no longer move at all say nothing of that either: the run may be over.
 
 mod signal;
 
@@ -34,7 +35,12 @@ pub(super) struct Builtin {
     samples: VecDeque<(Timestamp, ArmEvidence)>,
     scenario: String,
     states: BTreeMap<String, State>,
+    /// Which rules had data when the counts last moved; nothing while they never did.
+    had_data: HadData,
 }
+
+/// Of each rule: did it have data? `None` if it can't have any yet.
+type HadData = BTreeMap<String, Option<bool>>;
 
 /// Where a rule is, and since when.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -53,6 +59,7 @@ impl Builtin {
             samples: VecDeque::new(),
             scenario: String::new(),
             states: BTreeMap::new(),
+            had_data: HadData::new(),
         }
     }
 
@@ -61,22 +68,30 @@ impl Builtin {
         let now = clock::now();
         let Some(evidence) = evidence else {
             if self.samples.is_empty() {
-                return Ok(self.tell(now, &BTreeMap::new())); // nothing is armed yet
+                return Ok(self.tell(now, &HadData::new())); // nothing is armed yet
             }
             return Err(MonitorError::Unreachable("no evidence from the sidecar".into()));
         };
-        self.remember(now, &evidence);
+        let moved = self.remember(now, &evidence);
         let has_data = self.evaluate(now, &evidence);
-        Ok(self.tell(now, &has_data))
+        if moved {
+            self.had_data = has_data;
+        } else if self.had_data.is_empty() {
+            return Ok(self.tell(now, &has_data));
+        }
+        Ok(self.tell(now, &self.had_data))
     }
 
-    fn remember(&mut self, now: Timestamp, evidence: &Evidence) {
+    /// Takes up what was counted; tells whether it moved since the last look.
+    fn remember(&mut self, now: Timestamp, evidence: &Evidence) -> bool {
         let everybody = evidence.everybody();
         let restarted = self.samples.back().is_some_and(|(_, last)| everybody.requests() < last.requests());
         if restarted || self.scenario != evidence.scenario {
             self.samples.clear();
+            self.had_data.clear();
             self.scenario.clone_from(&evidence.scenario);
         }
+        let moved = self.samples.back().is_some_and(|(_, last)| *last != everybody);
         self.samples.push_back((now, everybody));
         let windows = self.settings.rules.values().map(|rule| rule.window.as_secs_f64());
         let oldest = now.plus_s(JITTER_S - windows.fold(0.0, f64::max));
@@ -84,6 +99,7 @@ impl Builtin {
         while self.samples.get(1).is_some_and(|(at, _)| *at <= oldest) || self.samples.len() > MOST_SAMPLES {
             self.samples.pop_front();
         }
+        moved
     }
 
     /// What was counted in the last `window`, or since the first reading if that is not so long ago.
@@ -96,10 +112,10 @@ impl Builtin {
         Some(newest.since(&base?.1))
     }
 
-    /// Evaluates every rule; tells of each whether it had data, `None` if it can't have any yet.
-    fn evaluate(&mut self, now: Timestamp, evidence: &Evidence) -> BTreeMap<String, Option<bool>> {
+    /// Evaluates every rule; tells which had data.
+    fn evaluate(&mut self, now: Timestamp, evidence: &Evidence) -> HadData {
         let reference = signal::Reference::of(evidence);
-        let mut has_data = BTreeMap::new();
+        let mut has_data = HadData::new();
         for (alert, rule) in &self.settings.rules {
             let measured = match self.window(now, rule.window.duration()) {
                 Some(window) => signal::measure(rule, &window, &reference),
@@ -114,7 +130,7 @@ impl Builtin {
         has_data
     }
 
-    fn tell(&self, now: Timestamp, has_data: &BTreeMap<String, Option<bool>>) -> Reading {
+    fn tell(&self, now: Timestamp, has_data: &HadData) -> Reading {
         let alerts = self.states.iter().filter_map(|(alert, state)| state.instance(alert));
         let rules = self.settings.rules.iter().map(|(alert, rule)| Rule {
             alert: alert.clone(),

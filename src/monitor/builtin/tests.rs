@@ -125,8 +125,20 @@ async fn too_little_traffic_says_nothing_and_clears_nothing() {
     assert_eq!((state(&reading), has_data(&reading)), (AlertState::Inactive, Some(false)));
     let reading = bench.seconds(5, 0, &answers(500, 30, 1)).await;
     assert_eq!((state(&reading), has_data(&reading)), (AlertState::Firing, Some(true)));
-    let reading = bench.seconds(20, 0, &ArmEvidence::default()).await;
+    let reading = bench.seconds(20, 0, &answers(200, 1, 1)).await;
     assert_eq!((state(&reading), has_data(&reading)), (AlertState::Firing, Some(false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_that_stand_still_repeat_what_was_known_when_they_last_moved() {
+    let mut bench = bench(rule(BuiltinSignal::ErrorShare, "> 10%"));
+    let (nothing, traffic) = (ArmEvidence::default(), answers(200, 30, 1));
+    assert_eq!(has_data(&bench.seconds(10, 0, &nothing).await), Some(false), "they never moved");
+    assert_eq!(has_data(&bench.seconds(5, 0, &traffic).await), Some(true));
+    // The run is over and its evidence frozen: that does not make the monitor blind.
+    assert_eq!(has_data(&bench.seconds(60, 0, &nothing).await), Some(true));
+    assert_eq!(has_data(&bench.seconds(20, 0, &answers(200, 1, 1)).await), Some(false), "a trickle");
+    assert_eq!(has_data(&bench.seconds(60, 0, &nothing).await), Some(false));
 }
 
 #[tokio::test(start_paused = true)]
