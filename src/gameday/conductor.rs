@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Run,
+    Fleet, Run,
     guards::{self, Answer},
     keeper::Keeper,
     notebook::Notebook,
@@ -17,11 +17,14 @@ use super::{
 };
 use crate::{
     event::{Ending, Kind, Outline, Report},
+    evidence::Evidence,
     monitor::AlertSource,
 };
 
-/// After the last phase, so long at most until every monitor has told what it knows.
+/// After the last phase, so long at least may pass until every monitor has told what it knows.
 const SETTLE: Duration = Duration::from_secs(15);
+/// Time between looks at the evidence.
+const LOOK: Duration = Duration::from_secs(1);
 /// A sidecar that is told to disarm and does not answer: its lease ends it.
 const DISARM_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -39,6 +42,7 @@ enum Step {
 struct Inbox {
     heard: mpsc::Receiver<Heard>,
     answers: mpsc::Receiver<Answer>,
+    evidence: mpsc::Receiver<(Evidence, Vec<String>)>,
     /// The watchers and probes; none ends before the run does, unless it panics.
     helpers: JoinSet<()>,
 }
@@ -55,10 +59,19 @@ pub(super) async fn conduct(
     let mut notes = Notebook::new(plan.clone(), truth, events.clone(), facts(&monitors));
     let (desk, mut helpers) = watchers::watch(monitors, tell);
     guards::probe(&plan, &desk, &answer, &mut helpers);
-    let mut inbox = Inbox { heard, answers, helpers };
+    let (show, evidence) = mpsc::channel(1);
+    helpers.spawn(look(fleet.clone(), show));
+    let mut inbox = Inbox { heard, answers, evidence, helpers };
 
-    if let Err(why) = fleet.arm(&plan, options.lease).await {
-        return notes.report(outline, Ending::Failed, Some(format!("could not arm: {why}")));
+    let armed = tokio::select! {
+        armed = fleet.arm(&plan, options.lease) => armed.map_err(|why| (Ending::Failed, format!("could not arm: {why}"))),
+        () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+    };
+    if let Err((ending, why)) = armed {
+        // Some may have been armed before the others refused, or before the interrupt.
+        fleet.disarm().await;
+        events.say(Kind::Disarmed);
+        return notes.report(outline, ending, Some(why));
     }
     let keeper = Keeper::of(fleet.clone(), options.lease);
     let armed = Instant::now();
@@ -69,7 +82,7 @@ pub(super) async fn conduct(
     for (index, phase) in plan.phases.iter().enumerate() {
         let starts = armed + phase.start - saved;
         if let Step::Ended(why, what) =
-            pass(&mut notes, &mut inbox, &fleet, &keeper, interrupt.as_mut(), starts, false).await
+            pass(&mut notes, &mut inbox, &keeper, interrupt.as_mut(), starts, false).await
         {
             (ending, detail) = (why, Some(what));
             break;
@@ -77,20 +90,21 @@ pub(super) async fn conduct(
         notes.enter(index);
         let ends = armed + phase.end - saved;
         let early = options.early_stop;
-        let step = pass(&mut notes, &mut inbox, &fleet, &keeper, interrupt.as_mut(), ends, early).await;
+        let step = pass(&mut notes, &mut inbox, &keeper, interrupt.as_mut(), ends, early).await;
         notes.leave(matches!(step, Step::Decided));
         match step {
             Step::Over => {}
             Step::Decided => {
                 saved += ends.saturating_duration_since(Instant::now());
-                if let Some(next) = plan.phases.get(index + 1)
-                    && let Err(why) = keeper.skip_to(&next.name).await
-                {
-                    (ending, detail) = (Ending::Failed, Some(format!("lost the lease: {why}")));
+                let Some(next) = plan.phases.get(index + 1) else { continue };
+                saved += next.start.saturating_sub(phase.end); // a gap is skipped with it
+                let moved = tokio::select! {
+                    moved = keeper.skip_to(&next.name) => moved.map_err(|why| (Ending::Failed, format!("lost the lease: {why}"))),
+                    () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+                };
+                if let Err((why, what)) = moved {
+                    (ending, detail) = (why, Some(what));
                     break;
-                }
-                if let Some(next) = plan.phases.get(index + 1) {
-                    saved += next.start.saturating_sub(phase.end); // a gap is skipped with it
                 }
             }
             Step::Ended(why, what) => {
@@ -100,9 +114,11 @@ pub(super) async fn conduct(
         }
     }
 
-    notes.see(&fleet.evidence().await.0);
+    // Disarm first; what callers saw under the last lease stays readable after it.
     let undisarmed = timeout(DISARM_DEADLINE, keeper.disarm()).await;
     events.say(Kind::Disarmed);
+    let (evidence, silent) = fleet.evidence().await;
+    notes.see(&evidence, &silent);
     match undisarmed {
         Ok(none) if none.is_empty() => {}
         Ok(some) => events.notice(format!("not told to disarm: {}; the lease ends it", some.join("; "))),
@@ -115,10 +131,11 @@ pub(super) async fn conduct(
         });
     }
     if ending == Ending::Completed {
-        // A second interrupt while the monitors settle ends the wait.
         tokio::select! {
             () = settle(&mut notes, &mut inbox) => {}
-            () = &mut interrupt => {}
+            () = &mut interrupt => {
+                (ending, detail) = (Ending::Interrupted, Some("interrupted while the monitors settled".into()));
+            }
         }
     }
     notes.report(outline, ending, detail)
@@ -138,14 +155,11 @@ fn facts(monitors: &[(String, Box<dyn AlertSource>)]) -> BTreeMap<String, crate:
 async fn pass(
     notes: &mut Notebook,
     inbox: &mut Inbox,
-    fleet: &super::Fleet,
     keeper: &Keeper,
     mut interrupt: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
     until: Instant,
     may_end_early: bool,
 ) -> Step {
-    let mut ticks = interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut over = pin!(sleep_until(until));
     loop {
         tokio::select! {
@@ -163,10 +177,8 @@ async fn pass(
             }
             Some(heard) = inbox.heard.recv() => notes.heard(heard),
             () = &mut over => return Step::Over,
-            _ = ticks.tick() => {
-                let (evidence, silent) = fleet.evidence().await;
-                notes.silent_sidecars(&silent);
-                notes.see(&evidence);
+            Some((evidence, silent)) = inbox.evidence.recv() => {
+                notes.see(&evidence, &silent);
                 if let Some(reading) = notes.observed_guard() {
                     return Step::Ended(Ending::Guard, reading);
                 }
@@ -180,8 +192,21 @@ async fn pass(
     }
 }
 
+/// Looks at the evidence again and again; a sidecar that does not answer holds up nobody but this.
+async fn look(fleet: Fleet, show: mpsc::Sender<(Evidence, Vec<String>)>) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if show.send(fleet.evidence().await).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Hears the monitors until nothing is open any more, or long enough.
 async fn settle(notes: &mut Notebook, inbox: &mut Inbox) {
+    let patience = SETTLE + 2 * notes.patience();
     let enough = async {
         while !notes.all_decided() {
             if let Some(heard) = inbox.heard.recv().await {
@@ -190,5 +215,5 @@ async fn settle(notes: &mut Notebook, inbox: &mut Inbox) {
             notes.judge(None);
         }
     };
-    let _ = timeout(SETTLE, enough).await;
+    let _ = timeout(patience, enough).await;
 }

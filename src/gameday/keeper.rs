@@ -8,10 +8,13 @@ use std::time::Duration;
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::fleet::{Fleet, TargetError};
+
+/// Time between tries to move on.
+const RETRY: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -38,10 +41,17 @@ impl Keeper {
         }
     }
 
-    /// Jumps to a phase, in every sidecar.
+    /// Jumps to a phase, in every sidecar; tried again for as long as the lease may live.
     pub(super) async fn skip_to(&self, phase: &str) -> Result<(), String> {
-        let failed = self.fleet.renew(self.ttl, Some(phase)).await.err();
-        failed.map_or(Ok(()), |failed| Err(in_words(&failed)))
+        let started = Instant::now();
+        loop {
+            let Err(failed) = self.fleet.renew(self.ttl, Some(phase)).await else { return Ok(()) };
+            let refused = failed.iter().any(|(_, error)| matches!(error, TargetError::Refused(_)));
+            if refused || started.elapsed() >= self.ttl {
+                return Err(in_words(&failed));
+            }
+            sleep(RETRY).await;
+        }
     }
 
     /// Disarms everything. Answers with the sidecars that could not be told.

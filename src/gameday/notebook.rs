@@ -46,6 +46,8 @@ pub(super) struct Notebook {
     looks: HashMap<(usize, usize), Looks>,
     blind: HashMap<usize, u32>,
     silent: BTreeSet<String>,
+    /// Looks in a row that gave no whole evidence.
+    unseen: u32,
     notices: Vec<String>,
     pub(super) tripped: Option<String>,
 }
@@ -73,6 +75,7 @@ impl Notebook {
             looks: HashMap::new(),
             blind: HashMap::new(),
             silent: BTreeSet::new(),
+            unseen: 0,
             notices: Vec::new(),
             tripped: None,
         }
@@ -175,19 +178,31 @@ impl Notebook {
         }
     }
 
-    /// What callers saw until now.
-    pub(super) fn see(&mut self, evidence: &Evidence) {
-        if evidence.phases.is_empty() {
+    /// What callers saw until now, and which sidecars did not answer. Evidence that is not whole is not looked
+    /// at: a sum that drops and comes back would look like traffic.
+    pub(super) fn see(&mut self, evidence: &Evidence, silent: &[String]) {
+        for sidecar in silent {
+            if self.silent.insert(sidecar.clone()) {
+                self.notice(format!("no evidence from {sidecar}"));
+            }
+        }
+        if !silent.is_empty() {
+            self.unseen += 1;
             return;
         }
-        self.evidence = evidence.clone();
-        self.recent.push(clock::now(), evidence.everybody());
-        self.deliveries = verify::deliveries(&self.plan, evidence, &self.truth.accuracy());
+        self.unseen = 0;
+        if !evidence.phases.is_empty() {
+            self.evidence = evidence.clone();
+            self.recent.push(clock::now(), evidence.everybody());
+            self.deliveries = verify::deliveries(&self.plan, evidence, &self.truth.accuracy());
+        }
     }
 
-    /// Does what callers saw trip a guard?
+    /// Does what callers saw trip a guard? One that can't be read for too long trips too.
     pub(super) fn observed_guard(&mut self) -> Option<String> {
+        let blind = self.unseen >= guards::BLIND_LOOKS;
         let guard = self.plan.guards.iter().find_map(|guard| match guard {
+            Guard::Observed(_) if blind => Some((guard, "it can't be read: no evidence".to_owned())),
             Guard::Observed(limits) => self.recent.breaks(limits).map(|reading| (guard, reading)),
             Guard::Query(_) => None,
         });
@@ -196,13 +211,9 @@ impl Notebook {
         Some(reading)
     }
 
-    /// Says once of every sidecar that it does not answer.
-    pub(super) fn silent_sidecars(&mut self, silent: &[String]) {
-        for sidecar in silent {
-            if self.silent.insert(sidecar.clone()) {
-                self.notice(format!("no evidence from {sidecar}"));
-            }
-        }
+    /// How long the monitors may take to tell everything.
+    pub(super) fn patience(&self) -> std::time::Duration {
+        self.facts(None).patience()
     }
 
     fn notice(&mut self, message: String) {
@@ -280,6 +291,12 @@ impl Notebook {
         self.judge(Some(ending));
         if self.windows.is_empty() && ending == Ending::Failed {
             self.notices.extend(detail.clone());
+        }
+        let unknown = self.evidence.without_identity;
+        if unknown > 0 {
+            self.notice(format!(
+                "{unknown} requests carried no x-request-id or traceparent: what happened to them can't be repeated"
+            ));
         }
         let unexpected = verify::unexpected(self.facts(Some(ending)));
         for outcome in &unexpected {

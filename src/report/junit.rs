@@ -8,7 +8,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::words;
-use crate::event::{Outcome, Report, Verdict};
+use crate::event::{Ending, Outcome, Report, Verdict};
 
 /// The report as JUnit XML.
 pub fn junit(report: &Report) -> String {
@@ -17,7 +17,7 @@ pub fn junit(report: &Report) -> String {
     suite.add_property(("seed", report.outline.seed.to_string().as_str()));
     suite.add_property(("stage", report.outline.stage.as_str()));
     suite.add_test_cases(report.outcomes.iter().map(|outcome| case(report, outcome)));
-    if report.outcomes.is_empty() {
+    if report.outcomes.is_empty() || report.ending != Ending::Completed {
         let mut run = TestCase::new("run", ending(report));
         run.set_classname(report.outline.scenario.as_str());
         suite.add_test_case(run);

@@ -42,6 +42,20 @@ fn wilson(hits: u64, n: u64, z: f64) -> (f64, f64) {
     (centre - half, centre + half)
 }
 
+/// A proportion with Wilson's score interval (Wilson, JASA 22, 1927). `None` without trials.
+///
+/// ```
+/// // scipy.stats.binomtest(8, 20).proportion_ci(method="wilson"): 0.2188, 0.6134.
+/// let p = canard::stats::proportion(8, 20, 0.95).unwrap();
+/// assert!((p.low - 0.2188).abs() < 1e-4 && (p.high - 0.6134).abs() < 1e-4);
+/// ```
+pub fn proportion(hits: u64, n: u64, level: f64) -> Option<Interval> {
+    (n > 0).then(|| {
+        let (low, high) = wilson(hits, n, normal_quantile(0.5 + level / 2.0));
+        Interval { estimate: hits as f64 / n as f64, low, high, level }
+    })
+}
+
 /// Difference of two proportions, second minus first, with Newcombe's hybrid score interval (Newcombe,
 /// *Statistics in Medicine* 17, 1998, method 10). `None` when a group is empty.
 ///

@@ -8,4 +8,4 @@ pub use divergence::{psi, total_variation};
 pub use histogram::{Histogram, SCORE_BINS, Scores};
 pub(crate) use histogram::{LATENCY_BUCKETS, latency_bucket};
 pub(crate) use interval::normal_quantile;
-pub use interval::{Interval, difference_of_proportions, welch};
+pub use interval::{Interval, difference_of_proportions, proportion, welch};

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{Delivered, Delivery, Effect},
-    evidence::{ArmEvidence, Evidence, FaultEvidence, PhaseEvidence},
-    fault::Stage,
+    evidence::{ArmEvidence, Evidence, FaultEvidence},
+    fault::{Fault, Stage},
     scenario::{Injection, Plan},
     stats::{self, Interval},
 };
@@ -21,6 +21,8 @@ const LABEL_SHIFT: &str = "label distribution (total variation)";
 const STILL: f64 = 0.05;
 /// Fewer treated requests than this tell nothing.
 const FEWEST: u64 = 20;
+/// Fewer changed requests than this show no effect, however sure it is that they changed.
+const FEWEST_CHANGED: u64 = 5;
 
 /// Predictions compared with the truth, where it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +49,7 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
     let checks = phases.flat_map(|(index, (phase, seen))| {
         let known = accuracy.get(index).copied().unwrap_or_default();
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
-        let arms = Arms { control, treated: &seen.treated, seen, known };
+        let arms = Arms { control, treated: &seen.treated, known };
         let pairs = phase.injections.iter().zip(&seen.faults);
         pairs.map(move |(injection, fault)| arms.check(&phase.name, injection, fault)).collect::<Vec<_>>()
     });
@@ -67,19 +69,18 @@ fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
 struct Arms<'a> {
     control: &'a ArmEvidence,
     treated: &'a ArmEvidence,
-    seen: &'a PhaseEvidence,
     known: PhaseAccuracy,
 }
 
 impl Arms<'_> {
     fn check(&self, phase: &str, injection: &Injection, fault: &FaultEvidence) -> Delivery {
         let effects = self.effects(injection, fault);
-        let shown = effects.first().and_then(|effect| effect.difference).is_some_and(Interval::excludes_zero);
+        let shown = effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
         let delivered = if fault.exposed < FEWEST {
             Delivered::TooLittleTraffic
         } else if fault.perturbed == 0 {
             Delivered::No
-        } else if shown {
+        } else if shown && fault.perturbed >= FEWEST_CHANGED {
             Delivered::Yes
         } else if fault.skipped.values().sum::<u64>() > fault.perturbed {
             Delivered::No
@@ -101,13 +102,15 @@ impl Arms<'_> {
 
     /// What is measured for a fault, the measure that decides first.
     fn effects(&self, injection: &Injection, fault: &FaultEvidence) -> Vec<Effect> {
-        let measures = match (injection.fault.name(), injection.fault.stage()) {
-            ("latency", _) => {
-                [self.mean_latency(), self.latency_quantile(0.5), self.latency_quantile(0.99)].into()
-            }
-            ("error", _) => vec![self.error_share()],
-            ("corrupt", _) => vec![self.invalid_share(), self.changed_predictions(fault)],
-            (_, Stage::Prediction) => {
+        let measures = match &injection.fault {
+            // Callers that gave up have no latency; that they were held still shows.
+            Fault::Latency(_) => match self.mean_latency() {
+                Some(mean) => vec![Some(mean), self.latency_quantile(0.5), self.latency_quantile(0.99)],
+                None => vec![self.touched(fault), self.error_share()],
+            },
+            Fault::Error(error) => vec![self.status_share(error.status.code()), self.error_share()],
+            Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
+            other if other.stage() == Stage::Prediction => {
                 vec![self.changed_predictions(fault), self.label_shift(), self.mean_score(), self.accuracy()]
             }
             _ => vec![self.touched(fault), self.error_share()],
@@ -140,16 +143,20 @@ impl Arms<'_> {
         proportions("invalid predictions", group(self.control), group(self.treated))
     }
 
-    /// Predictions that the fault changed; in the control arm nothing changes, by construction.
-    fn changed_predictions(&self, fault: &FaultEvidence) -> Option<Effect> {
-        let treated = (fault.predictions.min(self.treated.predictions), self.treated.predictions);
-        proportions("changed predictions", (0, self.seen.control.predictions.max(1)), treated)
+    fn status_share(&self, status: u16) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.statuses.get(&status).copied().unwrap_or(0), arm.requests());
+        proportions(&format!("share of status {status}"), group(self.control), group(self.treated))
     }
 
-    /// Requests that the fault held or broke; in the control arm none, by construction.
+    /// Predictions that the fault changed; without it none are, by construction.
+    fn changed_predictions(&self, fault: &FaultEvidence) -> Option<Effect> {
+        let predictions = self.treated.predictions;
+        against_nothing("changed predictions", fault.predictions.min(predictions), predictions)
+    }
+
+    /// Requests that the fault held or broke; without it none are, by construction.
     fn touched(&self, fault: &FaultEvidence) -> Option<Effect> {
-        let control = (0, self.seen.control.requests().max(1));
-        proportions("requests touched", control, (fault.perturbed.min(fault.exposed), fault.exposed))
+        against_nothing("requests touched", fault.perturbed.min(fault.exposed), fault.exposed)
     }
 
     fn label_shift(&self) -> Option<Effect> {
@@ -182,7 +189,7 @@ impl Arms<'_> {
 fn seen_by(injection: &Injection, effects: &[Effect]) -> String {
     let moved = effects.iter().find(|effect| effect.measure == LABEL_SHIFT).map(|effect| effect.treated);
     match moved {
-        Some(moved) if moved < STILL && injection.fault.name() == "mislabel" => format!(
+        Some(moved) if moved < STILL && matches!(injection.fault, Fault::Mislabel(_)) => format!(
             "accuracy, precision and recall on delayed labels; the mix of predictions moved by only {:.1}%, \
              so no monitor of predictions alone can see it",
             moved * 100.0
@@ -193,6 +200,12 @@ fn seen_by(injection: &Injection, effects: &[Effect]) -> String {
 
 fn effect(measure: &str, unit: &str, control: f64, treated: f64, difference: Option<Interval>) -> Effect {
     Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
+}
+
+/// A share whose counterpart in the control arm is known to be zero.
+fn against_nothing(measure: &str, hits: u64, n: u64) -> Option<Effect> {
+    let share = stats::proportion(hits, n, LEVEL)?;
+    Some(effect(measure, "share", 0.0, share.estimate, Some(share)))
 }
 
 fn proportions(measure: &str, control: (u64, u64), treated: (u64, u64)) -> Option<Effect> {

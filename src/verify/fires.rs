@@ -5,7 +5,7 @@ use crate::{
     clock::Timestamp,
     event::{AlertState, Delivered, Delivery, Outcome, Reason, Verdict},
     monitor::Life,
-    scenario::AlertFires,
+    scenario::{AlertFires, Expectation},
 };
 
 pub(super) fn judge(
@@ -17,13 +17,12 @@ pub(super) fn judge(
 ) -> Option<Outcome> {
     let monitor = wanted.monitor.as_deref();
     let mut outcome = Outcome { within_s: Some(wanted.within.as_secs_f64()), ..blank };
-    let lives = facts.history.lives(&wanted.alert, monitor);
-    if let Some(early) = lives.iter().find(|life| alerts::true_before(life, window.started)) {
-        let state = if early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0) {
-            "firing"
-        } else {
-            "pending"
-        };
+    let labelled = |life: &Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
+    let (right, wrong): (Vec<&Life>, Vec<&Life>) =
+        facts.history.lives(&wanted.alert, monitor).into_iter().partition(|life| labelled(life));
+    if let Some(early) = right.iter().find(|life| alerts::true_before(life, window.started)) {
+        let firing = early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0);
+        let state = if firing { "firing" } else { "pending" };
         outcome.reason = Some(Reason::AlreadyFiring);
         outcome.monitor = Some(early.monitor.clone());
         outcome.detail = format!("was {state} before the fault began");
@@ -31,32 +30,38 @@ pub(super) fn judge(
         return Some(outcome);
     }
     // An alert that fires after its fault has gone is still the answer to it, until the next fault begins.
-    let until = next_fault(phase, facts).unwrap_or(facts.now);
-    let in_window: Vec<&Life> =
-        lives.into_iter().filter(|life| alerts::fired_within(life, window.started, until)).collect();
-    let labelled =
-        |life: &&Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
-    let right: Vec<&Life> = in_window.iter().copied().filter(labelled).collect();
+    let next_fault = next_fault(phase, facts);
+    let until = next_fault.unwrap_or(facts.now);
+    let in_window = |lives: Vec<&'_ Life>| -> Vec<_> {
+        let fired = |life: &&Life| alerts::fired_within(life, window.started, until);
+        lives.into_iter().filter(fired).map(Life::clone).collect()
+    };
+    let (right, wrong) = (in_window(right), in_window(wrong));
 
     if let Some(outcome) = fired(wanted, &right, window, facts, &outcome) {
         return Some(outcome);
     }
-    facts.settled(window).then_some(())?;
-    Some(not_fired(wanted, phase, window, facts, &in_window, outcome))
+    let last_moment = facts.last_moment(window, wanted.within)?;
+    // Fired, but not yet heard: a receiver may take its time, until the next fault.
+    let waits = !right.is_empty() && next_fault.is_none() && facts.ending.is_none();
+    if waits || !facts.heard(&wanted.alert, monitor, last_moment) {
+        return None;
+    }
+    Some(not_fired(wanted, phase, window, facts, &right, &wrong, outcome))
 }
 
 /// The outcome when it fired and somebody was, or could be, told.
 fn fired(
     wanted: &AlertFires,
-    lives: &[&Life],
+    lives: &[Life],
     window: Window,
     facts: Facts<'_>,
     blank: &Outcome,
 ) -> Option<Outcome> {
     let earliest = |notification: bool| {
-        let heard = |life: &&&Life| life.firing.is_some() && !suppressed(life);
+        let heard = |life: &&Life| life.firing.is_some() && !suppressed(life);
         let such = lives.iter().filter(|life| life.notification == notification).filter(heard);
-        such.min_by(|a, b| facts.distance(a).cmp(&facts.distance(b)).then(order(a, b))).copied()
+        such.min_by(|a, b| facts.distance(a).cmp(&facts.distance(b)).then(order(a, b)))
     };
     let (evaluated, notified) = (earliest(false), earliest(true));
     let first = evaluated.or(notified)?;
@@ -74,11 +79,10 @@ fn fired(
     stage("firing", evaluated.and_then(|life| life.firing));
     stage("notified", notified.and_then(|life| life.firing));
 
-    let phase_deliveries = of_phase(facts.deliveries, &blank.phase);
-    if phase_deliveries.clone().count() > 0 && phase_deliveries.clone().all(|d| d.delivered == Delivered::No)
-    {
+    let mut deliveries = of_phase(facts.deliveries, &blank.phase).peekable();
+    if deliveries.peek().is_some() && deliveries.all(|d| d.delivered == Delivered::No) {
         // While the phase runs the effect may still come.
-        facts.settled(window).then_some(())?;
+        (facts.ending.is_some() || window.ended.is_some()).then_some(())?;
         outcome.reason = Some(Reason::NotDelivered);
         outcome.detail =
             "fired, but the evidence shows no effect of the fault that it could have seen".into();
@@ -98,7 +102,7 @@ fn fired(
 
 /// The first link of the chain that an alert has not reached: each Alertmanager has to show it, unsuppressed,
 /// and each inbox has to get it.
-fn unheard<'a>(facts: Facts<'a>, lives: &[&Life]) -> Option<&'a str> {
+fn unheard<'a>(facts: Facts<'a>, lives: &[Life]) -> Option<&'a str> {
     let heard = |name: &str| lives.iter().any(|life| life.monitor == name && !suppressed(life));
     let links = facts.monitors.iter().filter(|(_, monitor)| !monitor.knows_rules);
     links.map(|(name, _)| name.as_str()).find(|name| !heard(name))
@@ -120,93 +124,52 @@ fn shorten(outcome: &Outcome) -> String {
             format!("{:.1} s of it are the rule's own `for`: shorten that first", firing - pending)
         }
         (Some(pending), _) => format!(
-            "{pending:.1} s passed before the condition was true: look at the rule's window and threshold, and at the scrape interval"
+            "{pending:.1} s passed before the condition was true: look at the rule's window and threshold, and \
+             at the scrape interval"
         ),
         _ => "look at the rule's window, its `for` and the scrape interval".into(),
     }
 }
 
-/// The outcome when nothing that counts has fired by the end of the phase.
+/// The outcome when nothing that counts has fired by the last moment: what canard can't answer for first, and
+/// blame only after the delivery check.
 fn not_fired(
     wanted: &AlertFires,
     phase: usize,
     window: Window,
     facts: Facts<'_>,
-    in_window: &[&Life],
+    right: &[Life],
+    wrong: &[Life],
     mut outcome: Outcome,
 ) -> Outcome {
-    let alert = &wanted.alert;
-    if let Some(life) = in_window.iter().find(|life| suppressed(life)) {
-        let word = life.suppressed.map_or("silenced", |(state, _)| alerts::suppressed_word(state));
-        return Outcome {
-            verdict: Verdict::Missed,
-            reason: Some(Reason::Suppressed),
-            monitor: Some(life.monitor.clone()),
-            time: alerts::fired(life).map(|at| alerts::measured(window.started, at)),
-            detail: format!("fired, but was {word}: nobody was told"),
-            advice: Some("end the silence or the inhibit rule, or expect it with `monitor:` naming the one that evaluates it".into()),
-            ..outcome
-        };
-    }
-    if let Some(life) = in_window.first() {
-        if let Some(away) = unheard(facts, in_window).filter(|name| facts.was_away(name, window)) {
-            outcome.reason = Some(Reason::MonitorUnreachable);
-            outcome.detail = format!("fired, but monitor `{away}` did not answer for part of the phase");
-            return outcome;
-        }
-        let (reason, detail, advice) = if wanted.labels.iter().any(|(k, v)| life.labels.get(k) != Some(v)) {
-            let has = |key: &String| {
-                life.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"))
-            };
-            let wrong = wanted.labels.iter().filter(|(k, v)| life.labels.get(*k) != Some(*v));
-            let list: Vec<_> =
-                wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
-            (
-                Reason::WrongLabels,
-                format!("fired with other labels: {}", list.join(", ")),
-                "mend the rule's labels, or the scenario's",
-            )
-        } else {
-            let at =
-                unheard(facts, in_window).map_or_else(|| "a receiver".to_owned(), |name| format!("`{name}`"));
-            (
-                Reason::NotNotified,
-                format!("fired, but never reached {at}"),
-                "look at `alerting` in Prometheus, and at Alertmanager's routes, group_wait and receivers",
-            )
-        };
-        return Outcome {
-            verdict: Verdict::Missed,
-            reason: Some(reason),
-            monitor: Some(life.monitor.clone()),
-            time: alerts::fired(life).map(|at| alerts::measured(window.started, at)),
-            detail,
-            advice: Some(advice.to_owned()),
-            ..outcome
-        };
-    }
+    let (alert, monitor) = (&wanted.alert, wanted.monitor.as_deref());
     if facts.aborted() {
         outcome.reason = Some(Reason::Aborted);
         outcome.detail = "the run ended before this could be told".into();
         return outcome;
     }
-    if let Some((reason, detail)) = facts.silence_means_nothing(alert, wanted.monitor.as_deref(), window) {
+    if right.is_empty()
+        && wrong.is_empty()
+        && let Some((reason, detail)) = facts.silence_means_nothing(alert, monitor, window)
+    {
         return Outcome { reason: Some(reason), detail, ..outcome };
     }
-    let phase_name = facts.plan.phases[phase].name.as_str();
-    let deliveries = of_phase(facts.deliveries, phase_name);
+    let deliveries = of_phase(facts.deliveries, &facts.plan.phases[phase].name);
     if let Some(delivery) = deliveries.clone().find(|delivery| delivery.delivered != Delivered::Yes) {
         (outcome.reason, outcome.detail, outcome.advice) = undelivered(delivery);
         return outcome;
     }
+    if let Some(life) = right.first().or(wrong.first()) {
+        outcome.monitor = Some(life.monitor.clone());
+        outcome.time = alerts::fired(life).map(|at| alerts::measured(window.started, at));
+        return fired_in_vain(wanted, window, facts, right, life, outcome);
+    }
     outcome.verdict = Verdict::Missed;
     let lasted = window.ended.unwrap_or(facts.now).since(window.started);
     outcome.detail = format!("the fault was there for {lasted:.0} s and it did not fire");
-    let faults: Vec<_> = deliveries
-        .map(|delivery| format!("`{}` shows in: {}", delivery.fault.fault, delivery.seen_by))
-        .collect();
+    let faults: Vec<_> = deliveries.map(|d| format!("`{}` shows in: {}", d.fault.fault, d.seen_by)).collect();
     outcome.advice = (!faults.is_empty()).then(|| faults.join("; "));
-    if let Some((monitor, detail)) = blind(alert, wanted.monitor.as_deref(), facts) {
+    if let Some((monitor, detail)) = facts.blind(alert, monitor, true) {
         outcome.reason = Some(Reason::MonitorBlind);
         outcome.monitor = Some(monitor);
         outcome.detail = detail;
@@ -217,9 +180,52 @@ fn not_fired(
     outcome
 }
 
+/// It fired, but that helped nobody: suppressed, on its way lost, or with other labels.
+fn fired_in_vain(
+    wanted: &AlertFires,
+    window: Window,
+    facts: Facts<'_>,
+    right: &[Life],
+    first: &Life,
+    outcome: Outcome,
+) -> Outcome {
+    let missed = |reason, detail, advice: &str| Outcome {
+        verdict: Verdict::Missed,
+        reason: Some(reason),
+        detail,
+        advice: Some(advice.to_owned()),
+        ..outcome.clone()
+    };
+    if let Some((state, _)) = right.iter().find(|life| suppressed(life)).and_then(|life| life.suppressed) {
+        let word = alerts::suppressed_word(state);
+        let detail = format!("fired, but was {word}: nobody was told");
+        let advice = "end the silence or the inhibit rule, or expect it with `monitor:` naming the one that evaluates it";
+        return missed(Reason::Suppressed, detail, advice);
+    }
+    if right.is_empty() {
+        let has = |key: &String| first.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"));
+        let wrong = wanted.labels.iter().filter(|(k, v)| first.labels.get(*k) != Some(*v));
+        let list: Vec<_> = wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
+        let detail = format!("fired with other labels: {}", list.join(", "));
+        return missed(Reason::WrongLabels, detail, "mend the rule's labels, or the scenario's");
+    }
+    let link = unheard(facts, right);
+    if let Some(away) = link.filter(|name| facts.was_away(name, window)) {
+        return Outcome {
+            reason: Some(Reason::MonitorUnreachable),
+            detail: format!("fired, but monitor `{away}` did not answer for part of the phase"),
+            ..outcome
+        };
+    }
+    let detail = format!("fired, but never reached `{}`", link.unwrap_or("a receiver"));
+    let advice = "look at `alerting` in Prometheus, and at Alertmanager's routes, group_wait and receivers";
+    missed(Reason::NotNotified, detail, advice)
+}
+
 /// Why a fault that was not seen to act proves nothing about the monitoring, and what to do.
 fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) {
     let id = &delivery.fault.id;
+    let what = format!("{} of {} treated requests changed", delivery.perturbed, delivery.exposed);
     let (reason, detail, advice) = match delivery.delivered {
         _ if delivery.eligible == 0 => (
             Reason::NotDelivered,
@@ -228,17 +234,12 @@ fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) 
         ),
         Delivered::TooLittleTraffic => (
             Reason::Underpowered,
-            format!(
-                "`{id}` changed {} of {} treated requests: too little to be seen",
-                delivery.perturbed, delivery.exposed
-            ),
+            format!("`{id}` was too little to be seen ({what})"),
             "more traffic, a larger exposure share, or a longer phase",
         ),
         Delivered::No | Delivered::Yes => {
             let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
-            let why =
-                most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
-            let what = format!("{} of {} treated requests changed", delivery.perturbed, delivery.exposed);
+            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
             (
                 Reason::NotDelivered,
                 format!("`{id}` did not take effect ({what}{why})"),
@@ -249,32 +250,16 @@ fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) 
     (Some(reason), detail, Some(advice.to_owned()))
 }
 
-/// A rule that can't fire: unhealthy, never evaluated, or without data.
-fn blind(alert: &str, monitor: Option<&str>, facts: Facts<'_>) -> Option<(String, String)> {
-    facts.asked(monitor).find_map(|(name, monitor)| {
-        let rule = monitor.rules.iter().flatten().find(|rule| rule.alert == alert)?;
-        let detail = match (&rule.last_error, rule.healthy, rule.last_evaluation, rule.has_data) {
-            (Some(error), _, _, _) => format!("its rule fails: {error}"),
-            (None, false, _, _) => "its rule is not healthy".to_owned(),
-            (None, true, None, _) => "its rule was never evaluated".to_owned(),
-            (None, true, Some(_), Some(false)) => format!("its rule has no data to work on: {}", rule.query),
-            _ => return None,
-        };
-        Some((name.to_owned(), detail))
-    })
-}
-
 /// Another alert that fired in the window and that nobody asked for.
 fn cross_talk(alert: &str, phase: usize, window: Window, facts: Facts<'_>) -> Option<String> {
     let expected = |name: &str| {
-        let expectations = facts.plan.phases[phase].expectations.iter();
-        expectations.into_iter().any(
-            |placed| matches!(&placed.expectation, crate::scenario::Expectation::Fires(f) if f.alert == name),
-        )
+        let mut expectations = facts.plan.phases[phase].expectations.iter();
+        expectations.any(|placed| matches!(&placed.expectation, Expectation::Fires(f) if f.alert == name))
     };
     let end = window.ended.unwrap_or(facts.now);
     let changes = facts.history.changes().iter();
-    let fired = changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
+    let fired =
+        changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
     fired
         .filter(|c| c.at.since(window.started) >= 0.0 && c.at.since(end) <= 0.0)
         .map(|c| c.alert.clone())

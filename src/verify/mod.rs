@@ -23,6 +23,7 @@ use crate::{
     event::{Asked, Delivered, Delivery, Ending, Outcome, Reason, Verdict},
     monitor::{History, Life, Rule},
     scenario::{Expectation, PlacedExpectation, Plan},
+    unit::Span,
 };
 
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
@@ -79,15 +80,52 @@ impl<'a> Facts<'a> {
         self.monitors.iter().filter(move |(name, _)| named(name)).map(|(name, facts)| (name.as_str(), facts))
     }
 
-    /// How long after the end of a phase its last alerts may still be heard of.
-    fn grace(&self) -> f64 {
-        let slowest = self.monitors.values().map(|m| m.poll.as_secs_f64()).fold(0.0, f64::max);
-        2.0 * slowest + 0.5
+    /// The moment until which an expectation may still come true: the end of its phase, or its own deadline if
+    /// that is later. `None` while the phase runs.
+    fn last_moment(&self, window: Window, within: Span) -> Option<Timestamp> {
+        if self.ending.is_some() {
+            return Some(self.now);
+        }
+        let deadline = window.started + within.duration();
+        window.ended.map(|end| if deadline.since(end) > 0.0 { deadline } else { end })
     }
 
-    /// Is a window over, and everything from it heard?
-    fn settled(&self, window: Window) -> bool {
-        self.ending.is_some() || window.ended.is_some_and(|end| self.now.since(end) >= self.grace())
+    /// Has every monitor that is asked told what it knew at a moment, or been found not to answer? One
+    /// evaluation of the rule is waited for beyond it.
+    fn heard(&self, alert: &str, monitor: Option<&'a str>, moment: Timestamp) -> bool {
+        let of_alert = |rule: &&Rule| rule.alert == alert;
+        let told = |(name, facts): (&str, &MonitorFacts)| {
+            let interval = facts.rules.iter().flatten().find(of_alert).and_then(|rule| rule.interval);
+            let patience = interval.map_or(1.0, |interval| interval.as_secs_f64().clamp(1.0, 60.0));
+            let read = self.history.last_reading(name);
+            read.is_some_and(|at| at.since(moment) >= patience) || (facts.error.is_some() && self.now.since(moment) >= patience)
+        };
+        self.ending.is_some() || self.asked(monitor).all(told)
+    }
+
+    /// How long the monitors may take to tell everything about a moment.
+    pub fn patience(&self) -> Duration {
+        let polls = self.monitors.values().map(|monitor| monitor.poll);
+        let rules = self.monitors.values().flat_map(|monitor| monitor.rules.iter().flatten());
+        let intervals = rules.filter_map(|rule| rule.interval);
+        polls.chain(intervals).max().unwrap_or_default().min(Duration::from_secs(60))
+    }
+
+    /// A rule that can't fire: unhealthy, never evaluated, or (where that counts) without data.
+    fn blind(&self, alert: &str, monitor: Option<&'a str>, without_data: bool) -> Option<(String, String)> {
+        self.asked(monitor).find_map(|(name, monitor)| {
+            let rule = monitor.rules.iter().flatten().find(|rule| rule.alert == alert)?;
+            let detail = match (&rule.last_error, rule.healthy, rule.last_evaluation, rule.has_data) {
+                (Some(error), _, _, _) => format!("its rule fails: {error}"),
+                (None, false, _, _) => "its rule is not healthy".to_owned(),
+                (None, true, None, _) => "its rule was never evaluated".to_owned(),
+                (None, true, Some(_), Some(false)) if without_data => {
+                    format!("its rule has no data to work on: {}", rule.query)
+                }
+                _ => return None,
+            };
+            Some((name.to_owned(), detail))
+        })
     }
 
     /// How far a life's source is from the rule: the evaluator, Alertmanager, the receiver. The closest knows
@@ -188,7 +226,7 @@ pub fn judge(expected: &PlacedExpectation, phase: usize, facts: Facts<'_>) -> Op
             silent::judge(wanted, window, facts, blank(Asked::Silent, &wanted.alert))
         }
         Expectation::Clears(wanted) => {
-            clears::judge(wanted, window, facts, blank(Asked::Clears, &wanted.alert))
+            clears::judge(wanted, phase, window, facts, blank(Asked::Clears, &wanted.alert))
         }
         Expectation::Holds(_) => None,
     }

@@ -3,7 +3,8 @@
 use crate::event::{Asked, Delivered, Delivery, Ending, Outcome, Verdict};
 
 /// Share of delivered faults that were detected in time: of the phases whose faults were delivered and that
-/// expect an alert, those where every such alert fired in time. `None` when there is no such phase.
+/// expect an alert, those where every such alert fired in time. Phases where that can't be told are left out.
+/// `None` when no phase is left.
 pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
     let mut phases: Vec<&str> = deliveries.iter().map(|delivery| delivery.phase.as_str()).collect();
     phases.dedup();
@@ -11,10 +12,11 @@ pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
         |phase: &str| deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered == Delivered::Yes);
     let (mut faults, mut detected) = (0_u32, 0_u32);
     for phase in phases.into_iter().filter(|phase| delivered(phase)) {
-        let mut asked = outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires).peekable();
-        if asked.peek().is_some() {
+        let asked = outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires);
+        let told = asked.clone().all(|outcome| outcome.verdict != Verdict::Inconclusive);
+        if told && asked.clone().count() > 0 {
             faults += 1;
-            detected += u32::from(asked.all(|outcome| outcome.verdict == Verdict::Met));
+            detected += u32::from(asked.clone().all(|outcome| outcome.verdict == Verdict::Met));
         }
     }
     (faults > 0).then(|| f64::from(detected) / f64::from(faults))

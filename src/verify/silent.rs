@@ -4,6 +4,7 @@ use super::{Facts, Window, alerts, outcome};
 use crate::{
     event::{Asked, Outcome, Reason, Verdict},
     scenario::{AlertSilent, Expectation},
+    unit::Span,
 };
 
 /// After a fault, what it set in motion may still surface for so long without being a false alarm.
@@ -32,13 +33,17 @@ pub(super) fn judge(
         outcome.detail = "fired where it had to be silent".into();
         return Some(outcome);
     }
-    facts.settled(window).then_some(())?;
+    facts.heard(&wanted.alert, monitor, facts.last_moment(window, Span::ZERO)?).then_some(())?;
     if facts.aborted() {
         outcome.reason = Some(Reason::Aborted);
         outcome.detail = "the run ended before its phase did".into();
     } else if let Some((reason, detail)) = facts.silence_means_nothing(&wanted.alert, monitor, window) {
         outcome.reason = Some(reason);
         outcome.detail = detail;
+    } else if let Some((name, detail)) = facts.blind(&wanted.alert, monitor, false) {
+        outcome.monitor = Some(name);
+        outcome.reason = Some(Reason::MonitorBlind);
+        outcome.detail = format!("could not have fired: {detail}");
     } else {
         outcome.verdict = Verdict::Met;
         outcome.detail = "stayed silent".into();
@@ -53,19 +58,24 @@ pub fn unexpected(facts: Facts<'_>) -> Vec<Outcome> {
     let mut injected_before = false;
     let mut awaited: Vec<&str> = Vec::new();
     for (phase, window) in facts.plan.phases.iter().zip(facts.windows) {
-        awaited.extend(phase.expectations.iter().map(|placed| subject(&placed.expectation)));
+        let subjects = phase.expectations.iter().map(|placed| subject(&placed.expectation));
+        // What has to stay silent is judged in its own phase; what has to fire or clear may still do so later.
+        let here: Vec<&str> = subjects.clone().map(|(alert, _)| alert).collect();
+        awaited.extend(subjects.filter(|(_, lasting)| *lasting).map(|(alert, _)| alert));
         if !phase.injections.is_empty() {
             injected_before = true;
             continue;
         }
         let from = window.started.plus_s(if injected_before { AFTERMATH_S } else { 0.0 });
         let to = window.ended.unwrap_or(facts.now);
-        let lives = facts.history.all_lives();
         let mut names: Vec<&str> = Vec::new();
-        for life in lives.filter(|life| !life.notification && alerts::fired_within(life, from, to)) {
+        for life in facts.history.all_lives().filter(|life| alerts::fired_within(life, from, to)) {
+            let alert = life.alert.as_str();
+            // The source closest to the rule knows when it began.
+            let nearest = facts.history.lives(alert, None).into_iter().map(|other| facts.distance(other)).min();
             let began_here = alerts::began(life).is_some_and(|(at, _)| at.since(from) >= 0.0);
-            if began_here && !awaited.contains(&life.alert.as_str()) && !names.contains(&life.alert.as_str())
-            {
+            let known = awaited.contains(&alert) || here.contains(&alert) || names.contains(&alert);
+            if began_here && !known && Some(facts.distance(life)) == nearest {
                 names.push(&life.alert);
                 found.push(Outcome {
                     monitor: Some(life.monitor.clone()),
@@ -80,11 +90,12 @@ pub fn unexpected(facts: Facts<'_>) -> Vec<Outcome> {
     found
 }
 
-fn subject(expectation: &Expectation) -> &str {
+/// What an expectation is about, and whether it may come true after its phase.
+fn subject(expectation: &Expectation) -> (&str, bool) {
     match expectation {
-        Expectation::Fires(wanted) => &wanted.alert,
-        Expectation::Silent(wanted) => &wanted.alert,
-        Expectation::Clears(wanted) => &wanted.alert,
-        Expectation::Holds(check) => &check.promql,
+        Expectation::Fires(wanted) => (&wanted.alert, true),
+        Expectation::Clears(wanted) => (&wanted.alert, true),
+        Expectation::Silent(wanted) => (&wanted.alert, false),
+        Expectation::Holds(check) => (&check.promql, false),
     }
 }
