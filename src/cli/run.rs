@@ -7,14 +7,18 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use super::{Exit, Failure, live, load};
 use crate::{
     event::Report,
     gameday::{self, Events, Options, Run, Truth},
     report,
-    scenario::{Plan, SidecarAddress},
+    scenario::{Plan, SidecarAddress, StageDocument},
+    traffic::{Generator, Tally},
     unit::Span,
 };
 
@@ -86,34 +90,27 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let report = runtime.block_on(play(&args, plan, stage))?;
     // Blocking leftovers (a name look-up, say) must not hold up the exit code.
     runtime.shutdown_background();
-    write(&args.report, &report)?;
-    if args.format == Format::Text {
-        anstream::println!("{}", report::summary(&report, live::width()));
-        anstream::println!("report: {}", args.report.join("report.json").display());
-    }
     Ok(Exit::of_code(report.exit_code))
 }
 
-async fn play(
-    args: &RunArgs,
-    plan: Arc<Plan>,
-    stage: Option<crate::scenario::StageDocument>,
-) -> miette::Result<Report> {
+/// Plays, and writes the report before it waits for anything else.
+async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> miette::Result<Report> {
+    // Before anything is armed: a signal that comes early must disarm too.
+    let signals = Signals::install()?;
     let (events, receiver) = Events::channel();
     let presenter = tokio::spawn(live::present(receiver, args.format, args.quiet));
     let truth = Arc::new(Truth::new(plan.clone()));
     let token = std::env::var("CANARD_TOKEN").ok();
     let named = args.sidecar.iter().map(|url| SidecarAddress { url: url.clone(), token: token.clone() });
-    let staged = gameday::stage(gameday::Staging {
+    let staging = gameday::Staging {
         plan: plan.clone(),
         stage,
         sidecars: named.collect(),
         traffic_to: args.traffic_to.clone(),
         truth: truth.clone(),
         ledger: Some(args.report.join("ledger.jsonl")),
-    })
-    .await
-    .map_err(|error| {
+    };
+    let staged = gameday::stage(staging).await.map_err(|error| {
         let failure = Failure::new(error.to_string());
         error.remedy().map_or(failure.clone(), |remedy| failure.help(remedy))
     })?;
@@ -127,27 +124,63 @@ async fn play(
         options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
         events,
     };
-    let traffic = staged.traffic.map(crate::traffic::Generator::start);
-    let report = gameday::play(run, interrupted()).await;
-    if let Some(traffic) = traffic {
-        traffic.stop().await;
-    }
-    staged.site.close().await;
+    let traffic = staged.traffic.map(Generator::start);
+    let mut report = gameday::play(run, signals.first()).await;
+    report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
+    write(&args.report, &report)?;
+    if args.format == Format::Text {
+        anstream::println!("{}", report::summary(&report, live::width()));
+        anstream::println!("report: {}", args.report.join("report.json").display());
+    }
+    let close = async {
+        if let Some(traffic) = traffic {
+            traffic.stop().await;
+        }
+        staged.site.close().await;
+    };
+    tokio::select! { () = close => {} () = signals.first() => {} }
     Ok(report)
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM. At the second, the process ends at once: leases end the rest.
-async fn interrupted() {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-    tokio::spawn(async move {
-        tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-        exit_now();
-    });
+/// What the generator could not send, if that is worth knowing.
+fn unsent(tally: &Tally) -> Option<String> {
+    let due = tally.due();
+    (tally.dropped > 0).then(|| {
+        format!(
+            "the traffic generator could not send {} of {due} requests: too many were waiting for answers",
+            tally.dropped
+        )
+    })
+}
+
+/// Ctrl-C and SIGTERM: the first ends what goes on, in order; the second ends the process at once, and leases
+/// end the rest.
+struct Signals(watch::Receiver<bool>);
+
+impl Signals {
+    fn install() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("can't listen for signals: {e}")));
+        let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        let (tell, told) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            let _ = tell.send(true);
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            exit_now();
+        });
+        Ok(Signals(told))
+    }
+
+    /// Resolves once the first has come.
+    fn first(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut told = self.0.clone();
+        async move {
+            if told.wait_for(|came| *came).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }
 
 #[expect(clippy::exit, reason = "the second interrupt must not wait for anything")]

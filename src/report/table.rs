@@ -37,6 +37,9 @@ pub fn summary(report: &Report, width: u16) -> String {
     if !advice.is_empty() {
         out.push_str(&format!("\n{}\n", advice.join("\n")));
     }
+    for notice in &report.notices {
+        out.push_str(&format!("\n{} {notice}\n", "note:".blue()));
+    }
     if !report.not_assigned.is_empty() {
         let list = report.not_assigned.iter().map(|(reason, count)| format!("{count} {reason}"));
         out.push_str(&format!("\nrequests in no arm: {}\n", list.collect::<Vec<_>>().join(", ")));

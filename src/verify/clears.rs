@@ -21,7 +21,8 @@ pub(super) fn judge(
         .last_moment(window, wanted.within)
         .is_some_and(|moment| facts.heard(&wanted.alert, monitor, moment));
     let all = facts.history.lives(&wanted.alert, monitor);
-    let nearest = all.iter().filter(|life| alerts::fired(life).is_some()).map(|life| facts.distance(life)).min();
+    let nearest =
+        all.iter().filter(|life| alerts::fired(life).is_some()).map(|life| facts.distance(life)).min();
     let near: Vec<&Life> = all.into_iter().filter(|life| Some(facts.distance(life)) == nearest).collect();
     // What was true before the fault began does not clear when the fault goes.
     let (old, lives): (Vec<&Life>, Vec<&Life>) = match fault_before(phase, facts) {

@@ -75,7 +75,8 @@ struct Arms<'a> {
 impl Arms<'_> {
     fn check(&self, phase: &str, injection: &Injection, fault: &FaultEvidence) -> Delivery {
         let effects = self.effects(injection, fault);
-        let shown = effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
+        let shown =
+            effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
         let delivered = if fault.exposed < FEWEST {
             Delivered::TooLittleTraffic
         } else if fault.perturbed == 0 {
@@ -212,4 +213,82 @@ fn proportions(measure: &str, control: (u64, u64), treated: (u64, u64)) -> Optio
     let difference = stats::difference_of_proportions(control, treated, LEVEL)?;
     let share = |(hits, n): (u64, u64)| hits as f64 / n as f64;
     Some(effect(measure, "share", share(control), share(treated), Some(difference)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Source, compile};
+
+    /// The delivery of one fault at a share, from what the arms saw.
+    fn delivery(
+        share: &str,
+        fault: &str,
+        control: ArmEvidence,
+        treated: ArmEvidence,
+        seen: FaultEvidence,
+    ) -> Delivery {
+        let text = format!(
+            "name: t\ntarget: {{ protocol: open-inference }}\nexposure: {{ share: {share} }}\n\
+             phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
+        );
+        let source = Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() };
+        let plan = compile(&source).unwrap_or_else(|errors| panic!("{errors}"));
+        let steady = crate::evidence::PhaseEvidence { control: answers(500, 200), ..Default::default() };
+        let broken =
+            crate::evidence::PhaseEvidence { control, treated, faults: vec![seen], ..Default::default() };
+        let evidence = Evidence { phases: vec![steady, broken], ..Default::default() };
+        deliveries(&plan, &evidence, &[]).remove(0)
+    }
+
+    fn answers(count: u64, status: u16) -> ArmEvidence {
+        ArmEvidence { statuses: [(status, count)].into(), predictions: count, ..Default::default() }
+    }
+
+    fn acted(exposed: u64, perturbed: u64) -> FaultEvidence {
+        FaultEvidence { eligible: exposed, exposed, perturbed, predictions: perturbed, ..Default::default() }
+    }
+
+    #[test]
+    fn with_everybody_treated_the_time_before_the_fault_is_the_control() {
+        let mislabel = "{ mislabel: { rate: 30%, from: a, to: b } }";
+        let found = delivery("100%", mislabel, ArmEvidence::default(), answers(300, 200), acted(300, 90));
+        assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+        let mut treated = answers(180, 200);
+        treated.statuses.insert(503, 120);
+        let error = "{ error: { status: 503, rate: 40% } }";
+        let found = delivery("100%", error, ArmEvidence::default(), treated, acted(300, 120));
+        assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    }
+
+    #[test]
+    fn an_error_that_is_the_callers_fault_is_measured_too() {
+        let found = delivery(
+            "50%",
+            "{ error: { status: 400 } }",
+            answers(200, 200),
+            answers(200, 400),
+            acted(200, 200),
+        );
+        assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    }
+
+    #[test]
+    fn a_delay_that_nobody_waited_for_is_delivered() {
+        let treated = ArmEvidence { broken: 100, ..Default::default() };
+        let found =
+            delivery("50%", "{ latency: { fixed: 60s } }", answers(100, 200), treated, acted(100, 100));
+        assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    }
+
+    #[test]
+    fn what_changed_nothing_or_met_nobody_is_not_delivered() {
+        let mislabel = "{ mislabel: { rate: 30%, from: a, to: b } }";
+        let check = |seen| delivery("50%", mislabel, answers(300, 200), answers(300, 200), seen).delivered;
+        assert_eq!(check(acted(300, 0)), Delivered::No);
+        assert_eq!(check(acted(10, 3)), Delivered::TooLittleTraffic);
+        assert_eq!(check(acted(300, 2)), Delivered::TooLittleTraffic);
+        let skipped = FaultEvidence { skipped: [("malformed-body".to_owned(), 200)].into(), ..acted(300, 3) };
+        assert_eq!(check(skipped), Delivered::No);
+    }
 }

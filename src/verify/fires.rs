@@ -43,7 +43,8 @@ pub(super) fn judge(
     }
     let last_moment = facts.last_moment(window, wanted.within)?;
     // Fired, but not yet heard: a receiver may take its time, until the next fault.
-    let waits = !right.is_empty() && next_fault.is_none() && facts.ending.is_none();
+    let on_its_way = !right.is_empty() && !right.iter().any(suppressed);
+    let waits = on_its_way && next_fault.is_none() && facts.ending.is_none();
     if waits || !facts.heard(&wanted.alert, monitor, last_moment) {
         return None;
     }
@@ -203,9 +204,11 @@ fn fired_in_vain(
         return missed(Reason::Suppressed, detail, advice);
     }
     if right.is_empty() {
-        let has = |key: &String| first.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"));
+        let has =
+            |key: &String| first.labels.get(key).map_or("nothing".to_owned(), |value| format!("`{value}`"));
         let wrong = wanted.labels.iter().filter(|(k, v)| first.labels.get(*k) != Some(*v));
-        let list: Vec<_> = wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
+        let list: Vec<_> =
+            wrong.map(|(key, value)| format!("{key} is {}, not `{value}`", has(key))).collect();
         let detail = format!("fired with other labels: {}", list.join(", "));
         return missed(Reason::WrongLabels, detail, "mend the rule's labels, or the scenario's");
     }
@@ -239,7 +242,8 @@ fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) 
         ),
         Delivered::No | Delivered::Yes => {
             let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
-            let why = most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
+            let why =
+                most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));
             (
                 Reason::NotDelivered,
                 format!("`{id}` did not take effect ({what}{why})"),
@@ -258,8 +262,7 @@ fn cross_talk(alert: &str, phase: usize, window: Window, facts: Facts<'_>) -> Op
     };
     let end = window.ended.unwrap_or(facts.now);
     let changes = facts.history.changes().iter();
-    let fired =
-        changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
+    let fired = changes.filter(|c| c.state == AlertState::Firing && c.alert != alert && !expected(&c.alert));
     fired
         .filter(|c| c.at.since(window.started) >= 0.0 && c.at.since(end) <= 0.0)
         .map(|c| c.alert.clone())

@@ -98,7 +98,8 @@ impl<'a> Facts<'a> {
             let interval = facts.rules.iter().flatten().find(of_alert).and_then(|rule| rule.interval);
             let patience = interval.map_or(1.0, |interval| interval.as_secs_f64().clamp(1.0, 60.0));
             let read = self.history.last_reading(name);
-            read.is_some_and(|at| at.since(moment) >= patience) || (facts.error.is_some() && self.now.since(moment) >= patience)
+            read.is_some_and(|at| at.since(moment) >= patience)
+                || (facts.error.is_some() && self.now.since(moment) >= patience)
         };
         self.ending.is_some() || self.asked(monitor).all(told)
     }

@@ -72,7 +72,8 @@ pub fn unexpected(facts: Facts<'_>) -> Vec<Outcome> {
         for life in facts.history.all_lives().filter(|life| alerts::fired_within(life, from, to)) {
             let alert = life.alert.as_str();
             // The source closest to the rule knows when it began.
-            let nearest = facts.history.lives(alert, None).into_iter().map(|other| facts.distance(other)).min();
+            let nearest =
+                facts.history.lives(alert, None).into_iter().map(|other| facts.distance(other)).min();
             let began_here = alerts::began(life).is_some_and(|(at, _)| at.since(from) >= 0.0);
             let known = awaited.contains(&alert) || here.contains(&alert) || names.contains(&alert);
             if began_here && !known && Some(facts.distance(life)) == nearest {

@@ -198,8 +198,8 @@ fn an_alert_after_its_fault_has_gone_is_late_not_missed() {
 #[test]
 fn silence_is_missed_once_everything_is_heard_and_says_what_would_have_seen_it() {
     let mut case = Case::new();
-    case.quiet(91.0);
-    assert_eq!(case.fires(), None, "the last polls of the phase are not in");
+    case.quiet(90.5);
+    assert_eq!(case.fires(), None, "the last evaluation of the phase is not in");
     case.quiet(94.0);
     let outcome = case.fires().unwrap();
     assert_eq!((outcome.verdict, outcome.reason), (Verdict::Missed, None));
@@ -270,6 +270,8 @@ fn a_silenced_alert_is_missed_because_nobody_was_told() {
         case.hears(40.0, "alertmanager", vec![]);
         case.hears(42.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
         case.hears(43.0, "alertmanager", vec![since.clone()]);
+        case.hears(94.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
+        assert_eq!(case.fires(), None, "{state:?}: Alertmanager has not told yet");
         case.hears(94.0, "alertmanager", vec![since]);
         assert_eq!(case.verdict(), (Verdict::Missed, Some(Reason::Suppressed)), "{state:?}");
     }
@@ -284,7 +286,13 @@ fn fired_but_not_notified_is_missed_where_an_inbox_is_watched() {
     assert_eq!(case.fires(), None, "the notification may still come");
     let firing = vec![instance("Drift", AlertState::Firing, 41.0)];
     case.hears(94.0, "prometheus", firing.clone());
+    case.hears(94.0, "pager", vec![]);
+    assert_eq!(case.fires(), None, "a receiver may take its time, until the run is over");
+    case.ending = Some(Ending::Interrupted);
+    assert_eq!(case.verdict(), (Verdict::Inconclusive, Some(Reason::Aborted)));
+    case.ending = Some(Ending::Completed);
     assert_eq!(case.verdict(), (Verdict::Missed, Some(Reason::NotNotified)));
+    case.ending = None;
     let mut told = instance("Drift", AlertState::Firing, 45.0);
     told.notification = true;
     case.hears(94.0, "pager", vec![told]);
@@ -301,6 +309,7 @@ fn an_alertmanager_that_was_away_while_the_alert_fired_is_not_blamed() {
     case.hears(42.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
     assert_eq!(case.fires(), None, "it may have been silenced");
     case.hears(94.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
+    case.ending = Some(Ending::Completed);
     assert_eq!(case.verdict(), (Verdict::Inconclusive, Some(Reason::MonitorUnreachable)));
     case.hears(94.0, "alertmanager", vec![instance("Drift", AlertState::Firing, 41.0)]);
     assert_eq!(case.verdict().0, Verdict::Met);
@@ -398,6 +407,68 @@ fn clearing_is_met_late_stuck_or_moot() {
 }
 
 #[test]
+fn a_monitor_that_hangs_at_the_end_of_a_phase_is_waited_for_and_not_blamed() {
+    let mut case = Case::new();
+    case.quiet(86.0);
+    case.now = 93.0; // its next answer never came, and nobody knows yet
+    assert_eq!(case.fires(), None);
+    case.monitors.get_mut("prometheus").unwrap().error = Some("no answer".into());
+    case.history.unreachable("prometheus", at(92.0));
+    assert_eq!(case.verdict(), (Verdict::Inconclusive, Some(Reason::MonitorUnreachable)));
+}
+
+#[test]
+fn a_deadline_behind_the_end_of_the_phase_is_waited_for() {
+    let mut case = Case::new();
+    let text = SCENARIO.replace("fires: { alert: Drift, within: 20s", "fires: { alert: Drift, within: 65s");
+    case.plan = compile(&Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() }).unwrap();
+    case.quiet(94.0);
+    assert_eq!(case.fires(), None);
+    case.hears(94.8, "prometheus", vec![instance("Drift", AlertState::Firing, 94.5)]);
+    assert_eq!(case.verdict(), (Verdict::Met, None));
+}
+
+#[test]
+fn what_was_firing_before_any_fault_is_neither_stuck_nor_cleared() {
+    let mut case = Case::new();
+    let old = || vec![instance("Drift", AlertState::Firing, -50.0)];
+    case.hears(5.0, "prometheus", old());
+    case.hears(153.0, "prometheus", old());
+    let outcome = case.judge(2, 0).unwrap();
+    assert_eq!((outcome.verdict, outcome.reason), (Verdict::Inconclusive, Some(Reason::AlreadyFiring)));
+}
+
+#[test]
+fn an_alert_that_is_pending_again_has_not_cleared() {
+    let mut case = Case::new();
+    case.quiet(40.0);
+    case.hears(42.0, "prometheus", vec![instance("Drift", AlertState::Firing, 41.0)]);
+    case.quiet(95.0);
+    case.hears(97.0, "prometheus", vec![instance("Drift", AlertState::Pending, 96.0)]);
+    assert_eq!(case.judge(2, 0), None);
+}
+
+#[test]
+fn a_broken_rule_that_stays_silent_proves_nothing() {
+    let mut case = Case::new();
+    case.monitor("prometheus", Some(vec![rule("Drift"), Rule { healthy: false, ..rule("Other") }]));
+    case.quiet(94.0);
+    let outcome = case.judge(1, 1).unwrap();
+    assert_eq!((outcome.verdict, outcome.reason), (Verdict::Inconclusive, Some(Reason::MonitorBlind)));
+}
+
+#[test]
+fn an_undelivered_fault_is_not_blamed_on_labels_or_silences() {
+    let mut case = Case::new();
+    case.deliveries[0].delivered = Delivered::No;
+    let mut wrong = instance("Drift", AlertState::Firing, 41.0);
+    wrong.labels.insert("severity".into(), "info".into());
+    case.hears(42.0, "prometheus", vec![wrong.clone()]);
+    case.hears(94.0, "prometheus", vec![wrong]);
+    assert_eq!(case.judge(1, 2).unwrap().reason, Some(Reason::NotDelivered));
+}
+
+#[test]
 fn what_fires_while_nothing_is_injected_is_a_false_alarm() {
     let mut case = Case::new();
     case.quiet(5.0);
@@ -435,4 +506,5 @@ fn exit_codes_and_score() {
     assert_eq!(score(&[outcome(Verdict::Met)], &case.deliveries), Some(1.0));
     assert_eq!(score(&[outcome(Verdict::Met), outcome(Verdict::Late)], &case.deliveries), Some(0.0));
     assert_eq!(score(&[], &case.deliveries), None);
+    assert_eq!(score(&[outcome(Verdict::Inconclusive)], &case.deliveries), None, "nobody can be blamed");
 }
