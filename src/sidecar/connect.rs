@@ -36,7 +36,8 @@ fn refusal(error: io::Error) -> ConnectError {
 
 fn distrust(why: &CertificateError) -> String {
     match why {
-        CertificateError::UnknownIssuer => {
+        // A stranger of the same name has signed it: to the person it is the same mistake.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "no authority known here has signed it; name the authority's PEM file with --upstream-ca".into()
         }
         other => other.to_string(),

@@ -99,3 +99,6 @@ pub(super) async fn serve(
         () = late => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, stream};
 
 use super::{
     Admin, OPENAPI,
@@ -127,9 +127,8 @@ pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, Sta
     admin.handle.evidence().map(Json).ok_or(StatusCode::NO_CONTENT)
 }
 
-/// A line for each change of what is armed, the present state first.
+/// A line for each change of what is armed, the present state first; that it drains is the last.
 pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let end = admin.ending.drain.clone().cancelled_owned();
     let changes = stream::unfold((admin, None::<String>), |(admin, mut seen)| async move {
         loop {
             let status = admin.status();
@@ -140,10 +139,14 @@ pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Resul
                 let event = Event::default().event("status").json_data(&status).unwrap_or_default();
                 return Some((Ok(event), (admin, seen)));
             }
-            tokio::time::sleep(LOOK).await;
+            if status.draining {
+                return None;
+            }
+            // Either way there may be something new.
+            let _ = tokio::time::timeout(LOOK, admin.ending.drain.cancelled()).await;
         }
     });
-    Sse::new(changes.take_until(end)).keep_alive(KeepAlive::default())
+    Sse::new(changes).keep_alive(KeepAlive::default())
 }
 
 pub(super) async fn healthy() -> &'static str {

@@ -262,6 +262,23 @@ async fn metrics_are_unbroken_from_lease_to_lease() {
     }
 }
 
+#[tokio::test]
+async fn metrics_count_leases_that_began_and_ended_between_two_scrapes() {
+    let sidecar = start(upstream().await);
+    let (admin, http) = (
+        client(&sidecar, None),
+        HttpClient::new(&format!("http://{}", sidecar.admin_addr().unwrap()), None).unwrap(),
+    );
+    for _ in 0..3 {
+        let lease = admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap();
+        admin.renew(lease, Duration::from_secs(30), Some("broken")).await.unwrap();
+        assert_eq!(status(&sidecar).await, 503);
+        admin.disarm(lease).await.unwrap();
+    }
+    let page = String::from_utf8(http.get("/metrics").await.unwrap().body.to_vec()).unwrap();
+    assert!(page.contains("canard_injections_total{fault=\"error\"} 3\n"), "{page}");
+}
+
 /// The text format's grammar: every sample belongs to the family declared last, no series comes twice.
 fn well_formed(page: &str) {
     let mut family = String::new();

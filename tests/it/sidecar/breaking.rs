@@ -10,7 +10,11 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use canard::sidecar::{Sidecar, SidecarError};
+use canard::{
+    layer::{ChaosLayer, Handle},
+    scenario::{Source, compile},
+    sidecar::{Sidecar, SidecarError},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -182,4 +186,29 @@ async fn a_port_in_use_is_an_error_with_a_remedy() {
         "{error}"
     );
     assert!(error.remedy().contains("another port"), "{}", error.remedy());
+}
+
+/// A program that embeds the layer, on plain hyper: no sidecar helps it.
+#[tokio::test]
+async fn an_embedded_layer_sends_what_came_before_a_cut() {
+    let handle = Handle::default();
+    let whole = "x".repeat(1000);
+    let router = Router::new().route("/", get(move || async move { whole }));
+    let embedding = serve(router.layer(ChaosLayer::new(handle.clone()))).await;
+    for passed in [0, 10] {
+        let scenario = format!(
+            "name: cut\ntarget: {{ protocol: http }}\nexposure: {{ share: 100% }}\n\
+             phases:\n  - {{ name: cut, lasts: 60s, inject: [{{ fault: {{ reset: {{ after-bytes: {passed} }} }} }}] }}\n"
+        );
+        let plan = compile(&Source::new("cut.yaml", &*scenario)).unwrap();
+        let lease = handle.arm(plan.into(), Duration::from_secs(60)).unwrap();
+        let mut stream = TcpStream::connect(embedding).await.unwrap();
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        let _ = stream.read_to_end(&mut seen).await;
+        let seen = String::from_utf8(seen).unwrap();
+        assert!(seen.starts_with("HTTP/1.1 200 OK\r\n"), "{seen:?}");
+        assert_eq!(body(&seen).len(), passed, "{seen:?}");
+        handle.disarm(lease).unwrap();
+    }
 }

@@ -3,6 +3,9 @@
 mod admin;
 mod breaking;
 mod drain;
+mod events;
 mod grpc;
 mod passing;
+mod process;
 mod support;
+mod tls;
