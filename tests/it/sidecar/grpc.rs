@@ -83,9 +83,11 @@ async fn an_upstream_that_is_down_is_unavailable() {
     assert!(error.message().contains(&upstream.to_string()), "{error}");
 }
 
+type Answers = mpsc::Receiver<Result<u32, Status>>;
+
 /// Streams what the test sends.
 #[derive(Clone)]
-struct Tokens(Arc<Mutex<Option<mpsc::Receiver<Result<u32, Status>>>>>);
+struct Tokens(Arc<Mutex<Option<Answers>>>);
 
 impl tonic::server::ServerStreamingService<u32> for Tokens {
     type Response = u32;
