@@ -53,11 +53,13 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
 }
 
 fn style() -> ProgressStyle {
-    let style = ProgressStyle::with_template("{bar:20.cyan/dim} {wide_msg}");
+    let bar = if width() < 100 { "{wide_msg}" } else { "{bar:20.cyan/dim} {wide_msg}" };
+    let style = ProgressStyle::with_template(bar);
     style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// `confused  treated 120 req, errors 0.0 %, p50 3 ms, p99 9 ms | control … | firing: …`
+/// `confused (12 s left) firing: … | treated 120 req, errors 0.0 %, p50 3 ms, p99 9 ms | control …`: what
+/// matters most first, since a narrow terminal cuts the end.
 fn numbers(progress: &Progress) -> String {
     let arm = |name: &str, numbers: &ArmNumbers| {
         let ms = |seconds: Option<f64>| seconds.map_or("–".to_owned(), |s| format!("{:.0} ms", s * 1e3));
@@ -65,12 +67,11 @@ fn numbers(progress: &Progress) -> String {
         let (p50, p99) = (ms(numbers.p50_s), ms(numbers.p99_s));
         format!("{name} {} req, errors {errors}, p50 {p50}, p99 {p99}", numbers.requests)
     };
-    let firing = if progress.firing.is_empty() {
-        String::new()
-    } else {
-        format!(" | firing {}", progress.firing.join(", "))
-    };
     let left = Duration::from_secs_f64((progress.total_s - progress.elapsed_s).max(0.0)).as_secs();
+    let firing = match progress.firing.as_slice() {
+        [] => String::new(),
+        alerts => format!("firing {} | ", alerts.join(", ")),
+    };
     let arms = format!("{} | {}", arm("treated", &progress.treated), arm("control", &progress.control));
-    format!("{} ({left} s left) {arms}{firing}", progress.phase)
+    format!("{} ({left} s left) {firing}{arms}", progress.phase)
 }

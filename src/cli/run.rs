@@ -56,7 +56,8 @@ pub(super) struct RunArgs {
     no_early_stop: bool,
     /// Time to live of the lease, renewed while the run goes on: so long after this process dies, sidecars
     /// disarm themselves.
-    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    /// From 1s to 5m.
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = lease)]
     lease: Span,
     /// Show the timeline, who would be touched and how often; touch nothing.
     #[arg(long)]
@@ -64,7 +65,7 @@ pub(super) struct RunArgs {
     /// What is printed while it runs.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Print nothing but the verdicts.
+    /// Print nothing but a line for each verdict.
     #[arg(long, short)]
     quiet: bool,
 }
@@ -82,7 +83,7 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let plan = Arc::new(load::scenario(&load::source(&args.scenario)?, &document)?);
     let stage = args.stage.is_some().then_some(document);
     if args.dry_run {
-        return Ok(dry_run(&plan));
+        return Ok(dry_run(&plan, args.format));
     }
     writable(&args.report)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -128,9 +129,16 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
     let mut report = gameday::play(run, signals.first()).await;
     report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
-    write(&args.report, &report)?;
-    if args.format == Format::Text {
-        anstream::println!("{}", report::summary(&report, live::width()));
+    match args.format {
+        Format::Text if args.quiet => anstream::print!("{}", report::verdicts(&report)),
+        Format::Text => anstream::println!("{}", report::summary(&report, live::width())),
+        Format::Json => {}
+    }
+    let written = write(&args.report, &report);
+    if let Err(failure) = &written {
+        anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
+        report.exit_code = if report.exit_code == 0 { Exit::Inconclusive as u8 } else { report.exit_code };
+    } else if args.format == Format::Text && !args.quiet {
         anstream::println!("report: {}", args.report.join("report.json").display());
     }
     let close = async {
@@ -188,12 +196,24 @@ fn exit_now() {
     std::process::exit(i32::from(Exit::Interrupted as u8));
 }
 
-fn dry_run(plan: &Plan) -> Exit {
+fn dry_run(plan: &Plan, format: Format) -> Exit {
     let outline = gameday::outline(plan, "nothing: a dry run".into(), Vec::new());
     let rate = plan.traffic.as_ref().map(|(rate, _)| rate.per_second());
-    anstream::println!("{}", report::plan(&outline, rate, live::width()));
-    anstream::println!("Nothing was touched.");
+    match format {
+        Format::Text => {
+            anstream::println!("{}", report::plan(&outline, rate, live::width()));
+            anstream::println!("Nothing was touched.");
+        }
+        Format::Json => anstream::println!("{}", serde_json::to_string(&outline).unwrap_or_default()),
+    }
     Exit::Met
+}
+
+/// A time to live that a sidecar grants with its default limits, and that survives a hiccup.
+fn lease(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: crate::unit::UnitError| error.to_string())?;
+    let range = Span::from_secs(1)..=Span::from_secs(300);
+    if range.contains(&span) { Ok(span) } else { Err("a lease lives from 1s to 5m".into()) }
 }
 
 /// Finds out before the run whether its report can be written.
@@ -207,12 +227,14 @@ fn writable(folder: &Path) -> Result<(), Failure> {
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(cannot)
 }
 
+/// Writes each file whole or not at all.
 fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
     for (name, bytes) in [("report.json", report::json(report)), ("junit.xml", report::junit(report))] {
-        let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|error| {
+        let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
+        fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
+            let _ = fs::remove_file(&part);
             let message = format!("`{}` can't be written: {error}", path.display());
-            Failure::new(message).help("the verdicts are printed above; free some space or use --report DIR")
+            Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
         })?;
     }
     Ok(())

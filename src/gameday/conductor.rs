@@ -130,7 +130,9 @@ pub(super) async fn conduct(
             reading: detail.clone().unwrap_or_default(),
         });
     }
-    if ending == Ending::Completed {
+    if ending == Ending::Completed && !notes.all_decided() {
+        let most = (SETTLE + 2 * notes.patience()).as_secs();
+        events.notice(format!("waiting up to {most} s for what the monitors still have to tell"));
         tokio::select! {
             () = settle(&mut notes, &mut inbox) => {}
             () = &mut interrupt => {

@@ -48,6 +48,8 @@ pub(super) struct Notebook {
     silent: BTreeSet<String>,
     /// Looks in a row that gave no whole evidence.
     unseen: u32,
+    /// Has injection stopped because it could not be recorded?
+    unrecorded: bool,
     notices: Vec<String>,
     pub(super) tripped: Option<String>,
 }
@@ -76,6 +78,7 @@ impl Notebook {
             blind: HashMap::new(),
             silent: BTreeSet::new(),
             unseen: 0,
+            unrecorded: false,
             notices: Vec::new(),
             tripped: None,
         }
@@ -191,6 +194,11 @@ impl Notebook {
             return;
         }
         self.unseen = 0;
+        let faults = evidence.phases.iter().flat_map(|phase| &phase.faults);
+        if !self.unrecorded && faults.into_iter().any(|fault| fault.skipped.contains_key("ledger-broken")) {
+            self.unrecorded = true;
+            self.notice("the ledger can't be written (is the disk full?): injection has stopped".into());
+        }
         if !evidence.phases.is_empty() {
             self.evidence = evidence.clone();
             self.recent.push(clock::now(), evidence.everybody());
@@ -304,6 +312,9 @@ impl Notebook {
         }
         let outcomes: Vec<Outcome> =
             std::mem::take(&mut self.outcomes).into_values().chain(unexpected).collect();
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        let ran = |phase: &str| self.plan.phases.iter().zip(&self.windows).any(|(ran, _)| ran.name == phase);
+        deliveries.retain(|delivery| ran(&delivery.phase));
         let now = clock::now();
         let records =
             self.plan.phases.iter().zip(&self.windows).enumerate().map(|(index, (phase, window))| {
@@ -323,9 +334,9 @@ impl Notebook {
             ending,
             ending_detail: detail,
             phases: records.collect(),
-            score: verify::score(&outcomes, &self.deliveries),
+            score: verify::score(&outcomes, &deliveries),
             exit_code: verify::exit_code(&outcomes, ending),
-            deliveries: self.deliveries,
+            deliveries,
             outcomes,
             alerts: self.history.changes().to_vec(),
             not_assigned: self.evidence.not_assigned,

@@ -14,4 +14,4 @@ mod tests;
 pub use json::json;
 pub use junit::junit;
 pub use lines::line;
-pub use table::{plan, summary};
+pub use table::{plan, summary, verdicts};

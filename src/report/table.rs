@@ -17,6 +17,15 @@ fn table(width: u16, header: &[&str]) -> Table {
     table
 }
 
+/// A line for each verdict, and nothing else.
+pub fn verdicts(report: &Report) -> String {
+    let line = |outcome: &Outcome| {
+        let time = outcome.time.map_or(String::new(), |time| format!(" after {}", words::time(time)));
+        format!("{}: {}: {}{time}\n", outcome.phase, words::expectation(outcome), words::verdict(outcome))
+    };
+    report.outcomes.iter().map(line).collect()
+}
+
 /// What a run found, for a terminal of so many columns: verdicts, faults, what to do.
 pub fn summary(report: &Report, width: u16) -> String {
     let mut out = format!("\n{}\n", words::headline(report).bold());
@@ -30,15 +39,15 @@ pub fn summary(report: &Report, width: u16) -> String {
     }
     for delivery in &report.deliveries {
         out.push('\n');
-        out.push_str(&fault(delivery));
+        out.push_str(&wrapped(&fault(delivery), width));
     }
     let advice: Vec<_> =
         report.outcomes.iter().filter(|o| o.verdict != Verdict::Met).filter_map(advice).collect();
     if !advice.is_empty() {
-        out.push_str(&format!("\n{}\n", advice.join("\n")));
+        out.push_str(&format!("\n{}", wrapped(&advice.join("\n"), width)));
     }
     for notice in &report.notices {
-        out.push_str(&format!("\n{} {notice}\n", "note:".blue()));
+        out.push_str(&wrapped(&format!("\n{} {notice}", "note:".blue()), width));
     }
     if !report.not_assigned.is_empty() {
         let list = report.not_assigned.iter().map(|(reason, count)| format!("{count} {reason}"));
@@ -62,6 +71,17 @@ fn verdict_row(outcome: &Outcome) -> Vec<Cell> {
     ]
 }
 
+/// Lines of text, broken between words where they are too long; what follows a break is indented.
+fn wrapped(text: &str, width: u16) -> String {
+    let fill = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let further = " ".repeat(indent + 4);
+        let options = textwrap::Options::new(usize::from(width.max(40))).subsequent_indent(&further);
+        textwrap::fill(line, options.break_words(false)) + "\n"
+    };
+    text.lines().map(fill).collect()
+}
+
 /// A fault and what it did: what was asked for, what was changed, what callers saw.
 fn fault(delivery: &Delivery) -> String {
     let delivered = words::delivered(delivery);
@@ -72,7 +92,7 @@ fn fault(delivery: &Delivery) -> String {
     let asked = &delivery.fault;
     let mut out = format!("{}: {}, {delivered}\n", asked.id.bold(), asked.size);
     out.push_str(&format!(
-        "  {} of everything; changed {} of {} treated requests\n",
+        "  at most {} of everything; changed {} of {} treated requests\n",
         shares(asked.exposure_share, asked.rate, asked.overall_share),
         delivery.perturbed,
         delivery.exposed
@@ -104,7 +124,7 @@ fn advice(outcome: &Outcome) -> Option<String> {
 
 /// What a run would do: its timeline, and who would be touched how often.
 pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
-    let mut phases = table(width, &["from", "to", "phase", "fault", "size", "share", "about"]);
+    let mut phases = table(width, &["from", "to", "phase", "fault", "size", "share", "touches"]);
     for phase in &outline.phases {
         let from = words::span(phase.starts_s);
         let to = words::span(phase.starts_s + phase.lasts_s);
@@ -122,7 +142,7 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
         }
         for fault in &phase.faults {
             let about = rate_per_s.map_or(String::new(), |rate| {
-                format!("{:.0} requests touched", rate * phase.lasts_s * fault.overall_share)
+                format!("at most {:.0} requests", rate * phase.lasts_s * fault.overall_share)
             });
             let share = shares(fault.exposure_share, fault.rate, fault.overall_share);
             let row = [&from, &to, &phase.phase, &fault.fault, &fault.size, &share, &about].map(Clone::clone);

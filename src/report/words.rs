@@ -12,6 +12,7 @@ pub(super) fn expectation(outcome: &Outcome) -> String {
     match outcome.asked {
         Asked::Fires => within("fires"),
         Asked::Clears => within("clears"),
+        Asked::Silent if outcome.line.is_none() => format!("{subject} is not expected"),
         Asked::Silent => format!("{subject} stays silent"),
         Asked::Holds => format!("{subject} holds"),
     }

@@ -77,7 +77,12 @@ impl Arms<'_> {
         let effects = self.effects(injection, fault);
         let shown =
             effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
-        let delivered = if fault.exposed < FEWEST {
+        // Injection stops when it can't be recorded: what came before does not make the fault whole.
+        let unrecorded =
+            ["ledger-full", "ledger-broken"].iter().any(|reason| fault.skipped.contains_key(*reason));
+        let delivered = if unrecorded {
+            Delivered::No
+        } else if fault.exposed < FEWEST {
             Delivered::TooLittleTraffic
         } else if fault.perturbed == 0 {
             Delivered::No
@@ -111,8 +116,9 @@ impl Arms<'_> {
             },
             Fault::Error(error) => vec![self.status_share(error.status.code()), self.error_share()],
             Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
+            Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
             other if other.stage() == Stage::Prediction => {
-                vec![self.changed_predictions(fault), self.label_shift(), self.mean_score(), self.accuracy()]
+                vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
             }
             _ => vec![self.touched(fault), self.error_share()],
         };
@@ -288,6 +294,8 @@ mod tests {
         assert_eq!(check(acted(300, 0)), Delivered::No);
         assert_eq!(check(acted(10, 3)), Delivered::TooLittleTraffic);
         assert_eq!(check(acted(300, 2)), Delivered::TooLittleTraffic);
+        let full = FaultEvidence { skipped: [("ledger-broken".to_owned(), 10)].into(), ..acted(300, 90) };
+        assert_eq!(check(full), Delivered::No, "it stopped when it could not be recorded");
         let skipped = FaultEvidence { skipped: [("malformed-body".to_owned(), 200)].into(), ..acted(300, 3) };
         assert_eq!(check(skipped), Delivered::No);
     }

@@ -144,7 +144,7 @@ async fn a_dry_run_touches_nothing() {
     let output = site.command(&["--dry-run"]).output().await.unwrap();
     assert_eq!(output.status.code(), Some(0));
     let text = shown(&output);
-    assert!(text.contains("50% of units × 100% = 50%") && text.contains("1500 requests touched"), "{text}");
+    assert!(text.contains("50% of units × 100% = 50%") && text.contains("at most 1500 requests"), "{text}");
     assert!(!site.dir.path().join("out").exists());
 }
 
@@ -246,6 +246,30 @@ async fn what_cannot_work_is_refused_before_anything_is_touched() {
 
     let site = Site::new(&LONG.replace("HighErrorRate", "HighErorRate"), None);
     refused(&site, &[], &["HighErorRate", "HighErrorRate"]).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_stops_injection_and_blames_nobody() {
+    let scenario = r#"
+name: full
+target: { protocol: open-inference }
+exposure: { share: 50% }
+traffic: { rate: 100/s, requests: iris.jsonl }
+phases:
+  - { name: steady, lasts: 3s }
+  - name: failing
+    lasts: 10s
+    inject: [{ fault: { error: { status: 503 } } }]
+    expect: [{ fires: { alert: HighErrorRate, within: 8s } }]
+"#;
+    let site = Site::new(scenario, None);
+    std::fs::create_dir(site.dir.path().join("out")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", site.dir.path().join("out/ledger.jsonl")).unwrap();
+    let (output, report) = site.run(&[]).await;
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert_eq!(report.outcomes[0].reason, Some(Reason::NotDelivered), "{text}");
+    assert!(text.contains("the ledger can't be written"), "{text}");
 }
 
 #[tokio::test]
