@@ -8,9 +8,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_rate, edits},
     purpose,
+    unfit::NO_VALUE,
 };
 use crate::{
     draw::Dice,
@@ -116,6 +117,18 @@ impl Corrupt {
             _ => Value::Null,
         }
     }
+
+    /// Replaces the scores of a row, or its label; `false` when they were that already.
+    fn spoil(&self, row: &mut Row, labels: &Labels) -> Result<bool, &'static str> {
+        let label = row.label.as_mut().filter(|_| row.scores.is_empty());
+        if label.is_none() && row.scores.is_empty() {
+            return Err(NO_VALUE);
+        }
+        let wrong = label.map(|label| (self.label(label, labels), label));
+        let wrong = wrong.into_iter().chain(row.scores.iter_mut().map(|score| (self.score(), score)));
+        let differing = wrong.filter(|(new, old)| !old.is_same(new)).map(|(new, old)| *old = new);
+        Ok(differing.count() > 0)
+    }
 }
 
 impl Behaviour for Corrupt {
@@ -143,20 +156,11 @@ impl Behaviour for Corrupt {
         edits(self.rate, intensity)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
         let rate = self.rate.scaled(context.intensity);
-        let mut changed = 0;
-        for (index, row) in (0..).zip(rows) {
-            if !context.dice.at(purpose::ACT, index).within(rate) {
-                continue;
-            }
-            let label = row.label.as_mut().filter(|_| row.scores.is_empty());
-            let wrong = label.map(|label| (self.label(label, context.labels), label));
-            let wrong = wrong.into_iter().chain(row.scores.iter_mut().map(|score| (self.score(), score)));
-            let differing = wrong.filter(|(new, old)| !old.is_same(new)).map(|(new, old)| *old = new);
-            changed += usize::from(differing.count() > 0);
-        }
-        changed
+        let acts = |index| context.dice.at(purpose::ACT, index).within(rate);
+        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
+        acted.map(|(_, row)| self.spoil(row, context.labels)).collect()
     }
 }
 

@@ -1,15 +1,20 @@
 //! Freeze: the same prediction again and again.
 //!
-//! What a cache that never expires, a stuck feature store or a fallback that never ends looks like. The
-//! prediction that is held is the first of the first response that the fault is given, so it is one that
-//! the model really made.
+//! What a cache that never expires, a stuck feature store or a fallback that never ends looks like. Without a
+//! `value`, the prediction that is held is the first of the first response that the fault is given, as it was
+//! before any other fault's edit, so it is one that the model really made.
+//!
+//! That makes it the one fault whose effect is no pure function of the seed and the request: which response
+//! comes first is up to the network, and every process behind a load balancer holds its own. Which predictions
+//! are held still is one; with a `value`, so is everything.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_class, check_rate, edits, relabel},
     purpose,
+    unfit::OTHER_SHAPE,
 };
 use crate::{
     draw::Dice,
@@ -48,7 +53,10 @@ static ENTRY: Entry = Entry {
     summary: "Holds one prediction: the first since arming, or a fixed one.",
     effect: "A share `rate` of the predictions has the label and the scores of the held one. At 100% the \
              treated see one distinct prediction: standard deviation and entropy are 0. At rate r the entropy \
-             of labels is that of the mixture (1 − r)·q + r·(held).",
+             of labels is that of the mixture (1 − r)·q + r·(held). Without `value`, the held one is the first \
+             that each process sees: it depends on the order of arrival and may differ between replicas, so the \
+             same seed chooses the same predictions to hold but not what they are held at; give a `value` where \
+             runs must be alike. A prediction of another shape passes and is counted as `other-shape`.",
     parameters: &[
         Parameter {
             name: "rate",
@@ -69,20 +77,23 @@ static ENTRY: Entry = Entry {
 };
 
 impl Freeze {
-    /// Holds a row; `false` when it was like that already, or has another shape than what is held.
-    fn hold(&self, row: &mut Row, held: &Row, labels: &Labels) -> bool {
+    /// Holds a row; `false` when it was like that already.
+    fn hold(&self, row: &mut Row, held: &Row, labels: &Labels) -> Result<bool, &'static str> {
         let Some(value) = &self.value else {
-            let changes = row.is_alike(held) && !row.is_same(held);
+            if !row.is_alike(held) {
+                return Err(OTHER_SHAPE);
+            }
+            let changes = !row.is_same(held);
             if changes {
                 row.clone_from(held);
             }
-            return changes;
+            return Ok(changes);
         };
         let number = value.parse().ok().filter(|number: &f64| number.is_finite());
         match (&row.label, row.scores.as_mut_slice(), number) {
             (None, [score], Some(number)) if labels.index_of(value).is_none() => {
                 let before = std::mem::replace(score, Value::Float(number));
-                before.as_f64() != Some(number)
+                Ok(before.as_f64() != Some(number))
             }
             _ => relabel(row, value, labels),
         }
@@ -118,15 +129,15 @@ impl Behaviour for Freeze {
         edits(self.rate, intensity)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
-        let Some(first) = rows.first() else {
-            return 0;
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
+        let Some(first) = context.first.or(rows.first()) else {
+            return Edited::default();
         };
         let held = context.memory.get_or_init(|| first.clone());
         let rate = self.rate.scaled(context.intensity);
         let acts = |index| context.dice.at(purpose::ACT, index).within(rate);
         let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
-        acted.filter_map(|(_, row)| self.hold(row, held, context.labels).then_some(())).count()
+        acted.map(|(_, row)| self.hold(row, held, context.labels)).collect()
     }
 }
 

@@ -11,9 +11,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
-    prediction::{check_class, check_rate, edits, relabel},
+    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    prediction::{can_tell, check_class, check_rate, edits, relabel},
     purpose,
+    unfit::UNKNOWN_CLASS,
 };
 use crate::{
     draw::{Dice, Draw},
@@ -99,26 +100,38 @@ impl Mislabel {
     fn target<'a>(
         &'a self,
         row: &Row,
-        class: &str,
-        draws: [Draw; 2],
+        [act, size]: [Draw; 2],
         context: &EditContext<'a>,
-    ) -> Option<Cow<'a, str>> {
-        let [act, size] = draws;
-        if let Some(confusion) = &self.confusion {
-            let others = confusion.get(class)?.iter().filter(|(name, _)| *name != class);
-            let total = wrong_share(class, &confusion[class]);
-            if !act.within(total.scaled(context.intensity)) {
-                return None;
+    ) -> Result<Option<Cow<'a, str>>, &'static str> {
+        let class = context.labels.of(row);
+        let rate = match (&self.confusion, &class) {
+            (Some(confusion), Some(class)) if confusion.contains_key(&**class) => {
+                wrong_share(class, &confusion[&**class])
             }
-            return pick(others, size.uniform() * total.fraction()).map(|name| Cow::Borrowed(name.as_str()));
+            _ => self.rate(),
+        };
+        if !act.within(rate.scaled(context.intensity)) {
+            return Ok(None);
         }
-        let rate = self.rate.unwrap_or(Share::NONE).scaled(context.intensity);
-        if self.from.as_deref().is_some_and(|from| from != class) || !act.within(rate) {
-            return None;
+        let class = class.ok_or(UNKNOWN_CLASS)?;
+        if let Some(confusion) = &self.confusion {
+            let Some(shares) = confusion.get(&*class) else {
+                let any = confusion.keys().any(|name| can_tell(row, name, context.labels));
+                return if any { Ok(None) } else { Err(UNKNOWN_CLASS) };
+            };
+            let others = shares.iter().filter(|(name, _)| **name != class);
+            let to = pick(others, size.uniform() * rate.fraction());
+            return Ok(to.map(|name| Cow::Borrowed(name.as_str())));
+        }
+        if let Some(from) = self.from.as_ref().filter(|from| **from != class) {
+            return if can_tell(row, from, context.labels) { Ok(None) } else { Err(UNKNOWN_CLASS) };
         }
         match &self.to {
-            Some(to) => Some(Cow::Borrowed(to)),
-            None => another(class, row, size, context.labels).map(Cow::Borrowed),
+            Some(to) => Ok(Some(Cow::Borrowed(to))),
+            None => {
+                let other = another(&class, row, size, context.labels).ok_or(UNKNOWN_CLASS)?;
+                Ok(Some(Cow::Borrowed(other)))
+            }
         }
     }
 }
@@ -202,16 +215,13 @@ impl Behaviour for Mislabel {
         edits(self.rate(), intensity)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
-        let mut changed = 0;
-        for (index, row) in (0..).zip(rows) {
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
+        let edit = |(index, row): (u32, &mut Row)| {
             let draws = [purpose::ACT, purpose::SIZE].map(|purpose| context.dice.at(purpose, index));
-            let class = context.labels.of(row);
-            if let Some(to) = class.and_then(|class| self.target(row, &class, draws, context)) {
-                changed += usize::from(relabel(row, &to, context.labels));
-            }
-        }
-        changed
+            let to = self.target(row, draws, context)?;
+            to.map_or(Ok(false), |to| relabel(row, &to, context.labels))
+        };
+        (0..).zip(rows).map(edit).collect()
     }
 }
 

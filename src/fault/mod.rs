@@ -97,6 +97,41 @@ pub struct EditContext<'a> {
     pub labels: &'a Labels,
     /// What this fault remembers for as long as it is armed (the frozen prediction).
     pub memory: &'a OnceLock<Row>,
+    /// The first prediction of the response as the model made it, before any other fault's edit.
+    pub first: Option<&'a Row>,
+}
+
+/// What an edit came to.
+///
+/// A row that the draw leaves alone, or that is already as the fault would have it, counts as neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Edited {
+    /// How many rows it changed.
+    pub changed: usize,
+    /// Why a row that should have changed could not, such as `unknown-class`: the first reason, if any.
+    pub unfit: Option<&'static str>,
+}
+
+/// Why rows can't be edited; short and stable, for counters and reports.
+pub(crate) mod unfit {
+    /// The row tells no class, or can't be given the one that is wanted.
+    pub(crate) const UNKNOWN_CLASS: &str = "unknown-class";
+    /// The scores are no probabilities, or there is none for the class.
+    pub(crate) const NOT_A_PROBABILITY: &str = "not-a-probability";
+    /// The row has another shape than the one that is held.
+    pub(crate) const OTHER_SHAPE: &str = "other-shape";
+    /// The row has no value at all.
+    pub(crate) const NO_VALUE: &str = "no-value";
+}
+
+/// From one result for each row: did it change, or why could it not?
+impl FromIterator<Result<bool, &'static str>> for Edited {
+    fn from_iter<T: IntoIterator<Item = Result<bool, &'static str>>>(rows: T) -> Edited {
+        rows.into_iter().fold(Edited::default(), |edited, row| match row {
+            Ok(changed) => Edited { changed: edited.changed + usize::from(changed), ..edited },
+            Err(reason) => Edited { unfit: edited.unfit.or(Some(reason)), ..edited },
+        })
+    }
 }
 
 /// A mistake in a fault's settings, found when a scenario is checked.
@@ -148,9 +183,9 @@ pub trait Behaviour {
     /// What it does to a request; `None` leaves it alone.
     fn decide(&self, dice: Dice, intensity: f64) -> Option<Action>;
 
-    /// Changes predictions; returns how many rows it changed.
-    fn edit(&self, _rows: &mut [Row], _context: &EditContext<'_>) -> usize {
-        0
+    /// Changes predictions.
+    fn edit(&self, _rows: &mut [Row], _context: &EditContext<'_>) -> Edited {
+        Edited::default()
     }
 }
 
@@ -226,8 +261,8 @@ impl Fault {
         self.behaviour().decide(dice, intensity)
     }
 
-    /// Changes predictions; returns how many rows it changed.
-    pub fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+    /// Changes predictions; tells how many, and why those that it should have changed could not be.
+    pub fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
         self.behaviour().edit(rows, context)
     }
 }

@@ -4,7 +4,7 @@
 //! and the new class change places, so that the set of scores, and with it every confidence, stays as the
 //! model gave it.
 
-use super::{Action, Problem};
+use super::{Action, Problem, unfit::UNKNOWN_CLASS};
 use crate::{
     unit::Share,
     wire::{Labels, Row, Value},
@@ -49,14 +49,27 @@ pub(super) fn index_of(name: &str, labels: &Labels) -> Option<usize> {
     number_of(name, labels).and_then(|number| usize::try_from(number).ok())
 }
 
-/// Gives a row the class `to`; `false` when it has it already or can't carry it.
-pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> bool {
-    let Some(from) = labels.of(row).filter(|from| from != to) else {
-        return false;
-    };
+/// Could a row like this ever tell the class `name`?
+pub(super) fn can_tell(row: &Row, name: &str, labels: &Labels) -> bool {
+    match &row.label {
+        Some(Value::Text(_)) => true,
+        Some(Value::Bool(_)) => [false, true].into_iter().any(|value| truth(value, name, labels)),
+        Some(Value::Null) => false,
+        Some(Value::Int(_) | Value::Float(_)) => number_of(name, labels).is_some(),
+        None => index_of(name, labels).is_some_and(|index| index < row.scores.len().max(2)),
+    }
+}
+
+/// Gives a row the class `to`; `false` when it has it already, an error when it can't carry it.
+pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> Result<bool, &'static str> {
+    let from = labels.of(row).ok_or(UNKNOWN_CLASS)?;
+    if from == to {
+        return Ok(false);
+    }
     let places = index_of(&from, labels).zip(index_of(to, labels));
     let Some(label) = &row.label else {
-        return places.is_some_and(|(from, to)| exchange(&mut row.scores, from, to));
+        let (from, to) = places.ok_or(UNKNOWN_CLASS)?;
+        return exchange(&mut row.scores, from, to).ok_or(UNKNOWN_CLASS);
     };
     let value = match label {
         Value::Text(_) => Some(Value::Text(to.to_owned())),
@@ -67,16 +80,14 @@ pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> bool {
         }
         Value::Null => None,
     };
-    let Some(value) = value else {
-        return false;
-    };
+    let value = value.ok_or(UNKNOWN_CLASS)?;
     // A single score beside a text is the confidence in that text, whichever it is.
     let is_confidence = row.scores.len() == 1 && matches!(label, Value::Text(_));
     if let Some((from, to)) = places.filter(|_| !is_confidence) {
         exchange(&mut row.scores, from, to);
     }
     row.label = Some(value);
-    true
+    Ok(true)
 }
 
 /// Is `name` what a truth value stands for?
@@ -85,23 +96,23 @@ fn truth(truth: bool, name: &str, labels: &Labels) -> bool {
     labels.of(&row).is_some_and(|own| own == name)
 }
 
-/// Moves the scores so that the class `to` stands where `from` stood.
-fn exchange(scores: &mut [Value], from: usize, to: usize) -> bool {
+/// Moves the scores so that the class `to` stands where `from` stood; `None` when there is no such place.
+fn exchange(scores: &mut [Value], from: usize, to: usize) -> Option<bool> {
     match scores {
         [single] => match single.as_f64() {
             // The probability of class 1, if it agrees with the class that was predicted.
             Some(p) if (0.0..=1.0).contains(&p) && from == usize::from(p >= 0.5) && from + to == 1 => {
                 *single = Value::Float(1.0 - p);
-                from != usize::from(1.0 - p >= 0.5)
+                Some(from != usize::from(1.0 - p >= 0.5))
             }
-            _ => false,
+            _ => None,
         },
         many if from < many.len() && to < many.len() => {
             let changes = many[from] != many[to];
             many.swap(from, to);
-            changes
+            Some(changes)
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -119,7 +130,7 @@ mod tests {
 
     fn relabelled(label: Option<Value>, scores: &[f64], to: &str, labels: &Labels) -> Option<Row> {
         let mut row = row(label, scores);
-        relabel(&mut row, to, labels).then_some(row)
+        relabel(&mut row, to, labels).is_ok_and(|changed| changed).then_some(row)
     }
 
     #[test]
@@ -152,8 +163,11 @@ mod tests {
             (Some(Value::Null), "setosa"),
             (None, "setosa"),
         ] {
-            assert_eq!(relabelled(label, &[], to, &iris()), None);
+            let wanted = if to == "virginica" { Ok(false) } else { Err(UNKNOWN_CLASS) };
+            assert_eq!(relabel(&mut row(label, &[]), to, &iris()), wanted);
         }
+        assert_eq!(relabel(&mut row(None, &[0.2, 0.8]), "virginica", &iris()), Err(UNKNOWN_CLASS));
+        assert_eq!(relabel(&mut row(None, &[7.5]), "setosa", &iris()), Err(UNKNOWN_CLASS));
     }
 
     #[test]

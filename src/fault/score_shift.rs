@@ -7,9 +7,10 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_class, check_rate, edits, index_of},
     purpose,
+    unfit::NOT_A_PROBABILITY,
 };
 use crate::{
     draw::Dice,
@@ -163,22 +164,18 @@ impl Behaviour for ScoreShift {
         edits(self.rate, intensity)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> usize {
+    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
         let delta = self.delta * context.intensity;
-        let mut changed = 0;
-        for (index, row) in (0..).zip(rows) {
-            if !context.dice.at(purpose::ACT, index).within(self.rate) {
-                continue;
-            }
-            let Some(before) = probabilities(row) else { continue };
+        let acts = |index| context.dice.at(purpose::ACT, index).within(self.rate);
+        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
+        let moved = acted.map(|(_, row)| {
+            let before = probabilities(row).ok_or(NOT_A_PROBABILITY)?;
             let mut after = before.clone();
-            if self.shift(&mut after, delta, context.labels).is_none() {
-                continue;
-            }
+            self.shift(&mut after, delta, context.labels).ok_or(NOT_A_PROBABILITY)?;
             let moved = before.iter().zip(&after).zip(&mut row.scores).filter(|((b, a), _)| b != a);
-            changed += usize::from(moved.map(|((_, p), score)| *score = Value::Float(*p)).count() > 0);
-        }
-        changed
+            Ok(moved.map(|((_, p), score)| *score = Value::Float(*p)).count() > 0)
+        });
+        moved.collect()
     }
 }
 

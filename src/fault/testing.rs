@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::{Behaviour, EditContext, Fault};
+use super::{Behaviour, EditContext, Edited, Fault};
 use crate::{
     draw::{Dice, Key, UnitHash},
     wire::{Labels, Row, Value},
@@ -31,9 +31,17 @@ pub(super) fn edit(fault: &impl Behaviour, rows: &mut [Row], labels: &Labels, in
     let mut changed = 0;
     for (request, batch) in rows.chunks_mut(BATCH).enumerate() {
         let dice = Dice::new(key, UnitHash::of(format!("request {request}").as_bytes()));
-        changed += fault.edit(batch, &EditContext { dice, intensity, labels, memory: &memory });
+        let context = EditContext { dice, intensity, labels, memory: &memory, first: None };
+        changed += fault.edit(batch, &context).changed;
     }
     changed
+}
+
+/// What an edit of one row at full intensity came to.
+pub(super) fn edit_one(fault: &impl Behaviour, row: &Row, labels: &Labels) -> Edited {
+    let dice = Dice::new(Key::new(7, "phase/0/fault"), UnitHash::of(b"request"));
+    let context = EditContext { dice, intensity: 1.0, labels, memory: &OnceLock::new(), first: None };
+    fault.edit(&mut [row.clone()], &context)
 }
 
 /// Is `count` of `n` what a rate of `p` gives, but for one case in a million?

@@ -17,7 +17,7 @@ use http_body::Body;
 use super::exchange::{Exchange, Victim, has_body};
 use crate::{
     evidence::Permit,
-    fault::EditContext,
+    fault::{EditContext, Edited},
     wire::{Row, WireError, encoding::Encoding},
 };
 
@@ -116,6 +116,7 @@ pub(super) struct Change {
 /// Lets each fault edit the rows, after its line in the ledger is reserved.
 pub(super) fn edit_rows(victim: &Victim, edits: &[usize], rows: &mut [Row]) -> Vec<Change> {
     let mut changes = Vec::new();
+    let first = rows.first().cloned();
     for &injection in edits {
         let Some(permit) = victim.reserve(injection) else { continue };
         let rule = victim.injection(injection);
@@ -124,10 +125,12 @@ pub(super) fn edit_rows(victim: &Victim, edits: &[usize], rows: &mut [Row]) -> V
             intensity: victim.intensity(injection),
             labels: &victim.lease.plan.target.labels,
             memory: victim.lease.memory(victim.phase, injection),
+            first: first.as_ref(),
         };
-        let predictions = rule.fault.edit(rows, &context);
-        if predictions > 0 {
-            changes.push(Change { injection, permit, predictions });
+        match rule.fault.edit(rows, &context) {
+            Edited { changed: 0, unfit: Some(reason) } => victim.skip(injection, reason),
+            Edited { changed: 0, unfit: None } => {}
+            Edited { changed, .. } => changes.push(Change { injection, permit, predictions: changed }),
         }
     }
     changes

@@ -92,3 +92,9 @@ fn it_says_what_it_does() {
     assert_eq!(Corrupt { rate: Share::ALL.scaled(0.1), with: Corruption::Nan }.describe(), "10% NaN");
     assert_eq!(problems("{ corrupt: { rate: 0%, with: nan } }", &iris()), ["a rate of 0% never acts"]);
 }
+
+#[test]
+fn a_row_without_a_value_is_unfit() {
+    let edited = crate::fault::testing::edit_one(&fault(Corruption::Nan), &Row::default(), &iris());
+    assert_eq!(edited, Edited { changed: 0, unfit: Some(NO_VALUE) });
+}

@@ -72,3 +72,21 @@ fn it_says_what_it_does() {
     );
     assert_eq!(problems("{ freeze: { rate: 0% } }", &iris()), ["a rate of 0% never acts"]);
 }
+
+#[test]
+fn it_holds_what_the_model_made_and_tells_what_has_another_shape() {
+    let memory = std::sync::OnceLock::new();
+    let dice = Dice::new(crate::draw::Key::new(1, "x"), crate::draw::UnitHash::from_u64(1));
+    let (labels, first) = (Labels::default(), row(text("a"), &[0.9]));
+    let edit = |rows: &mut [Row], first| {
+        let context = EditContext { dice, intensity: 1.0, labels: &labels, memory: &memory, first };
+        fault("{}").edit(rows, &context)
+    };
+    let mut edited = [row(text("b"), &[0.9])];
+    assert_eq!(edit(&mut edited, Some(&first)), Edited { changed: 1, unfit: None });
+    assert_eq!(edited[0], first);
+    let mut other = [row(text("c"), &[0.1, 0.9])];
+    let before = other.clone();
+    assert_eq!(edit(&mut other, None), Edited { changed: 0, unfit: Some(OTHER_SHAPE) });
+    assert_eq!(other, before);
+}

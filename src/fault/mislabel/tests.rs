@@ -197,3 +197,35 @@ fn it_acts_only_when_it_can() {
     assert_eq!(fault("{ rate: 0% }").decide(dice, 1.0), None);
     assert_eq!(fault("{ confusion: { a: { a: 100% } } }").decide(dice, 1.0), None);
 }
+
+#[test]
+fn what_cannot_be_told_wrong_is_unfit() {
+    use crate::fault::testing::edit_one;
+    let none = Labels::default();
+    let unknown = Edited { changed: 0, unfit: Some(UNKNOWN_CLASS) };
+    let to_name = "{ rate: 100%, to: versicolor }";
+    let matrix = "{ confusion: { virginica: { versicolor: 100% } } }";
+    for (yaml, row, labels) in [
+        (to_name, row(Value::Int(2), &[]), &none),
+        (to_name, row(Value::Float(2.0), &[]), &none),
+        (to_name, row(Value::Bool(true), &[]), &none),
+        (to_name, row(Value::Null, &[]), &iris()),
+        (to_name, row(None, &[7.25]), &iris()),
+        (to_name, row(None, &[f64::NAN, 0.5]), &iris()),
+        ("{ rate: 100%, from: virginica, to: setosa }", row(Value::Int(2), &[]), &none),
+        ("{ rate: 100% }", row(Value::Int(2), &[]), &none),
+        ("{ rate: 100%, to: 5 }", row(None, &[0.2, 0.8]), &none),
+        (matrix, row(Value::Int(2), &[]), &none),
+        (matrix, row(Value::Null, &[]), &iris()),
+    ] {
+        assert_eq!(edit_one(&fault(yaml), &row, labels), unknown, "{yaml} {row:?}");
+    }
+    for (yaml, row, labels) in [
+        (to_name, row(Value::Int(1), &[]), &iris()),
+        ("{ rate: 100%, from: virginica, to: setosa }", row(Value::Int(1), &[]), &iris()),
+        (matrix, row(Value::Int(0), &[]), &iris()),
+        (matrix, row(text("rose"), &[]), &none),
+    ] {
+        assert_eq!(edit_one(&fault(yaml), &row, labels), Edited::default(), "{yaml} {row:?}");
+    }
+}

@@ -120,3 +120,17 @@ fn it_says_what_it_does() {
     assert_eq!(fault("{ delta: 1.0 }").describe(), "+1 logits on 100%");
     assert_eq!(fault("{ delta: -0.5, class: a, rate: 10% }").describe(), "-0.5 logits for a on 10%");
 }
+
+#[test]
+fn what_cannot_be_shifted_is_unfit() {
+    use crate::fault::testing::edit_one;
+    let unfit = Edited { changed: 0, unfit: Some(NOT_A_PROBABILITY) };
+    for scores in [&[3.5][..], &[f64::NAN], &[0.9, 0.9], &[]] {
+        assert_eq!(edit_one(&fault("{ delta: 2 }"), &row(text("x"), scores), &iris()), unfit, "{scores:?}");
+    }
+    let beyond = fault("{ delta: 2, class: 2 }");
+    for scores in [&[0.5][..], &[0.5, 0.5]] {
+        assert_eq!(edit_one(&beyond, &row(None, scores), &Labels::default()), unfit, "{scores:?}");
+    }
+    assert_eq!(edit_one(&fault("{ delta: 2 }"), &row(None, &[1.0]), &iris()), Edited::default());
+}

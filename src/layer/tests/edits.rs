@@ -174,3 +174,25 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_fault_that_could_not_act_says_why() {
+    for (faults, reason) in [
+        (r#"{"mislabel": {"rate": "100%", "to": "rose"}}"#, "unknown-class"),
+        (r#"{"score-shift": {"delta": 1.0}}"#, "not-a-probability"),
+        (r#"{"freeze": {"value": "rose"}}"#, "unknown-class"),
+    ] {
+        let (handle, _) = armed(&[faults]);
+        let (response, _) = call(&handle, request("a")).await;
+        assert_eq!(text(response).await, ANSWER);
+        assert_eq!(fault(&handle).skipped, [(reason.to_owned(), 1)].into(), "{faults}");
+        assert_eq!(fault(&handle).perturbed, 0);
+    }
+}
+
+#[tokio::test]
+async fn freeze_holds_what_the_model_said_though_another_fault_edits_before_it() {
+    let (handle, _) = armed(&[r#"{"mislabel": {"rate": "100%", "to": "0"}}"#, r#"{"freeze": {}}"#]);
+    let (response, _) = call(&handle, request("a")).await;
+    assert_eq!(text(response).await, ANSWER.replace("[2, 1]", "[2, 2]"));
+}
