@@ -2,7 +2,7 @@
 //!
 //! The conductor owns the timeline and asks everybody else: the fleet of sidecars (armed under a lease that
 //! a keeper renews), the watchers of the monitors, the probes of the guards. What it learns goes out as
-//! events; what it concludes comes from [`verify`](crate::verify). Whatever ends a run, it disarms first and
+//! events; what it concludes comes from `verify`. Whatever ends a run, it disarms first and
 //! reports after.
 
 mod conductor;

@@ -37,6 +37,10 @@ pub fn summary(report: &Report, width: u16) -> String {
         verdicts.add_rows(report.outcomes.iter().map(verdict_row));
         out.push_str(&format!("\n{verdicts}\n"));
     }
+    if !report.deliveries.is_empty() {
+        let title = "What the faults did, control → treated (95% interval of the difference):";
+        out.push_str(&format!("\n{}", wrapped(title, width)));
+    }
     for delivery in &report.deliveries {
         out.push('\n');
         out.push_str(&wrapped(&fault(delivery), width));
