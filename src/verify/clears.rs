@@ -77,5 +77,5 @@ pub(super) fn judge(
 /// When the last phase before this one that injects something began.
 fn fault_before(phase: usize, facts: Facts<'_>) -> Option<Timestamp> {
     let earlier = facts.plan.phases.iter().zip(facts.windows).take(phase);
-    earlier.filter(|(phase, _)| !phase.injections.is_empty()).map(|(_, window)| window.started).last()
+    earlier.filter(|(phase, _)| !phase.injections.is_empty()).map(|(_, window)| window.started).next_back()
 }
