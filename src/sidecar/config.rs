@@ -85,13 +85,14 @@ pub enum HostHeader {
 /// Limits of a sidecar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Connections of callers, over all workers; more of them wait.
+    /// Connections of callers over all workers, upgraded ones included; more of them wait in the kernel.
     pub connections: usize,
     /// Bytes of a request's head, and of a response's.
     pub header_bytes: usize,
     /// Header fields of a request, and of a response.
     pub headers: usize,
-    /// Time that a caller may take for a request's head, and that a connection may stay idle.
+    /// Time that a caller may take for a request's head, and that a connection may stay idle (with HTTP/2 up
+    /// to twice as long).
     pub header_read: Duration,
     /// Streams that a caller may have open on one HTTP/2 connection.
     pub streams: u32,

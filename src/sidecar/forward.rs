@@ -20,6 +20,8 @@ use http::{
 use http_body::Body;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::{
@@ -31,9 +33,34 @@ use super::{
     respond::{ForwardError, is_grpc},
 };
 
-/// The address of the caller, put into each request's extensions by its connection.
+/// The caller, put into each request's extensions by its connection.
 #[derive(Debug, Clone)]
-pub(super) struct Peer(pub(super) HeaderValue);
+pub(super) struct Peer {
+    pub(super) address: HeaderValue,
+    pub(super) place: Place,
+}
+
+/// A connection's place among those that the sidecar serves; given up when its last clone is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    permit: Arc<OwnedSemaphorePermit>,
+    connections: TaskTracker,
+}
+
+impl Place {
+    pub(super) fn new(permit: OwnedSemaphorePermit, connections: TaskTracker) -> Place {
+        Place { permit: Arc::new(permit), connections }
+    }
+
+    /// Goes on with what became of the connection: it keeps the place, and a drain waits for it.
+    fn keep(self, work: impl Future<Output = ()> + Send + 'static) {
+        let Place { permit, connections } = self;
+        connections.spawn(async move {
+            work.await;
+            drop(permit);
+        });
+    }
+}
 
 /// How requests are forwarded.
 #[derive(Debug, Clone)]
@@ -104,22 +131,25 @@ where
         }
         let from_http2 = request.version() == Version::HTTP_2;
         let http2 = self.route.http2 || (grpc && from_http2);
+        let peer = request.extensions_mut().remove::<Peer>();
         let upgrade = match headers::upgrade(request.headers()) {
             Some(protocol) if !http2 => {
                 request.extensions_mut().remove::<OnUpgrade>().map(|caller| (protocol, caller))
             }
             _ => None,
         };
-        self.route.address(&mut request, from_http2);
-        if let Some((protocol, _)) = &upgrade {
-            request.headers_mut().insert(UPGRADE, protocol.clone());
-        }
+        self.route.address(&mut request, peer.as_ref().map(|peer| &peer.address), from_http2);
+        let upgrade = upgrade.zip(peer).map(|((protocol, caller), peer)| {
+            request.headers_mut().insert(UPGRADE, protocol);
+            (caller, peer.place)
+        });
 
         let (sender, response) = self.send(request, http2).await?;
         let mut response = response;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let (_, caller) = upgrade.ok_or_else(|| ForwardError::Unasked(self.route.upstream.clone()))?;
-            return Ok(switch(response, caller));
+            let (caller, place) =
+                upgrade.ok_or_else(|| ForwardError::Unasked(self.route.upstream.clone()))?;
+            return Ok(switch(response, caller, place));
         }
         headers::strip(response.headers_mut());
         *response.version_mut() = Version::default();
@@ -157,8 +187,7 @@ where
 
 impl Route {
     /// Makes the request the upstream's: fields, authority, forwarding chain.
-    fn address<B>(&self, request: &mut Request<B>, from_http2: bool) {
-        let peer = request.extensions_mut().remove::<Peer>();
+    fn address<B>(&self, request: &mut Request<B>, peer: Option<&HeaderValue>, from_http2: bool) {
         let named = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
         let headers = request.headers_mut();
         headers::strip_request(headers);
@@ -167,7 +196,7 @@ impl Route {
         }
         // The authority of an absolute target (and HTTP/2's) stands above `Host` (RFC 9112 §3.2.2).
         let host = named.or_else(|| headers.get(HOST).cloned());
-        if let Some(Peer(peer)) = &peer {
+        if let Some(peer) = peer {
             headers::forwarded(headers, peer, host.as_ref());
         }
         let own = || HeaderValue::from_str(self.upstream.authority.as_str()).ok();
@@ -216,9 +245,9 @@ impl Route {
 }
 
 /// Joins the two connections once both have switched; from then on bytes pass as they are.
-fn switch<B>(mut response: Response<Incoming>, caller: OnUpgrade) -> Response<ResponseBody<B>> {
+fn switch<B>(mut response: Response<Incoming>, caller: OnUpgrade, place: Place) -> Response<ResponseBody<B>> {
     let upstream = hyper::upgrade::on(&mut response);
-    tokio::spawn(async move {
+    place.keep(async move {
         if let (Ok(caller), Ok(upstream)) = tokio::join!(caller, upstream) {
             let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
             let _ = tokio::io::copy_bidirectional(&mut caller, &mut upstream).await;

@@ -3,6 +3,9 @@
 //! Draining loses no request. What the kernel has accepted already is served; a response that is still to
 //! come carries `Connection: close`; an idle connection stays open for [`Limits::linger`], because its next
 //! request may be on its way; HTTP/2 has GOAWAY for all that. Only then is a connection closed.
+//!
+//! A worker that finds no permit for a connection takes no further one: callers wait in the kernel's queue,
+//! not as sockets and tasks of the sidecar.
 
 use std::{
     future::Future,
@@ -27,7 +30,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
@@ -35,10 +38,13 @@ use tower_service::Service;
 use super::{
     BoxError,
     config::Limits,
-    forward::Peer,
+    forward::{Peer, Place},
     io::{CallerIo, Opening},
 };
 use crate::layer::Abort;
+
+/// Pings keep an HTTP/2 connection honest: one whose peer vanished is given up within twice this time.
+const PING: Duration = Duration::from_secs(20);
 
 /// The end of a sidecar, in two steps.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +100,13 @@ where
                 biased;
                 () = self.ending.drain.cancelled() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.spawn(&connections, stream, peer),
+                    Ok((stream, peer)) => {
+                        let permit = tokio::select! {
+                            permit = self.connections.clone().acquire_owned() => permit.ok(),
+                            () = self.ending.drain.cancelled() => None,
+                        };
+                        self.spawn(&connections, stream, peer, permit);
+                    }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "can't accept connections");
@@ -104,7 +116,7 @@ where
             }
         }
         while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-            self.spawn(&connections, stream, peer);
+            self.spawn(&connections, stream, peer, None);
         }
         drop(listener);
         connections.close();
@@ -118,17 +130,28 @@ where
         Ok(())
     }
 
-    fn spawn(&self, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
-        let server = self.clone();
+    /// Serves a connection; without a permit (the sidecar drains) it waits for one.
+    fn spawn(
+        &self,
+        connections: &TaskTracker,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let (server, tasks) = (self.clone(), connections.clone());
         connections.spawn(async move {
-            let Ok(_permit) = server.connections.clone().acquire_owned().await else { return };
-            if let Err(error) = server.connection(stream, peer).await {
+            let permit = match permit {
+                Some(permit) => Ok(permit),
+                None => server.connections.clone().acquire_owned().await,
+            };
+            let Ok(permit) = permit else { return };
+            if let Err(error) = server.connection(stream, peer, Place::new(permit, tasks)).await {
                 tracing::debug!(%peer, %error, "connection broke");
             }
         });
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) -> Result<(), BoxError> {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place) -> Result<(), BoxError> {
         stream.set_nodelay(true)?;
         let abort = Abort::default();
         let mut io = CallerIo::new(stream, abort.clone());
@@ -137,9 +160,14 @@ where
             // Nothing was asked on it yet.
             () = self.ending.lingered(self.limits.linger) => return Ok(()),
         };
-        let peer = HeaderValue::from_str(&peer.ip().to_canonical().to_string())?;
-        let caller =
-            Caller { stack: self.stack.clone(), peer: Peer(peer), abort, ending: self.ending.clone() };
+        let address = HeaderValue::from_str(&peer.ip().to_canonical().to_string())?;
+        let caller = Caller {
+            stack: self.stack.clone(),
+            peer: Peer { address, place },
+            abort,
+            ending: self.ending.clone(),
+            asked: Arc::default(),
+        };
         match opening {
             Opening::Http1 => self.http1(io, caller).await,
             Opening::Http2 => self.http2(io, caller).await,
@@ -171,9 +199,12 @@ where
     }
 
     async fn http2(self, io: CallerIo, caller: Caller<S>) -> Result<(), BoxError> {
+        let asked = caller.asked.clone();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .adaptive_window(true)
+            .keep_alive_interval(Some(PING))
+            .keep_alive_timeout(PING)
             .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
             .auto_date_header(false)
@@ -182,8 +213,20 @@ where
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
             () = self.ending.drain.cancelled() => connection.as_mut().graceful_shutdown(),
+            // What is open ends in peace; the caller's next request takes a new connection.
+            () = unasked(&asked, self.limits.header_read) => connection.as_mut().graceful_shutdown(),
         }
         Ok(connection.await?)
+    }
+}
+
+/// Ends when nothing was asked for `idle`, at most twice that time after the last request.
+async fn unasked(asked: &AtomicBool, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        if !asked.swap(false, Ordering::Relaxed) {
+            return;
+        }
     }
 }
 
@@ -208,6 +251,8 @@ struct Caller<S> {
     peer: Peer,
     abort: Abort,
     ending: Ending,
+    /// Was there an HTTP/2 request since this was last looked at?
+    asked: Arc<AtomicBool>,
 }
 
 impl<S, R> hyper::service::Service<Request<Incoming>> for Caller<S>
@@ -225,6 +270,8 @@ where
         extensions.insert(self.peer.clone());
         if http1 {
             extensions.insert(self.abort.clone());
+        } else {
+            self.asked.store(true, Ordering::Relaxed);
         }
         // The stack is ready at any time: nothing in it waits in `poll_ready`.
         let future = self.stack.clone().call(request);
