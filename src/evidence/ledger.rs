@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,19 @@ const DEFAULT_LINES: usize = 65_536;
 pub struct Line {
     /// When.
     pub at: Timestamp,
-    /// The request's own id (`x-request-id`, `traceparent`), if it has one.
+    /// Name of the scenario.
+    #[serde(default)]
+    pub scenario: String,
+    /// Number of the lease that it was armed under.
+    #[serde(default)]
+    pub lease: u64,
+    /// The request's own id (`x-request-id`, `traceparent`), if it has one; its first 128 bytes.
     pub request: Option<String>,
     /// Hash of the unit.
     pub unit: UnitHash,
     /// Identity of the injection, `phase/fault`.
     pub fault: String,
-    /// What changed, in words without values: `delayed 0.25 s`, `status 503`, `2 predictions`.
+    /// What changed, in words without values: `delayed up to 0.250 s`, `status 503`, `2 predictions`.
     pub change: String,
 }
 
@@ -71,14 +78,37 @@ pub struct Ledger(Sink);
 
 #[derive(Debug, Clone)]
 enum Sink {
-    Memory { lines: Arc<Mutex<VecDeque<Line>>>, limit: usize },
+    Memory { ring: Arc<Mutex<Ring>>, limit: usize },
     File { queue: mpsc::Sender<Message>, broken: Arc<AtomicBool> },
+}
+
+/// The newest lines.
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<Line>,
+    evicted: u64,
 }
 
 #[derive(Debug)]
 enum Message {
     Line(Line),
-    Flush(oneshot::Sender<()>),
+    Flush(Done),
+}
+
+/// Who waits for a flush.
+#[derive(Debug)]
+enum Done {
+    Task(oneshot::Sender<()>),
+    Thread(std::sync::mpsc::Sender<()>),
+}
+
+impl Done {
+    fn tell(self) {
+        match self {
+            Done::Task(waits) => _ = waits.send(()),
+            Done::Thread(waits) => _ = waits.send(()),
+        }
+    }
 }
 
 impl Default for Ledger {
@@ -88,9 +118,11 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Keeps the newest `limit` lines in memory (at least one).
+    /// Keeps the newest `limit` lines in memory (at least one); [`evicted`](Self::evicted) counts those that
+    /// went. Why not refuse when it is full? A program that arms plans for weeks would stop to inject one
+    /// day; who needs every line writes a file.
     pub fn memory(limit: usize) -> Ledger {
-        Ledger(Sink::Memory { lines: Arc::default(), limit: limit.max(1) })
+        Ledger(Sink::Memory { ring: Arc::default(), limit: limit.max(1) })
     }
 
     /// Appends JSON lines to a file, from a thread of its own; at most `queue` lines wait for it.
@@ -113,7 +145,7 @@ impl Ledger {
     /// If the writer can't keep up or can't write. The response must then pass untouched.
     pub fn reserve(&self) -> Result<Permit, LedgerError> {
         match &self.0 {
-            Sink::Memory { lines, limit } => Ok(Permit(Slot::Memory { lines: lines.clone(), limit: *limit })),
+            Sink::Memory { ring, limit } => Ok(Permit(Slot::Memory { ring: ring.clone(), limit: *limit })),
             Sink::File { queue, broken } => {
                 if broken.load(Ordering::Acquire) {
                     return Err(LedgerError::Broken);
@@ -130,8 +162,16 @@ impl Ledger {
     /// The lines that an in-memory ledger holds, oldest first; none for a file.
     pub fn lines(&self) -> Vec<Line> {
         match &self.0 {
-            Sink::Memory { lines, .. } => locked(lines).iter().cloned().collect(),
+            Sink::Memory { ring, .. } => locked(ring).lines.iter().cloned().collect(),
             Sink::File { .. } => Vec::new(),
+        }
+    }
+
+    /// Lines that an in-memory ledger no longer holds, because newer ones took their place.
+    pub fn evicted(&self) -> u64 {
+        match &self.0 {
+            Sink::Memory { ring, .. } => locked(ring).evicted,
+            Sink::File { .. } => 0,
         }
     }
 
@@ -142,16 +182,34 @@ impl Ledger {
     pub async fn flush(&self) -> Result<(), LedgerError> {
         let Sink::File { queue, broken } = &self.0 else { return Ok(()) };
         let (done, wait) = oneshot::channel();
-        let sent = queue.send(Message::Flush(done)).await.is_ok();
+        let sent = queue.send(Message::Flush(Done::Task(done))).await.is_ok();
         if sent && wait.await.is_ok() && !broken.load(Ordering::Acquire) {
             return Ok(());
         }
         Err(LedgerError::Broken)
     }
+
+    /// As [`flush`](Self::flush), from a thread that may wait, for at most `longest`.
+    ///
+    /// # Errors
+    /// If the file can't be written, or not in that time.
+    pub fn flush_within(&self, longest: Duration) -> Result<(), LedgerError> {
+        let Sink::File { queue, broken } = &self.0 else { return Ok(()) };
+        let (done, wait) = std::sync::mpsc::channel();
+        queue.try_send(Message::Flush(Done::Thread(done))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LedgerError::Full,
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Broken,
+        })?;
+        match wait.recv_timeout(longest) {
+            Ok(()) if !broken.load(Ordering::Acquire) => Ok(()),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(LedgerError::Full),
+            _ => Err(LedgerError::Broken),
+        }
+    }
 }
 
-fn locked(lines: &Mutex<VecDeque<Line>>) -> std::sync::MutexGuard<'_, VecDeque<Line>> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(ring: &Mutex<Ring>) -> std::sync::MutexGuard<'_, Ring> {
+    ring.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns when every sender is gone; after the first error it only discards.
@@ -170,7 +228,7 @@ fn write_all(mut out: impl Write, mut queue: mpsc::Receiver<Message>, broken: &A
             return;
         }
         for done in flushed {
-            let _ = done.send(());
+            done.tell();
         }
     }
 }
@@ -178,7 +236,7 @@ fn write_all(mut out: impl Write, mut queue: mpsc::Receiver<Message>, broken: &A
 fn write_batch(
     out: &mut impl Write,
     batch: impl Iterator<Item = Message>,
-    flushed: &mut Vec<oneshot::Sender<()>>,
+    flushed: &mut Vec<Done>,
 ) -> io::Result<()> {
     for message in batch {
         match message {
@@ -198,7 +256,7 @@ pub struct Permit(Slot);
 
 #[derive(Debug)]
 enum Slot {
-    Memory { lines: Arc<Mutex<VecDeque<Line>>>, limit: usize },
+    Memory { ring: Arc<Mutex<Ring>>, limit: usize },
     Queue(mpsc::OwnedPermit<Message>),
 }
 
@@ -207,12 +265,13 @@ impl Permit {
     pub fn commit(self, line: Line) {
         match self.0 {
             Slot::Queue(permit) => drop(permit.send(Message::Line(line))),
-            Slot::Memory { lines, limit } => {
-                let mut lines = locked(&lines);
-                if lines.len() >= limit {
-                    lines.pop_front();
+            Slot::Memory { ring, limit } => {
+                let mut ring = locked(&ring);
+                if ring.lines.len() >= limit {
+                    ring.lines.pop_front();
+                    ring.evicted += 1;
                 }
-                lines.push_back(line);
+                ring.lines.push_back(line);
             }
         }
     }
@@ -225,6 +284,8 @@ mod tests {
     fn line(n: u64) -> Line {
         Line {
             at: Timestamp::from_unix_s(n as f64),
+            scenario: "s".into(),
+            lease: 1,
             request: Some(format!("r{n}")),
             unit: UnitHash::from_u64(n),
             fault: "broken/error".into(),
@@ -233,13 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_keeps_the_newest() {
+    fn memory_keeps_the_newest_and_counts_the_others() {
         let ledger = Ledger::memory(2);
         for n in 0..3 {
             ledger.reserve().unwrap().commit(line(n));
         }
         drop(ledger.reserve().unwrap());
         assert_eq!(ledger.lines(), [line(1), line(2)]);
+        assert_eq!(ledger.evicted(), 1);
     }
 
     #[tokio::test]
@@ -251,6 +313,7 @@ mod tests {
             ledger.reserve().unwrap().commit(line(n));
         }
         ledger.flush().await.unwrap();
+        ledger.flush_within(Duration::from_secs(10)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Line> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines, (0..5).map(line).collect::<Vec<_>>());

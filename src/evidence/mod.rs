@@ -1,7 +1,7 @@
 //! What callers saw, per arm and phase, and the ledger of injections.
 //!
 //! [`Evidence`] is a reading: plain data that adds up over sidecars and subtracts over time. The recorders
-//! that fill it are atomics of bounded size, so that recording takes no lock.
+//! that fill it are of bounded size: atomics for what every request counts, short locks for the rest.
 
 mod ledger;
 mod queue;
@@ -16,7 +16,7 @@ use crate::stats::{Histogram, Scores};
 
 pub use ledger::{Ledger, LedgerError, Line, Permit};
 pub use recorder::{ArmSink, FaultCell, Recorder, RecorderLimits};
-pub(crate) use sample::as_bytes;
+pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 
 /// The class under which labels beyond the limit count.
@@ -30,7 +30,9 @@ pub struct Evidence {
     pub scenario: String,
     /// One for each phase of the plan, in its order.
     pub phases: Vec<PhaseEvidence>,
-    /// Requests that belong to no arm, by reason: `no-unit`, `expression-failed`, `request-body-too-large`.
+    /// Requests that belong to no arm, by reason: `no-unit`, `expression-failed`,
+    /// `request-body-too-large`, `request-body-unreadable`, `request-body-broke`, `disarmed` (while its body
+    /// was read), `not-typed`.
     pub not_assigned: BTreeMap<String, u64>,
     /// Requests without an id of their own (`x-request-id`, `traceparent`): their decisions can't be
     /// repeated elsewhere, because each was given a number in the order of arrival.

@@ -1,7 +1,8 @@
 //! Samples that wait to be read, bounded in number and in bytes.
 //!
 //! The reader is not woken for every sample, because that would cost more than reading one: it wakes with the
-//! first, and then lets others come for a while or until the queue is half full.
+//! first, and then lets others come for a while or until the queue is half full. Samples are numbered, so that
+//! a snapshot can wait for those that were there when it began, and for no more.
 
 use std::{
     collections::VecDeque,
@@ -22,6 +23,7 @@ const READ_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    settled: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +31,27 @@ struct Waiting {
     samples: VecDeque<(usize, Arm, Sample)>,
     bytes: usize,
     closed: bool,
+    /// Samples taken so far, which is the number of the next one.
+    taken: u64,
+    /// Numbers of those that are being read.
+    in_hand: Vec<u64>,
+}
+
+/// A sample that is being read; dropped, it counts as read.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    pub(super) phase: usize,
+    pub(super) arm: Arm,
+    pub(super) sample: Sample,
+    number: u64,
+    queue: &'a Queue,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.queue.locked().in_hand.retain(|number| *number != self.number);
+        self.queue.settled.notify_all();
+    }
 }
 
 impl Waiting {
@@ -53,12 +76,27 @@ impl Queue {
         true
     }
 
-    /// Takes the oldest.
-    pub(super) fn pop(&self) -> Option<(usize, Arm, Sample)> {
+    /// The number that the next sample to come will have.
+    pub(super) fn end(&self) -> u64 {
+        let waiting = self.locked();
+        waiting.taken + waiting.samples.len() as u64
+    }
+
+    /// Takes the oldest, if its number is below `end`.
+    pub(super) fn take_before(&self, end: u64) -> Option<Taken<'_>> {
         let mut waiting = self.locked();
-        let next = waiting.samples.pop_front()?;
-        waiting.bytes -= next.2.kept();
-        Some(next)
+        let number = waiting.taken;
+        let (phase, arm, sample) = (number < end).then(|| waiting.samples.pop_front()).flatten()?;
+        waiting.bytes -= sample.kept();
+        waiting.taken += 1;
+        waiting.in_hand.push(number);
+        Some(Taken { phase, arm, sample, number, queue: self })
+    }
+
+    /// Waits until none with a number below `end` is in hand.
+    pub(super) fn settle(&self, end: u64) {
+        let reading = |waiting: &mut Waiting| waiting.in_hand.iter().any(|number| *number < end);
+        drop(self.settled.wait_while(self.locked(), reading).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits for work, and a little longer for more of it; `false` when there will be none.
@@ -87,10 +125,10 @@ mod tests {
     use http::{HeaderMap, Method, Uri};
 
     use super::*;
+    use crate::evidence::sample::CHUNK_OVERHEAD;
 
-    #[test]
-    fn bytes_count_as_well_as_samples() {
-        let sample = || Sample {
+    fn tiny() -> Sample {
+        Sample {
             method: Method::POST,
             uri: Uri::default(),
             status: None,
@@ -98,14 +136,34 @@ mod tests {
             latency: Duration::ZERO,
             arm: None,
             headers: HeaderMap::new(),
-            body: Ok(vec![Bytes::from_static(&[0; 1 << 20]); 16]),
-        };
+            body: Ok(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn bytes_count_as_well_as_samples() {
+        let mebibytes = vec![Bytes::from_static(&[0; (1 << 20) - CHUNK_OVERHEAD]); 16];
+        let sample = || Sample { body: Ok(mebibytes.clone()), ..tiny() };
         let queue = Queue::default();
         assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample())).count(), 4);
         assert!(queue.wait(), "there is work");
-        while queue.pop().is_some() {}
+        while queue.take_before(queue.end()).is_some() {}
         assert!(queue.push(0, Arm::Control, sample()));
         queue.close();
         assert!(!queue.wait());
+    }
+
+    #[test]
+    fn what_comes_later_is_not_waited_for() {
+        let queue = Queue::default();
+        let sample = || Sample { body: Err(super::super::Unread::TooLarge), ..tiny() };
+        assert!(queue.push(0, Arm::Control, sample()));
+        let end = queue.end();
+        assert!(queue.push(0, Arm::Control, sample()));
+        let first = queue.take_before(end).unwrap();
+        assert!(queue.take_before(end).is_none(), "the second came after");
+        drop(first);
+        let _second = queue.take_before(queue.end()).unwrap();
+        queue.settle(end);
     }
 }

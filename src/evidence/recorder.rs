@@ -1,10 +1,10 @@
 //! Records what callers saw under one armed plan.
 //!
 //! Statuses, latencies and the counters of faults are atomics of bounded size: recording them takes no
-//! lock. Prediction responses go through a bounded queue to a thread that reads them, so that parsing
+//! lock (what is skipped or belongs to no arm, and why, is counted under a short one). Prediction responses go through a bounded queue to a thread that reads them, so that parsing
 //! delays no caller; what its queue can't hold is counted as `queue-full`, never waited for. A
 //! [`snapshot`](Recorder::snapshot) first reads what is queued: it is complete for every response that had
-//! ended by then.
+//! ended by then, and does not wait for those that end meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -39,8 +39,6 @@ struct Shared {
     not_assigned: Tally,
     without_identity: AtomicU64,
     queue: Queue,
-    /// Held while a sample is read, so that a snapshot can wait for the one in hand.
-    reading: Mutex<()>,
     codec: Arc<dyn Codec>,
     labels: Labels,
     limits: RecorderLimits,
@@ -153,7 +151,6 @@ impl Recorder {
             not_assigned: Tally::default(),
             without_identity: AtomicU64::new(0),
             queue: Queue::default(),
-            reading: Mutex::new(()),
             codec: plan.target.codec.clone(),
             labels: plan.target.labels.clone(),
             limits,
@@ -208,7 +205,8 @@ impl Recorder {
         rows.iter().for_each(|row| cell.count(row, &shared.labels, shared.limits.labels));
     }
 
-    /// A reading of everything so far.
+    /// A reading of everything so far. Reads the responses that are queued, which may take as long as
+    /// parsing 64 MiB: not for the thread of an asynchronous runtime that has other things to do.
     pub fn snapshot(&self) -> Evidence {
         let shared = &self.shared;
         shared.read_queued();
@@ -242,13 +240,13 @@ impl Shared {
         }
     }
 
+    /// Reads what is queued now, and not what comes meanwhile.
     fn read_queued(&self) {
-        let _one_at_a_time = locked(&self.reading);
-        loop {
-            let next = self.queue.pop();
-            let Some((phase, arm, sample)) = next else { return };
-            self.read(phase, arm, &sample);
+        let end = self.queue.end();
+        while let Some(next) = self.queue.take_before(end) {
+            self.read(next.phase, next.arm, &next.sample);
         }
+        self.queue.settle(end);
     }
 
     fn read(&self, phase: usize, arm: Arm, sample: &Sample) {
@@ -381,10 +379,70 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{OnceLock, atomic::AtomicBool};
+
+    use http::{HeaderMap, Method, StatusCode};
+
     use super::*;
+    use crate::wire::{ErrorBody, Reading, WireError};
 
     fn row(label: Option<Value>, scores: &[f64]) -> Row {
         Row { label, scores: scores.iter().copied().map(Value::Float).collect() }
+    }
+
+    /// While it reads one response, the next one ends.
+    #[derive(Debug, Default)]
+    struct Overload {
+        next: OnceLock<Recorder>,
+        over: AtomicBool,
+    }
+
+    impl Codec for Overload {
+        fn is_prediction(&self, _: &Method, _: &str) -> bool {
+            true
+        }
+        fn model<'a>(&self, _: &'a str) -> Option<&'a str> {
+            None
+        }
+        fn read(&self, _: &HeaderMap, _: &[u8]) -> Result<Reading, WireError> {
+            if !self.over.load(Relaxed) {
+                self.next.get().unwrap().record(0, Arm::Control, answered());
+            }
+            Err(WireError::NoPrediction)
+        }
+        fn error(&self, _: StatusCode, _: &str) -> ErrorBody {
+            unreachable!()
+        }
+    }
+
+    fn answered() -> Sample {
+        Sample {
+            method: Method::POST,
+            uri: http::Uri::default(),
+            status: Some(StatusCode::OK),
+            whole: true,
+            latency: std::time::Duration::ZERO,
+            arm: None,
+            headers: HeaderMap::new(),
+            body: Ok(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_under_overload_returns() {
+        let codec = Arc::new(Overload::default());
+        let document =
+            r#"{"name": "s", "target": {"protocol": "http"}, "phases": [{"name": "p", "lasts": "1m"}]}"#;
+        let mut plan = crate::scenario::compile_document(serde_json::from_str(document).unwrap()).unwrap();
+        plan.target.codec = codec.clone();
+        let recorder = Recorder::new(&plan, RecorderLimits { body: 1 << 10, labels: 8 });
+        codec.next.set(recorder.clone()).unwrap();
+        for _ in 0..3 {
+            recorder.record(0, Arm::Control, answered());
+        }
+        let unread = recorder.snapshot().phases[0].control.unread["no-prediction"];
+        assert!(unread >= 3, "{unread} of those that had ended");
+        codec.over.store(true, Relaxed);
     }
 
     #[test]

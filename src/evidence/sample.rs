@@ -22,6 +22,9 @@ use crate::{
     wire::{Codec, Row, WireError, encoding::Encoding},
 };
 
+/// What a chunk counts on top of its bytes: one that is all but empty takes memory too.
+pub(crate) const CHUNK_OVERHEAD: usize = 64;
+
 /// What was seen of one exchange.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -81,9 +84,10 @@ impl Sample {
 }
 
 impl Sample {
-    /// Bytes of the body that are kept.
+    /// Bytes of memory that the kept body takes.
     pub(crate) fn kept(&self) -> usize {
-        self.body.as_ref().map_or(0, |chunks| chunks.iter().map(Bytes::len).sum())
+        let taken = |chunks: &Vec<Bytes>| chunks.iter().map(|chunk| chunk.len() + CHUNK_OVERHEAD).sum();
+        self.body.as_ref().map_or(0, taken)
     }
 }
 
@@ -189,16 +193,19 @@ impl<K: Sink> Watch<K> {
         self.whole = true;
     }
 
-    /// Notes that the connection is being broken: the response is not whole, whatever passed.
+    /// Notes that the connection is to be broken: the response is not whole before all of it has passed.
     pub fn broke(&mut self) {
-        self.expected = None;
         self.whole = false;
     }
 
     fn keep(&mut self, data: &Bytes) {
+        if data.is_empty() {
+            return;
+        }
         self.seen += data.len() as u64;
         if let Ok(chunks) = &mut self.kept {
-            if self.seen > self.limit as u64 {
+            // A body in one piece may be as large as the limit.
+            if self.seen + (chunks.len() * CHUNK_OVERHEAD) as u64 > self.limit as u64 {
                 self.kept = Err(Unread::TooLarge);
             } else {
                 chunks.push(data.clone());
@@ -328,6 +335,19 @@ mod tests {
     fn a_body_over_the_limit_is_not_kept() {
         assert_eq!(watched("abc", Some(2), true).body, Err(Unread::TooLarge));
         assert_eq!(watched("abc", None, true).body, Err(Unread::NotKept));
+    }
+
+    #[test]
+    fn tiny_chunks_count_for_the_memory_that_they_take() {
+        let samples = Mutex::new(Vec::new());
+        for piece in [&b""[..], b"x"] {
+            let sink = |sample: Sample| samples.lock().unwrap().push(sample.body.map(|chunks| chunks.len()));
+            let mut watch = Watch::begin(&Request::new(()), sink);
+            watch.respond(&Response::new(Full::new(Bytes::new())), None, Some(1 << 10));
+            let frame = Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(piece)));
+            (0..1000).for_each(|_| watch.polled(Some(&frame), false));
+        }
+        assert_eq!(samples.into_inner().unwrap(), [Ok(0), Err(Unread::TooLarge)]);
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub struct Hang {
     /// How often it acts on what the treated get.
     #[serde(default = "all")]
     pub rate: Share,
-    /// How long a request is held before the upstream is asked after all; left out, until the plan is
-    /// disarmed or over.
+    /// How long a request is held before the upstream is asked after all; left out, until its
+    /// phase ends or the plan is disarmed.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
 }
@@ -30,9 +30,9 @@ fn all() -> Share {
 static ENTRY: Entry = Entry {
     name: "hang",
     summary: "Accepts requests and does not answer them.",
-    effect: "The share `rate` of treated requests gets no answer until the caller gives up, `for` has passed, \
-             or the plan is disarmed or over; then the upstream is asked. A held request holds no connection \
-             to the upstream. A ramp scales the rate.",
+    effect: "The share `rate` of treated requests gets no answer until the caller gives up, `for` has passed \
+             (without it: until the phase ends), or the plan is disarmed; then the upstream is asked. A held \
+             request holds no connection to the upstream. A ramp scales the rate.",
     parameters: &[
         Parameter {
             name: "rate",
@@ -43,7 +43,7 @@ static ENTRY: Entry = Entry {
         Parameter {
             name: "for",
             values: "span of time, above 0s",
-            default: "until disarmed",
+            default: "until the phase ends",
             meaning: "how long a request is held before the upstream is asked after all",
         },
     ],

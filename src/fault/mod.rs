@@ -74,7 +74,7 @@ pub enum Action {
     },
     /// Don't answer; hold no upstream connection.
     Hang {
-        /// For how long, after which the upstream is asked; `None`: for as long as the plan is armed.
+        /// For how long, after which the upstream is asked; `None`: until the phase ends.
         lasts: Option<Duration>,
     },
     /// Break the connection, before the head or in the body.

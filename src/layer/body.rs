@@ -10,6 +10,7 @@ use std::{
     error::Error as StdError,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -17,8 +18,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
-use super::{Abort, request_body::Replay};
+use super::{Abort, lease::Lease, request_body::Replay};
 use crate::evidence::{ArmSink, Watch, as_bytes};
 
 /// Any error of a body.
@@ -52,6 +54,7 @@ pin_project! {
 pub(super) struct Armed {
     pub(super) watch: Watch<ArmSink>,
     pub(super) cut: Option<Cut>,
+    pub(super) lease: Arc<Lease>,
 }
 
 /// Where the body breaks.
@@ -84,6 +87,13 @@ impl<R: Body> ResponseBody<R> {
 }
 
 impl Armed {
+    /// Forgets the cut once the plan does not act any more.
+    fn spare(&mut self) {
+        if self.cut.is_some() && self.lease.acts_until(Instant::now()).is_none() {
+            self.cut = None;
+        }
+    }
+
     /// Cuts a frame to what may still pass; the error comes once nothing may.
     fn cut(
         &mut self,
@@ -120,6 +130,7 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         let Some(armed) = this.armed else { return this.source.poll_frame(cx) };
+        armed.spare();
         if armed.cut.as_ref().is_some_and(|cut| cut.left == 0) {
             let error = armed.fail();
             *this.armed = None;
@@ -127,6 +138,7 @@ where
             return Poll::Ready(error);
         }
         let frame = ready!(this.source.as_mut().poll_frame(cx));
+        armed.spare();
         let frame = armed.cut(frame);
         armed.watch.polled(frame.as_ref(), armed.cut.is_none() && this.source.is_end_stream());
         Poll::Ready(frame)

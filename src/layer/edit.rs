@@ -23,6 +23,9 @@ use crate::{
 
 const CHECKSUMS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
+const STREAMS: [&str; 4] =
+    ["text/event-stream", "application/x-ndjson", "application/stream+json", "multipart/x-mixed-replace"];
+
 /// May the body of this response be edited? If not, why.
 pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Result<(), &'static str> {
     let headers = response.headers();
@@ -35,7 +38,7 @@ pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Res
     if response.status() == StatusCode::PARTIAL_CONTENT {
         return Err("partial-content");
     }
-    if headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+    if is_stream(headers) {
         return Err("stream");
     }
     if has_checksum(headers) {
@@ -48,9 +51,26 @@ pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Res
     Ok(())
 }
 
-fn has_checksum(headers: &HeaderMap) -> bool {
+/// Do headers or trailers carry a digest of the body?
+pub(super) fn has_digest(headers: &HeaderMap) -> bool {
     CHECKSUMS.iter().any(|name| headers.contains_key(*name))
-        || headers.get(ETAG).is_some_and(|etag| !etag.as_bytes().starts_with(b"W/"))
+}
+
+/// The type of the content, without parameters and in lower case.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media = value.split_once(';').map_or(value, |(media, _)| media);
+    Some(media.trim().to_ascii_lowercase())
+}
+
+/// Is it a stream of messages, which may never end and must not be held back?
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
+    media_type(headers)
+        .is_some_and(|media| STREAMS.contains(&media.as_str()) || media.starts_with("application/grpc"))
+}
+
+fn has_checksum(headers: &HeaderMap) -> bool {
+    has_digest(headers) || headers.get(ETAG).is_some_and(|etag| !etag.as_bytes().starts_with(b"W/"))
 }
 
 /// Edits a whole body, and its headers alike; `None` leaves it as it is.

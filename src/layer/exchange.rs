@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Abort, BoxError, Exposed, ResponseBody,
     body::{Armed, Cut},
-    lease::Lease,
+    lease::{Lease, Nap},
 };
 use crate::{
     clock,
@@ -27,6 +27,9 @@ use crate::{
 
 /// The response mark.
 pub(super) const MARK: &str = "x-canard";
+
+/// Bytes of a request's id that the ledger keeps.
+const LONGEST_ID: usize = 128;
 
 /// What will happen to a request, by the numbers of the injections.
 #[derive(Debug, Default)]
@@ -63,8 +66,8 @@ pub(super) struct Victim {
 
 /// The identity of a request: `x-request-id`, else `traceparent`, else none.
 fn identity(headers: &HeaderMap) -> Option<&[u8]> {
-    let header = ["x-request-id", "traceparent"].into_iter().find_map(|name| headers.get(name));
-    header.map(|value| value.as_bytes()).filter(|id| !id.is_empty())
+    let of = |name| headers.get(name).map(|value| value.as_bytes()).filter(|id| !id.is_empty());
+    of("x-request-id").or_else(|| of("traceparent"))
 }
 
 impl Exchange {
@@ -141,7 +144,7 @@ impl Exchange {
         if cut.is_some() {
             watch.broke();
         }
-        response.body_mut().arm(Armed { watch, cut });
+        response.body_mut().arm(Armed { watch, cut, lease: victim.lease });
         response
     }
 
@@ -156,7 +159,8 @@ impl Exchange {
         R::Error: Into<BoxError>,
     {
         let length = response.body().size_hint().exact();
-        if self.abort.is_none() && !has_body(self.watch.method(), response.status()) {
+        let in_body = after.is_some() || self.abort.is_none();
+        if in_body && !has_body(self.watch.method(), response.status()) {
             self.victim.skip(injection, "no-body");
             return None;
         }
@@ -204,6 +208,7 @@ impl Victim {
         id: Option<String>,
     ) -> Victim {
         let (arm, unit) = (assignment.arm, assignment.unit);
+        let id = id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned());
         Victim { lease, phase, arm, position, request, unit, id, acted: Vec::new() }
     }
 
@@ -277,6 +282,8 @@ impl Victim {
     pub(super) fn commit(&mut self, permit: Permit, injection: usize, change: &str, predictions: usize) {
         permit.commit(Line {
             at: clock::now(),
+            scenario: self.lease.plan.document.name.clone(),
+            lease: self.lease.id.0,
             request: self.id.clone(),
             unit: self.unit,
             fault: self.injection(injection).id.clone(),
@@ -293,11 +300,27 @@ impl Victim {
         true
     }
 
+    /// Puts a hang on record; `None` when the request must pass. Without a length of its own it is over with
+    /// its phase, or recovery would not be recovery.
+    pub(super) fn hang(&mut self, injection: usize, lasts: Option<Duration>) -> Option<Nap> {
+        if lasts.is_none() && self.lease.phase_until(self.phase, Instant::now()).is_none() {
+            let over = self.lease.acts_until(Instant::now()).is_none();
+            self.skip(injection, if over { "disarmed" } else { "phase-over" });
+            return None;
+        }
+        self.act(injection, "held without an answer", 0).then(|| match lasts {
+            Some(lasts) => Nap::lasting(self.lease.clone(), lasts),
+            None => Nap::during(self.lease.clone(), self.phase),
+        })
+    }
+
     /// Puts delays on record and adds them up.
     pub(super) fn delay(&mut self, delays: Vec<(usize, Duration)>) -> Duration {
         let mut total = Duration::ZERO;
         for (injection, delay) in delays {
-            if !delay.is_zero() && self.act(injection, &format!("delayed {:.3} s", delay.as_secs_f64()), 0) {
+            if !delay.is_zero()
+                && self.act(injection, &format!("delayed up to {:.3} s", delay.as_secs_f64()), 0)
+            {
                 total += delay;
             }
         }

@@ -20,7 +20,7 @@ use super::{
     BoxError, RequestBody, ResponseBody, edit,
     exchange::Exchange,
     lease::{Lease, Nap},
-    request_body::Replay,
+    request_body::{Replay, may_be_json},
     respond::Refusal,
 };
 use crate::{fault::Action, wire::encoding::Encoding};
@@ -63,6 +63,7 @@ struct Reading<S, B: Body> {
     parts: request::Parts,
     body: Replay<B>,
     service: S,
+    over: Over,
 }
 
 /// A request on its way to the upstream.
@@ -77,6 +78,35 @@ struct Editing<R: Body> {
     exchange: Box<Exchange>,
     parts: response::Parts,
     body: Replay<R>,
+    over: Over,
+}
+
+/// Ready when the plan does not act any more; set up by the first body that has to be waited for.
+type Over = Option<Pin<Box<Nap>>>;
+
+/// What became of the reading of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is there.
+    Whole,
+    /// It is over the limit, or broke.
+    Partial,
+    /// The plan does not act any more; nobody needs the body.
+    Disarmed,
+}
+
+/// Reads a body for as long as its lease is in force.
+fn poll_body<B: Body>(
+    cx: &mut Context<'_>,
+    body: &mut Replay<B>,
+    lease: &Arc<Lease>,
+    over: &mut Over,
+) -> Poll<Outcome> {
+    if let Poll::Ready(whole) = body.poll_read(cx, lease.body_limit) {
+        return Poll::Ready(if whole { Outcome::Whole } else { Outcome::Partial });
+    }
+    let over = over.get_or_insert_with(|| Box::pin(Nap::armed(lease.clone())));
+    over.as_mut().poll(cx).map(|()| Outcome::Disarmed)
 }
 
 /// A response on its way to the caller.
@@ -98,9 +128,11 @@ where
 
     pub(super) fn armed(lease: &Arc<Lease>, request: Request<B>, service: S) -> Self {
         let in_phase = lease.plan.phase_at(lease.position(Instant::now())).is_some();
-        let state = if in_phase && lease.plan.needs_request_body() && !request.body().is_end_stream() {
+        let needs_body = in_phase && lease.plan.needs_request_body();
+        let state = if needs_body && !request.body().is_end_stream() && may_be_json(request.headers()) {
             let (parts, body) = request.into_parts();
-            let reading = Reading { lease: lease.clone(), parts, body: Replay::new(body), service };
+            let reading =
+                Reading { lease: lease.clone(), parts, body: Replay::new(body), service, over: None };
             State::Reading { reading: Some(Box::new(reading)) }
         } else {
             State::judged(lease, request.map(RequestBody::untouched), None, service)
@@ -130,7 +162,7 @@ where
         let parked = Box::new(Parked { exchange, request, service });
         match delay.is_zero() {
             true => State::ask(parked),
-            false => State::Held { nap: Nap::new(lease, Some(delay)), parked: Some(parked) },
+            false => State::Held { nap: Nap::lasting(lease, delay), parked: Some(parked) },
         }
     }
 
@@ -139,8 +171,7 @@ where
         let exchange = &mut parked.exchange;
         match exchange.course.refuse.take() {
             Some((i, Action::Hang { lasts })) => {
-                if exchange.victim.act(i, "held without an answer", 0) {
-                    let nap = Nap::new(exchange.victim.lease.clone(), lasts);
+                if let Some(nap) = exchange.victim.hang(i, lasts) {
                     return State::Held { nap, parked: Some(parked) };
                 }
             }
@@ -166,7 +197,7 @@ where
             match edit::check(&exchange, &response) {
                 Ok(()) => {
                     let (parts, body) = response.into_parts();
-                    let editing = Editing { exchange, parts, body: Replay::new(body) };
+                    let editing = Editing { exchange, parts, body: Replay::new(body), over: None };
                     return State::Editing { editing: Some(Box::new(editing)) };
                 }
                 Err(reason) => {
@@ -189,7 +220,7 @@ where
         let answer = Some(Box::new(Answer { exchange, response }));
         match delay.is_zero() {
             true => State::Answered { answer },
-            false => State::Returning { nap: Nap::new(lease, Some(delay)), answer },
+            false => State::Returning { nap: Nap::lasting(lease, delay), answer },
         }
     }
 }
@@ -209,37 +240,57 @@ fn refuse<R: Body>(
 }
 
 impl<S, B: Body> Reading<S, B> {
-    /// The body as the plan's expressions see it; `None` when it is no JSON.
-    fn parsed(&self) -> Option<serde_json::Value> {
+    /// The body as the plan's expressions see it: none when it is empty.
+    fn parsed(&self) -> Result<Option<serde_json::Value>, &'static str> {
+        const UNREADABLE: &str = "request-body-unreadable";
         let body = self.body.held.joined();
-        match Encoding::of(&self.parts.headers).ok()? {
-            Encoding::Identity => serde_json::from_slice(&body).ok(),
-            coding => serde_json::from_slice(&coding.decode(&body, self.lease.body_limit).ok()?).ok(),
+        if body.is_empty() {
+            return Ok(None);
         }
+        let parsed = match Encoding::of(&self.parts.headers).map_err(|_| UNREADABLE)? {
+            Encoding::Identity => serde_json::from_slice(&body),
+            coding => {
+                let plain = coding.decode(&body, self.lease.body_limit).map_err(|_| UNREADABLE)?;
+                serde_json::from_slice(&plain)
+            }
+        };
+        parsed.map(Some).map_err(|_| UNREADABLE)
     }
 
-    fn judge<R: Body>(self, whole: bool) -> State<S, B, R>
+    fn judge<R: Body>(self, outcome: Outcome) -> State<S, B, R>
     where
         S: Service<Request<RequestBody<B>>>,
     {
-        let parsed = whole.then(|| self.parsed()).flatten();
-        let broke = self.body.held.error.is_some();
-        let Reading { lease, parts, body, mut service } = self;
+        let parsed = match outcome {
+            Outcome::Whole => self.parsed(),
+            Outcome::Partial if self.body.held.error.is_some() => Err("request-body-broke"),
+            Outcome::Partial => Err("request-body-too-large"),
+            Outcome::Disarmed => Err("disarmed"),
+        };
+        let Reading { lease, parts, body, mut service, .. } = self;
         let request = Request::from_parts(parts, RequestBody::replayed(body));
-        if whole {
-            return State::judged(&lease, request, parsed.as_ref(), service);
+        match parsed {
+            Ok(parsed) => State::judged(&lease, request, parsed.as_ref(), service),
+            Err(reason) => {
+                lease.recorder.not_assigned(reason);
+                State::Passed { future: service.call(request) }
+            }
         }
-        lease.recorder.not_assigned(if broke { "request-body-broke" } else { "request-body-too-large" });
-        State::Passed { future: service.call(request) }
     }
 }
 
 impl<R: Body> Editing<R> {
-    fn edited(self, whole: bool) -> (Box<Exchange>, Response<ResponseBody<R>>) {
-        let Editing { mut exchange, mut parts, mut body } = self;
+    fn edited(self, outcome: Outcome) -> (Box<Exchange>, Response<ResponseBody<R>>) {
+        let Editing { mut exchange, mut parts, mut body, .. } = self;
         let edits = std::mem::take(&mut exchange.course.edits);
-        if !whole {
-            let reason = if body.held.error.is_some() { "upstream-broke" } else { "body-too-large" };
+        let obstacle = match outcome {
+            Outcome::Whole if body.held.trailers().is_some_and(edit::has_digest) => Some("checksum"),
+            Outcome::Whole => None,
+            Outcome::Partial if body.held.error.is_some() => Some("upstream-broke"),
+            Outcome::Partial => Some("body-too-large"),
+            Outcome::Disarmed => Some("disarmed"),
+        };
+        if let Some(reason) = obstacle {
             exchange.victim.skip_all(edits, reason);
             return (exchange, Response::from_parts(parts, ResponseBody::replayed(body)));
         }
@@ -274,9 +325,9 @@ where
                 }
                 StateProj::Reading { reading } => {
                     let Some(ongoing) = reading.as_mut() else { break };
-                    let limit = ongoing.lease.body_limit;
-                    let whole = ready!(ongoing.body.poll_read(cx, limit));
-                    reading.take().map(|reading| reading.judge(whole))
+                    let Reading { lease, body, over, .. } = ongoing.as_mut();
+                    let outcome = ready!(poll_body(cx, body, lease, over));
+                    reading.take().map(|reading| reading.judge(outcome))
                 }
                 StateProj::Held { nap, parked } => {
                     ready!(nap.poll(cx));
@@ -288,10 +339,10 @@ where
                 }
                 StateProj::Editing { editing } => {
                     let Some(ongoing) = editing.as_mut() else { break };
-                    let limit = ongoing.exchange.victim.lease.body_limit;
-                    let whole = ready!(ongoing.body.poll_read(cx, limit));
+                    let Editing { exchange, body, over, .. } = ongoing.as_mut();
+                    let outcome = ready!(poll_body(cx, body, &exchange.victim.lease, over));
                     editing.take().map(|editing| {
-                        let (exchange, response) = editing.edited(whole);
+                        let (exchange, response) = editing.edited(outcome);
                         State::answer(exchange, response)
                     })
                 }

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -48,7 +48,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct LeaseId(u64);
+pub struct LeaseId(pub(super) u64);
 
 impl std::fmt::Display for LeaseId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -86,6 +86,9 @@ pub enum ArmError {
 pub struct Status {
     /// The lease in force.
     pub lease: Option<LeaseStatus>,
+    /// Lines that an in-memory ledger had to let go; none are ever lost from a file.
+    #[serde(default)]
+    pub ledger_evicted: u64,
 }
 
 /// A lease in force.
@@ -176,7 +179,9 @@ impl Handle {
         if let Some(former) = control.last.replace(lease.clone()) {
             control.former.push(former);
         }
-        self.shared.current.store(Some(lease));
+        if let Some(ran_out) = self.shared.current.swap(Some(lease)) {
+            ran_out.end();
+        }
         self.shared.armed.store(true, Ordering::Release);
         Ok(id)
     }
@@ -223,7 +228,8 @@ impl Handle {
 
     /// What is armed.
     pub fn status(&self) -> Status {
-        Status { lease: self.in_force().map(|lease| lease.status()) }
+        let lease = self.in_force().map(|lease| lease.status());
+        Status { lease, ledger_evicted: self.shared.ledger.evicted() }
     }
 
     /// What callers saw under the lease in force, or under the last one.
@@ -254,14 +260,23 @@ impl Handle {
         if lease.is_live(Instant::now()) {
             return Some(lease);
         }
-        // Cleared under the lock, so that a plan armed meanwhile stays; whoever holds it now need not wait.
-        if let Ok(_control) = self.shared.control.try_lock()
-            && self.shared.current.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, &lease))
-        {
+        self.expire(&lease);
+        None
+    }
+
+    /// Clears a lease away that was seen to have run out. Under the lock and after another look, because it
+    /// may have been renewed, or another plan armed, meanwhile. Whoever holds the lock need not wait: a lease
+    /// that ran out does nothing, and the next request clears it.
+    fn expire(&self, lease: &Arc<Lease>) {
+        let _control = match self.shared.control.try_lock() {
+            Ok(control) => control,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let current = self.shared.current.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, lease));
+        if current && !lease.is_live(Instant::now()) {
             self.clear();
         }
-        lease.end();
-        None
     }
 
     fn clear(&self) {
@@ -283,5 +298,23 @@ impl Handle {
 
     fn control(&self) -> MutexGuard<'_, Control> {
         self.shared.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::tests::plan;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_renewed_at_the_last_moment_lives_on() {
+        let handle = Handle::default();
+        let id = handle.arm(Arc::new(plan(&[])), Duration::from_secs(2)).unwrap();
+        let lease = handle.in_force().unwrap();
+        // A request has seen the lease run out, and before it can say so somebody renews.
+        handle.renew(id, Duration::from_secs(2)).unwrap();
+        handle.expire(&lease);
+        assert_eq!(handle.status().lease.map(|lease| lease.id), Some(id));
+        assert!(lease.is_live(Instant::now()));
     }
 }

@@ -75,6 +75,15 @@ impl Lease {
         self.is_live(now).then(|| self.expires().min(now + left))
     }
 
+    /// Until when faults of one phase may act, as things stand; `None` when they may not any more, or not yet.
+    pub(super) fn phase_until(&self, phase: usize, now: Instant) -> Option<Instant> {
+        let position = self.position(now);
+        let phase = &self.plan.phases[phase];
+        let left =
+            phase.end.checked_sub(position).filter(|left| !left.is_zero() && position >= phase.start)?;
+        Some(self.acts_until(now)?.min(now + left))
+    }
+
     pub(super) fn renew(&self, ttl: Duration) {
         let end = self.armed.elapsed() + ttl;
         self.expires.store(nanos(end), Ordering::Release);
@@ -128,7 +137,7 @@ fn nanos(span: Duration) -> u64 {
 }
 
 pin_project! {
-    /// Sleeps under a lease: until its time is up, or until the plan does not act any more.
+    /// Sleeps under a lease: until its time is up, or until the plan (or one phase) does not act any more.
     #[derive(Debug)]
     pub(super) struct Nap {
         #[pin]
@@ -136,20 +145,38 @@ pin_project! {
         #[pin]
         changed: OwnedNotified,
         until: Option<Instant>,
+        phase: Option<usize>,
         lease: Arc<Lease>,
     }
 }
 
 impl Nap {
-    /// For `lasts` from now; `None`: for as long as the plan acts.
-    pub(super) fn new(lease: Arc<Lease>, lasts: Option<Duration>) -> Nap {
+    /// For so long from now.
+    pub(super) fn lasting(lease: Arc<Lease>, lasts: Duration) -> Nap {
+        Nap::new(lease, Some(Instant::now() + lasts), None)
+    }
+
+    /// For as long as a phase acts.
+    pub(super) fn during(lease: Arc<Lease>, phase: usize) -> Nap {
+        Nap::new(lease, None, Some(phase))
+    }
+
+    /// For as long as the plan acts.
+    pub(super) fn armed(lease: Arc<Lease>) -> Nap {
+        Nap::new(lease, None, None)
+    }
+
+    fn new(lease: Arc<Lease>, until: Option<Instant>, phase: Option<usize>) -> Nap {
         let now = Instant::now();
         // Listen before looking: a change in between must not be missed.
         let changed = lease.changed.clone().notified_owned();
-        let until = lasts.map(|lasts| now + lasts);
-        let wake = lease.acts_until(now).map_or(now, |end| until.map_or(end, |u| u.min(end)));
-        Nap { sleep: tokio::time::sleep_until(wake), changed, until, lease }
+        let wake = end(&lease, phase, now).map_or(now, |end| until.map_or(end, |u| u.min(end)));
+        Nap { sleep: tokio::time::sleep_until(wake), changed, until, phase, lease }
     }
+}
+
+fn end(lease: &Lease, phase: Option<usize>, now: Instant) -> Option<Instant> {
+    phase.map_or_else(|| lease.acts_until(now), |phase| lease.phase_until(phase, now))
 }
 
 impl Future for Nap {
@@ -167,7 +194,7 @@ impl Future for Nap {
             if this.until.is_some_and(|until| now >= until) {
                 return Poll::Ready(());
             }
-            let Some(end) = this.lease.acts_until(now) else { return Poll::Ready(()) };
+            let Some(end) = end(this.lease, *this.phase, now) else { return Poll::Ready(()) };
             this.sleep.as_mut().reset(this.until.map_or(end, |until| until.min(end)));
         }
     }

@@ -11,10 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::evidence::as_bytes;
+use super::edit::{is_stream, media_type};
+use crate::evidence::{CHUNK_OVERHEAD, as_bytes};
 
 pin_project! {
     /// The caller's body, untouched, or what was read of it followed by the rest.
@@ -32,6 +34,14 @@ pin_project! {
     }
 }
 
+/// Is it worth reading for an expression? A body of another type is none, and may be a stream without end.
+pub(super) fn may_be_json(headers: &HeaderMap) -> bool {
+    let json =
+        |media: String| media == "application/json" || media.ends_with("+json") || media == "text/json";
+    let kind = media_type(headers);
+    !is_stream(headers) && kind.is_none_or(json)
+}
+
 /// What was read of a body.
 pub(super) struct Held<E> {
     pub(super) frames: VecDeque<Frame<Bytes>>,
@@ -47,10 +57,23 @@ impl<E> Default for Held<E> {
 }
 
 impl<E> Held<E> {
-    /// Keeps a frame.
+    /// Keeps a frame; one without bytes says nothing.
     pub(super) fn push(&mut self, frame: Frame<Bytes>) {
+        if frame.data_ref().is_some_and(Bytes::is_empty) {
+            return;
+        }
         self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         self.frames.push_back(frame);
+    }
+
+    /// Bytes of memory that it takes; a body in one piece takes its length.
+    fn taken(&self) -> u64 {
+        self.bytes + (self.frames.len().saturating_sub(1) * CHUNK_OVERHEAD) as u64
+    }
+
+    /// The trailers, if they came.
+    pub(super) fn trailers(&self) -> Option<&HeaderMap> {
+        self.frames.iter().find_map(Frame::trailers_ref)
     }
 
     /// All the data in one piece.
@@ -74,27 +97,33 @@ impl<E> Held<E> {
 /// What was read of a body, and the rest. The rest is boxed, because a body that was polled can't move.
 pub(super) struct Replay<B: Body> {
     pub(super) held: Held<B::Error>,
-    pub(super) rest: Pin<Box<B>>,
+    rest: Pin<Box<B>>,
+    /// The rest has ended, and must not be polled again.
+    done: bool,
 }
 
 impl<B: Body> Replay<B> {
     /// Begins to read a body.
     pub(super) fn new(body: B) -> Replay<B> {
-        Replay { held: Held::default(), rest: Box::pin(body) }
+        Replay { held: Held::default(), rest: Box::pin(body), done: false }
     }
 
     /// Reads up to `limit` bytes. Ready with `true` when the body ended well within them; with `false` when
     /// it is larger or broke.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<bool> {
         loop {
-            if self.held.bytes.saturating_add(self.rest.size_hint().lower()) > limit as u64 {
+            if self.held.taken().saturating_add(self.rest.size_hint().lower()) > limit as u64 {
                 return Poll::Ready(false);
             }
             match ready!(self.rest.as_mut().poll_frame(cx)) {
-                None => return Poll::Ready(true),
+                None => {
+                    self.done = true;
+                    return Poll::Ready(true);
+                }
                 Some(Ok(frame)) => self.held.push(as_bytes(frame)),
                 Some(Err(error)) => {
                     self.held.error = Some(error);
+                    self.done = true;
                     return Poll::Ready(false);
                 }
             }
@@ -108,15 +137,20 @@ impl<B: Body> Replay<B> {
         if let Some(frame) = self.held.next() {
             return Poll::Ready(Some(frame));
         }
-        Poll::Ready(ready!(self.rest.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes)))
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.rest.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes));
+        self.done = frame.is_none();
+        Poll::Ready(frame)
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.held.frames.is_empty() && self.held.error.is_none() && self.rest.is_end_stream()
+        self.held.frames.is_empty() && self.held.error.is_none() && (self.done || self.rest.is_end_stream())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.size_hint();
+        let rest = if self.done { SizeHint::with_exact(0) } else { self.rest.size_hint() };
         let mut size = SizeHint::new();
         if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(self.held.bytes)) {
             size.set_upper(upper);

@@ -1,10 +1,10 @@
 //! The layer for services that are not HTTP: any request, a response that holds predictions.
 //!
 //! Latency, hangs and faults on predictions act; faults that need a wire (error, reset) are counted as
-//! skipped, `not-typed`. A scenario's `when` and `unit` are expressions over HTTP requests, so here the layer
-//! takes every request and a closure tells who it is from; its `protocol` may be any that carries predictions.
-//! Decisions are those of the HTTP layer: the same
-//! seed, unit and request id give the same fault.
+//! skipped, `not-typed`. A scenario's `when` and `unit` are expressions over HTTP requests. Under a `when`
+//! every request passes, counted `not-typed`, because nobody can tell which ones it means; in place of `unit` a
+//! closure tells who a request is from. The `protocol` may be any that carries predictions. Decisions are those
+//! of the HTTP layer: the same seed, unit and request id give the same fault.
 
 use std::{
     pin::Pin,
@@ -143,6 +143,10 @@ impl Typed {
     fn begin(lease: &Arc<Lease>, identity: Identity) -> Option<Box<Typed>> {
         let position = lease.position(Instant::now());
         let phase = lease.plan.phase_at(position)?;
+        if !lease.plan.target.when.is_everything() {
+            lease.recorder.not_assigned("not-typed");
+            return None;
+        }
         let assignment = Assignment::of(&lease.plan.exposure, identity.unit);
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
@@ -203,7 +207,7 @@ impl<S: Service<Q>, Q> State<S, Q> {
         match delay.is_zero() {
             true => State::ask(exchange, request, service),
             false => {
-                let nap = Nap::new(exchange.victim.lease.clone(), Some(delay));
+                let nap = Nap::lasting(exchange.victim.lease.clone(), delay);
                 State::Held { nap, parked: Some((exchange, request, service)) }
             }
         }
@@ -211,9 +215,8 @@ impl<S: Service<Q>, Q> State<S, Q> {
 
     fn ask(mut exchange: Box<Typed>, request: Q, mut service: S) -> Self {
         if let Some((i, Action::Hang { lasts })) = exchange.course.refuse.take()
-            && exchange.victim.act(i, "held without an answer", 0)
+            && let Some(nap) = exchange.victim.hang(i, lasts)
         {
-            let nap = Nap::new(exchange.victim.lease.clone(), lasts);
             return State::Held { nap, parked: Some((exchange, request, service)) };
         }
         State::Upstream { future: service.call(request), exchange: Some(exchange) }
@@ -242,8 +245,12 @@ where
                     exchange.edit(&mut response);
                     let delays = std::mem::take(&mut exchange.course.after);
                     let delay = exchange.victim.delay(delays);
-                    // A delay of nothing is over at once.
-                    let nap = Nap::new(exchange.victim.lease.clone(), Some(delay));
+                    if delay.is_zero() {
+                        exchange.watch.succeed();
+                        state.set(State::Gone);
+                        return Poll::Ready(Ok(response));
+                    }
+                    let nap = Nap::lasting(exchange.victim.lease.clone(), delay);
                     Some(State::Returning { nap, answer: Some((exchange, response)) })
                 }
                 StateProj::Returning { nap, answer } => {

@@ -20,7 +20,7 @@ mod respond;
 mod stack;
 mod worker;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, thread::JoinHandle};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,9 @@ use crate::{
     },
     wire::Labels,
 };
+
+/// Time for the last lines of the ledger once nothing is injected any more.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -237,6 +240,9 @@ impl Sidecar {
         self.ending.drain();
         // Every worker holds a sender; none is ever used.
         let _ = self.alive.recv().await;
+        if !matches!(tokio::time::timeout(LAST_LINES, self.handle.ledger().flush()).await, Ok(Ok(()))) {
+            tracing::error!("the ledger is not complete: its last lines could not be written");
+        }
     }
 }
 
@@ -247,6 +253,9 @@ impl Drop for Sidecar {
         self.admin_end.cancel();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
+        }
+        if let Err(error) = self.handle.ledger().flush_within(LAST_LINES) {
+            tracing::error!(%error, "the ledger is not complete: its last lines could not be written");
         }
     }
 }

@@ -113,6 +113,37 @@ async fn a_reset_before_the_head_asks_the_server_for_an_abort() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_response_without_a_body_cannot_break_in_it() {
+    for after in [r#"{"reset": {"after-bytes": 1}}"#, r#"{"reset": {}}"#] {
+        let (handle, _) = armed(&[after]);
+        let abort = Abort::new();
+        let mut asks = request("a");
+        *asks.method_mut() = http::Method::HEAD;
+        asks.extensions_mut().insert(abort.clone());
+        call(&handle, asks).await;
+        let before_the_head = after == r#"{"reset": {}}"#;
+        assert_eq!(abort.is_aborted(), before_the_head, "{after}");
+        let fault = fault(&handle);
+        assert_eq!(
+            (fault.perturbed == 1, fault.skipped.contains_key("no-body")),
+            (before_the_head, !before_the_head)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_does_not_come_after_the_lease() {
+    for gone in [Handle::stop, |_: &Handle| {}] {
+        let (handle, _) = armed(&[r#"{"reset": {"after-bytes": 10}}"#]);
+        let (response, _) = call(&handle, request("a")).await;
+        gone(&handle);
+        tokio::time::advance(TTL).await;
+        assert_eq!(text(response).await, ANSWER);
+        assert_eq!((treated(&handle).broken, treated(&handle).statuses), (0, [(200, 1)].into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_during_a_hang_counts_as_broken() {
     let (handle, _) = armed(&[r#"{"hang": {}}"#]);
     let given_up = tokio::time::timeout(Duration::from_secs(2), call(&handle, request("a"))).await;
@@ -148,6 +179,29 @@ async fn requests_without_an_identity_are_numbered_and_counted() {
     anonymous.headers_mut().remove("x-request-id");
     call(&handle, anonymous).await;
     assert_eq!(handle.evidence().unwrap().without_identity, 1);
+}
+
+#[tokio::test]
+async fn an_empty_id_is_none_and_the_trace_stands_in() {
+    let (handle, _) = armed(&[r#"{"error": {"status": 503}}"#]);
+    let mut traced = request("");
+    let long = "é".repeat(100);
+    traced.headers_mut().insert("traceparent", http::HeaderValue::from_bytes(long.as_bytes()).unwrap());
+    call(&handle, traced).await;
+    assert_eq!(handle.evidence().unwrap().without_identity, 0);
+    let line = handle.ledger().lines().pop().unwrap();
+    assert_eq!(line.request.unwrap(), "é".repeat(64), "the first 128 bytes");
+    assert_eq!((line.scenario.as_str(), line.lease), ("test", 1));
+}
+
+#[tokio::test]
+async fn a_status_tells_what_the_ledger_let_go() {
+    let handle = Handle::new(Limits { ledger_queue: 1, ..Limits::default() });
+    handle.arm(Arc::new(plan(&[r#"{"error": {"status": 503}}"#])), TTL).unwrap();
+    for id in ["a", "b", "c"] {
+        call(&handle, request(id)).await;
+    }
+    assert_eq!((handle.status().ledger_evicted, handle.ledger().lines().len()), (2, 1));
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn a_sleeper_wakes_when_the_lease_runs_out_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewed_lease_keeps_sleepers_asleep_until_the_plan_ends() {
+async fn a_renewed_lease_keeps_sleepers_asleep_until_their_phase_ends() {
     let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
     let start = Instant::now();
     let renewals = async {
@@ -57,21 +57,56 @@ async fn a_renewed_lease_keeps_sleepers_asleep_until_the_plan_ends() {
             }
         }
     };
-    let (_, (response, _)) = tokio::join!(renewals, call(&handle, request("a")));
-    // The hang is over with the plan (120 s), not with the first lease (30 s).
-    assert!(start.elapsed() >= Duration::from_secs(120));
+    let held = async {
+        let (response, _) = call(&handle, request("a")).await;
+        (start.elapsed().as_secs(), response)
+    };
+    let (_, (seconds, response)) = tokio::join!(renewals, held);
+    // The hang is over with its phase (60 s), not with the first lease (30 s).
+    assert_eq!(seconds, 60);
     assert_eq!(text(response).await, ANSWER);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_ends_with_the_plan_when_the_lease_does_not() {
+async fn a_hang_ends_with_its_phase_and_a_delay_keeps_its_length() {
     let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
     handle.renew(lease, Duration::from_secs(300)).unwrap();
     let start = Instant::now();
     call(&handle, request("a")).await;
-    assert_eq!(start.elapsed().as_secs(), 120);
+    assert_eq!(start.elapsed().as_secs(), 60, "recovery is recovery");
     let (_, asked) = call(&handle, request("b")).await;
     assert_eq!(asked, 1, "nothing acts after the end");
+    for fault in [r#"{"latency": {"fixed": "90s"}}"#, r#"{"hang": {"for": "90s"}}"#] {
+        let (handle, lease) = armed(&[fault]);
+        handle.renew(lease, Duration::from_secs(300)).unwrap();
+        let start = Instant::now();
+        call(&handle, request("a")).await;
+        assert_eq!(start.elapsed().as_secs(), 90, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_ends_when_its_phase_is_skipped() {
+    let (handle, lease) = armed(&[r#"{"hang": {}}"#]);
+    let start = Instant::now();
+    let skip = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        handle.skip_to(lease, "recovery").unwrap();
+    };
+    let (_, (response, asked)) = tokio::join!(skip, call(&handle, request("a")));
+    assert_eq!((start.elapsed().as_secs(), asked), (5, 1));
+    assert_eq!(text(response).await, ANSWER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_whose_turn_comes_after_its_phase_passes() {
+    let (handle, lease) = armed(&[r#"{"latency": {"fixed": "70s"}}"#, r#"{"hang": {}}"#]);
+    handle.renew(lease, Duration::from_secs(300)).unwrap();
+    let start = Instant::now();
+    let (_, asked) = call(&handle, request("a")).await;
+    assert_eq!((start.elapsed().as_secs(), asked), (70, 1));
+    let faults = handle.evidence().unwrap().phases[0].faults.clone();
+    assert_eq!((faults[1].perturbed, &faults[1].skipped), (0, &[("phase-over".to_owned(), 1)].into()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The layer over scripted services, on a paused clock.
 
+mod bodies;
 mod edits;
 mod faults;
 mod leases;

@@ -61,6 +61,29 @@ async fn what_needs_a_wire_is_skipped_and_disarmed_nothing_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_condition_over_http_requests_leaves_all_alone() {
+    let mut plan = plan(&[r#"{"mislabel": {"rate": "100%", "to": "0"}}"#]);
+    plan.target.when = crate::scenario::Condition::compile(r#"request.path.startsWith("/v2/")"#).unwrap();
+    let handle = Handle::default();
+    handle.arm(Arc::new(plan), Duration::from_secs(30)).unwrap();
+    assert_eq!(ask(&handle, 1).await, Answer(1));
+    let evidence = handle.evidence().unwrap();
+    assert_eq!(evidence.not_assigned, [("not-typed".to_owned(), 1)].into());
+    assert_eq!(evidence.phases[0].treated.requests(), 0);
+}
+
+/// Without a timer of its own this would panic, had it to sleep for nothing.
+#[test]
+fn without_a_delay_no_timer_is_needed() {
+    let handle = Handle::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    handle
+        .arm(Arc::new(plan(&[r#"{"mislabel": {"rate": "100%", "to": "0"}}"#])), Duration::from_secs(30))
+        .unwrap();
+    assert_eq!(runtime.block_on(ask(&handle, 1)), Answer(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hang_holds_until_it_is_over() {
     let handle = armed(&[r#"{"hang": {"for": "4s"}}"#]);
     let start = Instant::now();

@@ -83,6 +83,11 @@ impl Condition {
         Ok(Condition { tests: Vec::new(), cel: Some(Arc::new(cel)) })
     }
 
+    /// Does it hold for every request, whatever it is?
+    pub fn is_everything(&self) -> bool {
+        self.tests.is_empty() && self.cel.is_none()
+    }
+
     /// Does it look at the body?
     pub fn needs_body(&self) -> bool {
         self.cel.as_ref().is_some_and(|cel| cel.needs_body())

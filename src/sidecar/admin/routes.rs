@@ -123,8 +123,18 @@ pub(super) async fn stop(State(admin): Shared) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// Takes a reading where it does not hold up the other routes: a disarm must get through.
+async fn aside<T: Send + 'static>(
+    admin: Arc<Admin>,
+    read: impl FnOnce(&Admin) -> T + Send + 'static,
+) -> Result<T, StatusCode> {
+    let reading = tokio::task::spawn_blocking(move || read(&admin)).await;
+    reading.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, StatusCode> {
-    admin.handle.evidence().map(Json).ok_or(StatusCode::NO_CONTENT)
+    let evidence = aside(admin, |admin| admin.handle.evidence()).await?;
+    evidence.map(Json).ok_or(StatusCode::NO_CONTENT)
 }
 
 /// A line for each change of what is armed, the present state first; that it drains is the last.
@@ -160,12 +170,17 @@ pub(super) async fn ready(State(admin): Shared) -> Result<&'static str, Refusal>
     }
 }
 
-pub(super) async fn metrics(State(admin): Shared) -> impl IntoResponse {
+pub(super) async fn metrics(State(admin): Shared) -> Result<impl IntoResponse, StatusCode> {
+    let page = aside(admin, page).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page))
+}
+
+fn page(admin: &Admin) -> String {
     let (view, faults) = (admin.view.snapshot(), admin.handle.totals());
     let status = admin.handle.status();
     let readings =
         Readings { view: &view, faults: &faults, lease: status.lease.as_ref(), arms: admin.arm_label };
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::encode(&readings))
+    metrics::encode(&readings)
 }
 
 pub(super) async fn openapi() -> impl IntoResponse {

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, routing::get};
 use canard::{
     scenario::{Source, compile},
-    sidecar::Sidecar,
+    sidecar::{Config, Sidecar},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -173,4 +173,28 @@ async fn a_hang_holds_no_upstream_connection_and_ends_with_the_lease() {
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     sidecar.handle().stop();
     assert_eq!(body(&caller.await.unwrap()), "late");
+}
+
+#[tokio::test]
+async fn the_ledger_is_complete_when_a_sidecar_has_ended() {
+    let upstream = serve(Router::new().route("/", get(|| async { "done" }))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    for (drained, lines) in [(true, 200), (false, 400)] {
+        let sidecar = Sidecar::start(Config { ledger: Some(path.clone()), ..config(upstream) }).unwrap();
+        arm(&sidecar, "{ error: { status: 503 } }");
+        let mut stream = TcpStream::connect(sidecar.listen_addr()).await.unwrap();
+        let asked = b"GET / HTTP/1.1\r\nHost: m\r\n\r\n".repeat(199);
+        stream.write_all(&asked).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 503").count(), 200);
+        match drained {
+            true => sidecar.shutdown().await,
+            false => drop(sidecar),
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().filter(|line| line.ends_with("\"change\":\"status 503\"}")).count(), lines);
+    }
 }
