@@ -17,7 +17,9 @@
 //! Why not a seeded generator per scenario? Its n-th number belongs to the n-th request, and which request
 //! that is depends on the network.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::unit::Share;
@@ -44,9 +46,36 @@ impl Key {
 }
 
 /// What stands for a unit (a user, a session, a request) in every draw and in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+///
+/// Serialised it is a text of 16 lower-case hexadecimal digits, as in the test vectors: JavaScript and jq
+/// read JSON numbers as doubles, which lose the last bits of 64.
+///
+/// ```
+/// use canard::draw::UnitHash;
+/// let unit = UnitHash::of(b"user-1");
+/// assert_eq!(serde_json::to_string(&unit)?, "\"7c7615c11438e5c9\"");
+/// assert_eq!(serde_json::from_str::<UnitHash>("\"7c7615c11438e5c9\"")?, unit);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnitHash(u64);
+
+impl Serialize for UnitHash {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{self:016x}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitHash {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<UnitHash, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u64::from_str_radix(&text, 16).ok().filter(|_| digits);
+        let wrong =
+            || D::Error::custom(format!("`{text}` is no unit; it is a text of 16 hexadecimal digits"));
+        number.map(UnitHash).ok_or_else(wrong)
+    }
+}
 
 impl UnitHash {
     /// The hash of a unit's bytes.
@@ -140,6 +169,18 @@ mod tests {
         });
         let observed = hits.count() as f64 / f64::from(n);
         assert!((observed - 0.25).abs() < 4.0 * (0.25_f64 * 0.75 / f64::from(n)).sqrt(), "{observed}");
+    }
+
+    #[test]
+    fn a_unit_travels_as_text() {
+        for number in [0, 1, (1 << 53) + 1, u64::MAX] {
+            let text = serde_json::to_string(&UnitHash(number)).unwrap();
+            assert_eq!(text, format!("\"{number:016x}\""));
+            assert_eq!(serde_json::from_str::<UnitHash>(&text).unwrap(), UnitHash(number));
+        }
+        for wrong in ["1", "\"1\"", "\"+000000000000001\"", "\"00000000000000000\"", "\"000000000000000g\""] {
+            assert!(serde_json::from_str::<UnitHash>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

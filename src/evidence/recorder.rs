@@ -333,7 +333,7 @@ impl ArmCell {
 impl PredictionCell {
     fn count(&mut self, row: &Row, labels: &Labels, distinct: usize) {
         self.read += 1;
-        if let Some(reason) = invalid(row) {
+        if let Some(reason) = row.invalid() {
             *self.invalid.entry(reason.to_owned()).or_default() += 1;
         }
         if let Some(label) = labels.of(row) {
@@ -354,23 +354,6 @@ impl PredictionCell {
     fn miss(&mut self, reason: &'static str) {
         *self.unread.entry(reason.to_owned()).or_default() += 1;
     }
-}
-
-/// Why a prediction is no usable value. A lone score without a label may be a regression, which has no range.
-fn invalid(row: &Row) -> Option<&'static str> {
-    let mut values = row.label.iter().chain(&row.scores);
-    let bounded = row.scores.len() > 1 || row.label.is_some();
-    values
-        .find_map(|value| match value {
-            Value::Null => Some("null"),
-            Value::Float(x) if x.is_nan() => Some("nan"),
-            Value::Float(x) if x.is_infinite() => Some("infinite"),
-            _ => None,
-        })
-        .or_else(|| {
-            let mut scores = row.scores.iter().filter_map(Value::as_f64);
-            (bounded && scores.any(|s| !(0.0..=1.0).contains(&s))).then_some("out-of-range")
-        })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -466,7 +449,7 @@ mod tests {
             (row(None, &[250_000.0]), None),
             (row(Some(Value::Int(1)), &[0.7]), None),
         ] {
-            assert_eq!(invalid(&row), reason, "{row:?}");
+            assert_eq!(row.invalid(), reason, "{row:?}");
         }
     }
 }

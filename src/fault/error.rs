@@ -49,7 +49,9 @@ static ENTRY: Entry = Entry {
     effect: "The share `rate` of treated requests fails with `status`; the upstream is not asked, unless \
              `after: upstream`. A gRPC call gets HTTP 200 with the grpc-status that gRPC's own table \
              (http-grpc-status-mapping.md) gives for the status; 502, 503, 504 and 429 are 14, UNAVAILABLE. A \
-             ramp scales the rate. Clients that retry n times on their own turn a share p into about pⁿ⁺¹.",
+             ramp scales the rate. Clients that retry n times turn a share p into about pⁿ⁺¹ only if each retry \
+             carries a new request id: one that keeps its `x-request-id` (or `traceparent`) is the same request \
+             to the draw, gets the same answer each time, and the share stays p.",
     parameters: &[
         Parameter { name: "status", values: "400 to 599", default: "required", meaning: "the status" },
         Parameter {

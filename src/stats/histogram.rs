@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Each power of two is cut into so many buckets: a quantile is within 1.6 % of the true value.
 const CUTS: u64 = 64;
@@ -47,7 +47,22 @@ fn bucket_middle_s(index: usize) -> f64 {
 #[serde(transparent)]
 pub struct Histogram {
     /// Bucket → count; empty buckets are left out.
+    #[serde(deserialize_with = "known_buckets")]
     buckets: BTreeMap<u32, u64>,
+}
+
+/// Refuses buckets that there are not: what comes from elsewhere may be anything.
+fn known_buckets<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u32, u64>, D::Error> {
+    let buckets = BTreeMap::<u32, u64>::deserialize(from)?;
+    match buckets.last_key_value() {
+        Some((last, _)) if *last as usize >= LATENCY_BUCKETS => {
+            Err(D::Error::custom(format!("a histogram has no bucket {last}, only {LATENCY_BUCKETS} of them")))
+        }
+        _ if buckets.values().try_fold(0_u64, |sum, n| sum.checked_add(*n)).is_none() => {
+            Err(D::Error::custom("the counts of a histogram overflow"))
+        }
+        _ => Ok(buckets),
+    }
 }
 
 impl Histogram {
@@ -173,6 +188,16 @@ mod tests {
             assert_eq!(latency_bucket(middle), index);
         }
         assert_eq!(latency_bucket(Duration::from_secs(1_000_000)), LATENCY_BUCKETS - 1);
+    }
+
+    #[test]
+    fn a_bucket_that_there_is_not_is_refused() {
+        let read = |text: &str| serde_json::from_str::<Histogram>(text).map_err(|error| error.to_string());
+        let last = LATENCY_BUCKETS - 1;
+        assert!(read(&format!("{{\"{last}\": 3}}")).unwrap().quantile(1.0).is_some());
+        assert!(read("{\"4294967295\": 1}").unwrap_err().contains("no bucket 4294967295"));
+        assert!(read(&format!("{{\"0\": 1, \"{LATENCY_BUCKETS}\": 1}}")).is_err());
+        assert!(read(&format!("{{\"0\": {}, \"1\": 1}}", u64::MAX)).unwrap_err().contains("overflow"));
     }
 
     #[test]

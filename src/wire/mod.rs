@@ -89,6 +89,23 @@ impl Row {
         self.label.is_some() == other.label.is_some() && self.scores.len() == other.scores.len()
     }
 
+    /// Why it is no usable value: `null`, `nan`, `infinite`, or `out-of-range` for a score that is none of 0 to 1.
+    /// A lone score without a label may be a regression, which has no range.
+    pub fn invalid(&self) -> Option<&'static str> {
+        let bounded = self.scores.len() > 1 || self.label.is_some();
+        let mut values = self.label.iter().chain(&self.scores);
+        let wrong = values.find_map(|value| match value {
+            Value::Null => Some("null"),
+            Value::Float(x) if x.is_nan() => Some("nan"),
+            Value::Float(x) if x.is_infinite() => Some("infinite"),
+            _ => None,
+        });
+        wrong.or_else(|| {
+            let mut scores = self.scores.iter().filter_map(Value::as_f64);
+            (bounded && scores.any(|score| !(0.0..=1.0).contains(&score))).then_some("out-of-range")
+        })
+    }
+
     /// Is each value the same, as [`Value::is_same`] sees it?
     pub fn is_same(&self, other: &Row) -> bool {
         let mut pairs = self.label.iter().chain(&self.scores).zip(other.label.iter().chain(&other.scores));
@@ -266,7 +283,8 @@ pub enum Protocol {
     KserveV1,
     /// MLflow's scoring server, `/invocations`.
     Mlflow,
-    /// Any JSON API, with paths to its predictions.
+    /// Any JSON API, with paths to its predictions. Every request by `POST` or `PUT` counts as asking for
+    /// predictions; `when` of the target narrows them.
     Json(JsonApi),
     /// No predictions to read: transport faults only.
     Http,

@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(test)]

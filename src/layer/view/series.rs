@@ -162,7 +162,7 @@ impl Shard {
             if let Some(label) = self.settings.labels.of(row) {
                 count(&mut readings.predictions, model, &label, arm, self.settings.series);
             }
-            if let Some(reason) = invalid(row) {
+            if let Some(reason) = row.invalid() {
                 count(&mut readings.invalid, model, reason, arm, self.settings.series);
             }
             if let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
@@ -266,24 +266,6 @@ fn count(counts: &mut BTreeMap<PredictionKey, u64>, model: &str, label: &str, ar
         key.model = OTHER_LABEL.to_owned();
     }
     *counts.entry(key).or_default() += 1;
-}
-
-/// Why a prediction is no usable value. A lone score without a label may be a regression, which has no range.
-fn invalid(row: &Row) -> Option<&'static str> {
-    let bounded = row.scores.len() > 1 || row.label.is_some();
-    row.label
-        .iter()
-        .chain(&row.scores)
-        .find_map(|value| match value {
-            Value::Null => Some("null"),
-            Value::Float(x) if x.is_nan() => Some("nan"),
-            Value::Float(x) if x.is_infinite() => Some("infinite"),
-            _ => None,
-        })
-        .or_else(|| {
-            let mut scores = row.scores.iter().filter_map(Value::as_f64);
-            (bounded && scores.any(|score| !(0.0..=1.0).contains(&score))).then_some("out-of-range")
-        })
 }
 
 #[cfg(test)]
