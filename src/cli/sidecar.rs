@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Failure};
 use crate::{
-    sidecar::{Config, HostHeader, Sidecar, Token, Upstream},
+    sidecar::{Config, HostHeader, Sidecar, SidecarError, Token, Upstream},
     telemetry,
     wire::{JsonApi, JsonPath, Protocol},
 };
@@ -140,14 +140,16 @@ async fn serve(config: Config) -> miette::Result<Exit> {
     // Before the ports open: a signal that comes early must drain too.
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let upstream = config.upstream.clone();
-    let mut sidecar =
-        Sidecar::start(config).map_err(|error| Failure::new(chain(&error)).help(error.remedy()))?;
+    let mut sidecar = Sidecar::start(config).map_err(|error| failure(&error))?;
     anstream::println!("callers   http://{} -> {upstream}", sidecar.listen_addr());
     if let Some(admin) = sidecar.admin_addr() {
         anstream::println!("admin     http://{admin} (API, /metrics)");
         anstream::println!("arm it    canard run SCENARIO --sidecar http://{admin}");
     }
-    signalled(&mut interrupt, &mut terminate).await;
+    tokio::select! {
+        () = signalled(&mut interrupt, &mut terminate) => {}
+        error = sidecar.lost() => return Err(failure(&error).into()),
+    }
     anstream::println!("draining; once more ends it at once");
     tokio::select! {
         () = sidecar.drain() => {
@@ -159,6 +161,10 @@ async fn serve(config: Config) -> miette::Result<Exit> {
             Ok(Exit::Interrupted)
         }
     }
+}
+
+fn failure(error: &SidecarError) -> Failure {
+    Failure::new(chain(error)).help(error.remedy())
 }
 
 async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) {

@@ -11,6 +11,7 @@ mod admin;
 mod body;
 mod config;
 mod connect;
+mod crew;
 mod forward;
 mod headers;
 mod io;
@@ -32,6 +33,7 @@ pub use connect::TlsError;
 use self::{
     admin::Admin,
     connect::Connector,
+    crew::Crew,
     forward::Route,
     pool::Pool,
     worker::{Ending, Server},
@@ -78,6 +80,9 @@ pub enum SidecarError {
     /// The system grants no thread or runtime.
     #[error("can't start a worker: {0}")]
     Worker(std::io::Error),
+    /// Every worker ended by an error or a panic while it ran.
+    #[error("no worker is left: {0}")]
+    Lost(String),
 }
 
 impl SidecarError {
@@ -108,6 +113,7 @@ impl SidecarError {
             SidecarError::Worker(_) => {
                 "allow the process more threads, or ask for fewer with --workers".into()
             }
+            SidecarError::Lost(_) => "start it anew; the log says more".into(),
         }
     }
 }
@@ -122,6 +128,7 @@ pub struct Sidecar {
     /// The admin API outlives the workers, to say that they drain.
     admin_end: CancellationToken,
     threads: Vec<JoinHandle<()>>,
+    crew: Crew,
     alive: mpsc::Receiver<Infallible>,
 }
 
@@ -156,6 +163,7 @@ impl Sidecar {
             ending,
             admin_end: CancellationToken::new(),
             threads: Vec::new(),
+            crew: Crew::default(),
             alive,
         };
         let route = Arc::new(Route {
@@ -178,21 +186,29 @@ impl Sidecar {
                 connections: connections.clone(),
                 ending: sidecar.ending.clone(),
             };
-            let life = life.clone();
             let runtime = runtime()?;
-            sidecar.spawn(format!("canard-worker-{index}"), move || {
-                let _life = life;
-                let result = runtime.block_on(async {
+            sidecar.start_worker(index, life.clone(), move || {
+                runtime.block_on(async {
                     tokio::spawn(pool::sweep_forever(pool));
                     tokio::spawn(reader.run());
                     server.run(listener).await
-                });
-                if let Err(error) = result {
-                    tracing::error!(%error, "worker ended");
-                }
+                })
             })?;
         }
         Ok(sidecar)
+    }
+
+    fn start_worker(
+        &mut self,
+        index: usize,
+        life: mpsc::Sender<Infallible>,
+        work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), SidecarError> {
+        let (crew, name) = (self.crew.clone(), format!("canard-worker-{index}"));
+        self.spawn(name.clone(), move || {
+            let _life = life;
+            crew.watch(&name, work);
+        })
     }
 
     fn start_admin(
@@ -229,6 +245,13 @@ impl Sidecar {
         &self.handle
     }
 
+    /// Waits until no worker is left, and tells why. A worker that is lost is logged; the others go on.
+    pub async fn lost(&mut self) -> SidecarError {
+        // Every worker holds a sender; none is ever used.
+        let _ = self.alive.recv().await;
+        SidecarError::Lost(self.crew.lost().unwrap_or_else(|| "all have ended".into()))
+    }
+
     /// Disarms, finishes what is in flight (at most [`Limits::drain`]), and ends.
     pub async fn shutdown(mut self) {
         self.drain().await;
@@ -238,7 +261,6 @@ impl Sidecar {
     pub async fn drain(&mut self) {
         self.handle.stop();
         self.ending.drain();
-        // Every worker holds a sender; none is ever used.
         let _ = self.alive.recv().await;
         if !matches!(tokio::time::timeout(LAST_LINES, self.handle.ledger().flush()).await, Ok(Ok(()))) {
             tracing::error!("the ledger is not complete: its last lines could not be written");
@@ -282,3 +304,6 @@ fn view(config: &Config) -> View {
 fn runtime() -> Result<tokio::runtime::Runtime, SidecarError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SidecarError::Worker)
 }
+
+#[cfg(test)]
+mod tests;

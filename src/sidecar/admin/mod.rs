@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Sidecar,
     config::{Config, Token},
+    crew::Crew,
     worker::Ending,
 };
 use crate::layer::{Handle, view::View};
@@ -34,6 +35,7 @@ pub(super) struct Admin {
     handle: Handle,
     view: View,
     ending: Ending,
+    crew: Crew,
     token: Option<Token>,
     loopback: bool,
     arm_label: bool,
@@ -48,6 +50,7 @@ impl Admin {
             handle: sidecar.handle.clone(),
             view,
             ending: sidecar.ending.clone(),
+            crew: sidecar.crew.clone(),
             token: config.admin_token.clone(),
             loopback: sidecar.admin.is_some_and(|address| address.ip().is_loopback()),
             arm_label: config.arm_label,

@@ -164,9 +164,10 @@ pub(super) async fn healthy() -> &'static str {
 }
 
 pub(super) async fn ready(State(admin): Shared) -> Result<&'static str, Refusal> {
-    match admin.ending.is_draining() {
-        true => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "draining")),
-        false => Ok("ready\n"),
+    match admin.crew.lost() {
+        _ if admin.ending.is_draining() => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "draining")),
+        Some(lost) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, format!("lost workers: {lost}"))),
+        None => Ok("ready\n"),
     }
 }
 
