@@ -61,6 +61,7 @@ const INFER: &str = "/v2/models/iris/infer";
 pub(super) fn all() -> Vec<Case> {
     let mut cases = errors();
     cases.extend(predictions());
+    cases.extend(values());
     cases.extend(targets());
     cases.extend(transport());
     cases
@@ -130,6 +131,43 @@ fn predictions() -> Vec<Case> {
                 (method(INFER, Method::HEAD), Wanted::Untouched),
                 (method(INFER, Method::GET), Wanted::Untouched),
             ],
+        },
+    ]
+}
+
+fn values() -> Vec<Case> {
+    let scored = "{ json: { label: '$.results[*].label', scores: '$.results[*].p' } }";
+    let api =
+        |label: &str, p: &str| format!(r#"{{"results": [{{"label": {label}, "p": {p}, "extra": NaN}}]}}"#);
+    vec![
+        Case {
+            name: "a JSON API, with a bare NaN that stays",
+            scenario: inject(scored, "{ mislabel: { rate: 100%, to: dog } }"),
+            exchanges: vec![
+                (post("/api"), marked(200, "case/mislabel", api("\"dog\"", "0.90"))),
+                (
+                    with(post("/api"), "accept-encoding", "gzip"),
+                    marked(200, "case/mislabel", api("\"dog\"", "0.90")),
+                ),
+            ],
+        },
+        Case {
+            name: "a corrupted score is a bare NaN",
+            scenario: inject(scored, "{ corrupt: { rate: 100%, with: nan } }"),
+            exchanges: vec![(post("/api"), marked(200, "case/corrupt", api("\"cat\"", "NaN")))],
+        },
+        Case {
+            name: "a corrupted score is null",
+            scenario: inject(scored, "{ corrupt: { rate: 100%, with: 'null' } }"),
+            exchanges: vec![(post("/api"), marked(200, "case/corrupt", api("\"cat\"", "null")))],
+        },
+        Case {
+            name: "a frozen class",
+            scenario: inject("kserve-v1", "{ freeze: { value: '1' } }"),
+            exchanges: vec![(
+                post("/v1/models/iris:predict"),
+                marked(200, "case/freeze", r#"{"predictions": [1, 1], "took": 1.50}"#),
+            )],
         },
     ]
 }

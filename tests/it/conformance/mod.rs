@@ -35,6 +35,7 @@ pub(crate) fn upstream(request: &Request<Bytes>) -> Response<Bytes> {
         "/v2/models/iris/infer" => cases::IRIS,
         "/v1/models/iris:predict" => r#"{"predictions": [2, 1], "took": 1.50}"#,
         "/invocations" => r#"{"predictions": ["virginica", "setosa"]}"#,
+        "/api" => r#"{"results": [{"label": "cat", "p": 0.90, "extra": NaN}]}"#,
         "/v2/models/broken/infer" => r#"{"outputs": [{"#,
         "/v2/models/failing/infer" => r#"{"error": "out of memory"}"#,
         _ => "plain",
@@ -84,9 +85,14 @@ async fn play(runner: &impl Runner, case: &Case) {
         for (request, _) in &case.exchanges {
             results.push(runner.call(request.clone()).await);
         }
-        results
+        (results, runner.handle().evidence().unwrap())
     });
-    for (i, (result, (request, wanted))) in results.await.into_iter().zip(&case.exchanges).enumerate() {
+    let (results, evidence) = results.await;
+    // Every marked exchange is one perturbation by one fault, and nothing else is.
+    let marked = case.exchanges.iter().filter(|(_, wanted)| !matches!(wanted, Wanted::Untouched)).count();
+    let perturbed: u64 = evidence.phases[0].faults.iter().map(|fault| fault.perturbed).sum();
+    assert_eq!(perturbed, marked as u64, "{name}");
+    for (i, (result, (request, wanted))) in results.into_iter().zip(&case.exchanges).enumerate() {
         match (result, wanted) {
             (Err(_), Wanted::Broken) => {}
             (Ok(response), Wanted::Untouched) => {
