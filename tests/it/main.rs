@@ -10,6 +10,9 @@ mod conformance;
 mod readme;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod examples;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod run;
 #[cfg(test)]
 #[cfg(feature = "cli")]
