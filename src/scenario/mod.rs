@@ -16,6 +16,7 @@ mod source;
 mod stage;
 mod stage_check;
 mod structure;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;

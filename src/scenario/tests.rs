@@ -105,7 +105,7 @@ fn what_is_no_document_is_refused() {
     insta::assert_snapshot!(scenario("name: a\nname: b\n"), @r#"2:1 a key stands twice in one mapping [the second one] (keep one of the two)"#);
     insta::assert_snapshot!(scenario("name: a\n---\nname: b\n"), @r#"3:1 the file holds more than one YAML document [another one begins here] (one file, one document: split it at `---`)"#);
     insta::assert_snapshot!(scenario("name: a\ntarget:\n\tprotocol: http\n"), @r#"3:1 this line is indented with a tab [a tab] (YAML is indented with spaces, never with tabs)"#);
-    insta::assert_snapshot!(scenario("name: [a\n"), @r#"1:1 this is not YAML: unclosed bracket '[' [here]"#);
+    insta::assert_snapshot!(scenario("name: [a\n"), @r#"1:7 this is not YAML: unclosed bracket '[' [here] (close it with `]` or `}`, or put the text in quotes)"#);
     insta::assert_snapshot!(scenario(&("[".repeat(100) + &"]".repeat(100))), @r#"1:33 the document is too large, too deep, or grows too much through its anchors [reading stops here] (at most 32 levels, 20000 values and 100 anchors; write repeated parts out or leave them out)"#);
     let mut bomb = "a: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for i in 1..9 {
@@ -113,6 +113,40 @@ fn what_is_no_document_is_refused() {
     }
     insta::assert_snapshot!(scenario(&bomb), @r#"5:15 the document is too large, too deep, or grows too much through its anchors [reading stops here] (at most 32 levels, 20000 values and 100 anchors; write repeated parts out or leave them out)"#);
     assert!(scenario(&"x".repeat(2 << 20)).contains("larger than 1024 KiB"));
+}
+
+#[test]
+fn what_is_no_yaml_is_shown_where_it_is() {
+    let texts = [
+        "name: a\nphases: [\n",
+        "name: a\nwhen: !!!true\n",
+        "name: *foo\n",
+        "seed: 1\nname: @foo\n",
+        "name: \"abc\nseed: 1\n",
+        "name: \"é\\q\"\n",
+        "name: a\n  seed: 1\n",
+        "name: a\nhypothesis: fires: a\n",
+        "name: a\ntarget:\n  protocol: http\n x: 1\n",
+        "name: a\nseed: 3]\ntarget: }\n",
+        "name: a\nseed\ntarget: 1\n",
+        "name: {a: b\r\nseed: 1\r\n",
+        "hypothesis: |\n  \tx\nname: a\nseed: 1\ntarget: [\n",
+    ];
+    insta::assert_snapshot!(texts.map(scenario).join("\n"), @r#"
+2:9 this is not YAML: unclosed bracket '[' [here] (close it with `]` or `}`, or put the text in quotes)
+2:7 this is not YAML: while parsing a tag, did not find expected tag URI [here] (a text that begins with `!` goes in quotes)
+1:7 this is not YAML: reference to unknown value [here] (a text that begins with `*` goes in quotes; an alias needs its `&anchor` before it)
+2:7 this is not YAML: unexpected character: `@' [here] (a text that begins with this character goes in quotes)
+2:1 this is not YAML: invalid indentation in multiline quoted scalar [here] (is the quote closed? a text needs the same quote at its beginning and its end)
+1:7 this is not YAML: while parsing a quoted scalar, found unknown escape character [here] (`\` in double quotes begins an escape: write `\\`, or use single quotes)
+2:7 this is not YAML: mapping values are not allowed in this context [here] (a text with `: ` in it goes in quotes; keys of one mapping are indented alike)
+2:18 this is not YAML: mapping values are not allowed in this context [here] (a text with `: ` in it goes in quotes; keys of one mapping are indented alike)
+4:2 this is not YAML: while parsing a block mapping, did not find expected key [here] (keys of one mapping are indented alike)
+3:9 this is not YAML: misplaced bracket [here] (nothing was opened that this closes; a text that holds it goes in quotes)
+2:1 this is not YAML: simple key expected ':' [here] (a key is followed by `: ` and its value)
+2:5 this is not YAML: while parsing a flow mapping, did not find expected ',' or '}' [here] (separate entries by `,` and close the mapping with `}`)
+5:9 this is not YAML: unclosed bracket '[' [here] (close it with `]` or `}`, or put the text in quotes)
+"#);
 }
 
 #[test]

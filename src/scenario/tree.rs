@@ -12,7 +12,10 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-use super::source::{Diagnostic, Source};
+use super::{
+    source::{Diagnostic, Source},
+    syntax,
+};
 
 /// Largest source that is read, in bytes.
 pub(super) const LARGEST: usize = 1 << 20;
@@ -125,7 +128,7 @@ impl Node {
             with_snippet: false,
         };
         let root = serde_saphyr::from_str_with_options::<Node>(&source.text, options)
-            .map_err(|error| explain(source, &error))?;
+            .map_err(|error| syntax::explain(source, &error))?;
         match root.kind {
             Kind::Map(_) => Ok(root),
             Kind::Null => {
@@ -220,59 +223,10 @@ impl Found {
     }
 }
 
-fn bytes(location: Location) -> Range<usize> {
+pub(super) fn bytes(location: Location) -> Range<usize> {
     let span = location.span();
     let start = span.byte_offset().unwrap_or(0) as usize;
     start..start + span.byte_len().unwrap_or(0) as usize
-}
-
-fn explain(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
-    use serde_saphyr::Error;
-    let plain = error.without_snippet();
-    let text = plain.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    // The place is shown beside the message.
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let mut span = error.location().map_or(0..0, bytes);
-    let (message, label, help) = match plain {
-        Error::Eof { .. } => ("the document ends too early".to_owned(), "nothing follows", ""),
-        Error::MultipleDocuments { .. } => (
-            "the file holds more than one YAML document".to_owned(),
-            "another one begins here",
-            "one file, one document: split it at `---`",
-        ),
-        Error::DuplicateMappingKey { .. } => {
-            ("a key stands twice in one mapping".to_owned(), "the second one", "keep one of the two")
-        }
-        _ if matches!(plain, Error::Budget { .. }) || text.contains("limit exceeded") => (
-            "the document is too large, too deep, or grows too much through its anchors".to_owned(),
-            "reading stops here",
-            "at most 32 levels, 20000 values and 100 anchors; write repeated parts out or leave them out",
-        ),
-        _ => match indenting_tab(&source.text) {
-            Some(tab) => {
-                span = tab..tab + 1;
-                let help = "YAML is indented with spaces, never with tabs";
-                ("this line is indented with a tab".to_owned(), "a tab", help)
-            }
-            None => (format!("this is not YAML: {text}"), "here", ""),
-        },
-    };
-    let mut diagnostic = source.diagnostic(span, message, label);
-    diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
-    diagnostic
-}
-
-/// The first tab that indents a line.
-fn indenting_tab(text: &str) -> Option<usize> {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
-        if let Some(tab) = line[..indent].find('\t') {
-            return Some(start + tab);
-        }
-        start += line.len();
-    }
-    None
 }
 
 impl<'de> Deserialize<'de> for Node {
