@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    Exit,
+    Exit, Failure,
     diagnostics::{Mistakes, count},
-    load,
+    load, output,
 };
 use crate::scenario::{FileKind, Plan, Source, StageDocument, compile_stage, default_stage};
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
     for source in &stages {
         match compile_stage(source, &load::variable).map_err(Mistakes::from) {
             Ok(stage) => {
-                tally.fine(source, &format!("stage, {}", count(stage.monitors.len(), "monitor")));
+                tally.fine(source, &format!("stage, {}", count(stage.monitors.len(), "monitor")))?;
                 compiled.push(Some(stage));
             }
             Err(mistakes) => {
@@ -82,11 +82,11 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
             None => crate::scenario::compile(source).map_err(Mistakes::from),
         };
         match checked {
-            Ok(plan) => tally.fine(source, &outline(&plan)),
+            Ok(plan) => tally.fine(source, &outline(&plan))?,
             Err(mistakes) => tally.wrong(mistakes),
         }
     }
-    Ok(tally.finish())
+    Ok(tally.finish()?)
 }
 
 fn outline(plan: &Plan) -> String {
@@ -110,9 +110,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn fine(&mut self, source: &Source, what: &str) {
+    fn fine(&mut self, source: &Source, what: &str) -> Result<(), Failure> {
         self.fine += 1;
-        anstream::println!("{}: fine ({what})", source.name);
+        output::print(&format!("{}: fine ({what})\n", source.name))
     }
 
     fn wrong(&mut self, mistakes: Mistakes) {
@@ -121,20 +121,20 @@ impl Tally {
         anstream::eprintln!("{:?}", miette::Report::new(mistakes));
     }
 
-    fn unreadable(&mut self, failure: super::Failure) {
+    fn unreadable(&mut self, failure: Failure) {
         self.wrong += 1;
         self.mistakes += 1;
         anstream::eprintln!("{:?}", miette::Report::new(failure));
     }
 
-    fn finish(self) -> Exit {
+    fn finish(self) -> Result<Exit, Failure> {
         let files = count(self.fine + self.wrong, "file");
         if self.wrong == 0 {
-            anstream::println!("{files} checked, no mistakes");
-            return Exit::Met;
+            output::print(&format!("{files} checked, no mistakes\n"))?;
+            return Ok(Exit::Met);
         }
         let (mistakes, wrong) = (count(self.mistakes, "mistake"), count(self.wrong, "file"));
-        anstream::println!("{files} checked, {mistakes} in {wrong}");
-        Exit::Usage
+        output::print(&format!("{files} checked, {mistakes} in {wrong}\n"))?;
+        Ok(Exit::Usage)
     }
 }

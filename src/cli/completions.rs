@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Exit};
+use super::{Cli, Exit, output};
 
 /// Print shell completions.
 #[derive(Debug, Args)]
@@ -21,6 +21,6 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: CompletionsArgs) -> miette::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "canard", &mut script);
-    anstream::print!("{}", String::from_utf8_lossy(&script));
+    output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Met)
 }

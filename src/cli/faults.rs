@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Exit, Failure, catalogue};
+use super::{Exit, Failure, catalogue, output};
 use crate::fault::{Entry, Fault};
 
 /// List the faults, or show one in full.
@@ -48,7 +48,7 @@ pub(super) fn run(args: FaultsArgs) -> miette::Result<Exit> {
             }
         }
     };
-    anstream::print!("{text}");
+    output::print(&text)?;
     Ok(Exit::Met)
 }
 

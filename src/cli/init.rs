@@ -5,7 +5,7 @@ use std::{fs, io::Write, path::PathBuf};
 use clap::Args;
 
 use super::{
-    Exit, Failure,
+    Exit, Failure, output,
     schema::{self, Described},
 };
 
@@ -57,9 +57,9 @@ pub(super) fn run(args: InitArgs) -> miette::Result<Exit> {
         let options = options.write(true).create(true).truncate(true).create_new(!args.force);
         let mut file = options.open(&path).map_err(|error| failed(&path, error))?;
         file.write_all(text.as_bytes()).map_err(|error| failed(&path, error))?;
-        anstream::println!("wrote {}", path.display());
+        output::print(&format!("wrote {}\n", path.display()))?;
     }
     let at = |name| args.folder.join(name).display().to_string();
-    anstream::println!("next: canard check {} {}", at("scenario.yaml"), at("stage.yaml"));
+    output::print(&format!("next: canard check {} {}\n", at("scenario.yaml"), at("stage.yaml")))?;
     Ok(Exit::Met)
 }

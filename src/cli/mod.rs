@@ -8,6 +8,7 @@ mod faults;
 mod init;
 mod live;
 mod load;
+mod output;
 mod run;
 mod schema;
 mod sidecar;

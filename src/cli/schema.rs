@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use schemars::Schema;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::{
     event::{Event, Report},
     scenario::{Document, StageDocument},
@@ -39,7 +39,7 @@ pub(super) enum Described {
 }
 
 pub(super) fn run(args: SchemaArgs) -> miette::Result<Exit> {
-    anstream::print!("{}", text(args.of)?);
+    output::print(&text(args.of)?)?;
     Ok(Exit::Met)
 }
 

@@ -108,6 +108,31 @@ Error:
 "#);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_can_not_be_written_is_an_error_and_a_closed_pipe_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["schema"][..], &["faults"], &["completions", "bash"], &["init"], &["check", "stage.yaml"]]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+        let command = command.args(args).current_dir(folder.path());
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        assert!(told.contains("standard output can't be written: No space left"), "{args:?}: {told}");
+        assert!(!told.contains("panicked"), "{args:?}: {told}");
+        if args == ["init"] {
+            assert_eq!(canard(folder.path(), &["init", "--force"]).1, Some(0));
+            continue;
+        }
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{args:?}");
+    }
+}
+
 #[test]
 fn completions_are_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
