@@ -150,13 +150,18 @@ async fn serve(config: Config) -> miette::Result<Exit> {
         () = signalled(&mut interrupt, &mut terminate) => {}
         error = sidecar.lost() => return Err(failure(&error).into()),
     }
-    anstream::println!("draining; once more ends it at once");
+    // In this order: once it says so, it is draining.
+    let second = async {
+        anstream::println!("draining; once more ends it at once");
+        signalled(&mut interrupt, &mut terminate).await;
+    };
     tokio::select! {
+        biased;
         () = sidecar.drain() => {
             anstream::println!("drained");
             Ok(Exit::Met)
         }
-        () = signalled(&mut interrupt, &mut terminate) => {
+        () = second => {
             anstream::println!("ended; what was in flight is lost");
             Ok(Exit::Interrupted)
         }

@@ -101,6 +101,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn the_quick_start_sees_its_three_faults_within_a_minute() {
+    let _turn = crate::stack::turn().await;
     let out = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
     command.current_dir(repo("")).args(["run", "scenarios/quickstart.yaml", "--report"]).arg(out.path());
@@ -124,6 +125,7 @@ async fn the_quick_start_sees_its_three_faults_within_a_minute() {
 
 #[tokio::test]
 async fn the_blind_spot_is_missed_and_says_what_would_have_seen_it() {
+    let _turn = crate::stack::turn().await;
     let out = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
     command.current_dir(repo("")).args(["run", "scenarios/blind-spot.yaml", "--report"]).arg(out.path());
