@@ -4,8 +4,12 @@ use std::path::Path;
 
 use super::{Failure, diagnostics::Mistakes};
 use crate::scenario::{
-    Diagnostics, Plan, Source, StageDocument, check_against_stage, compile, compile_stage, default_stage,
+    Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage, compile,
+    compile_stage, default_stage,
 };
+
+const ORDER: &str =
+    "`canard run` takes the scenario first and the stage with --stage: `canard run SCENARIO --stage STAGE`";
 
 /// Reads a file; `-` is standard input.
 pub(super) fn source(path: &Path) -> Result<Source, Failure> {
@@ -13,6 +17,7 @@ pub(super) fn source(path: &Path) -> Result<Source, Failure> {
         let failure = Failure::new(format!("`{}` can't be read: {error}", path.display()));
         match error.kind() {
             std::io::ErrorKind::NotFound => failure.help("`canard init` writes a scenario to begin from"),
+            std::io::ErrorKind::IsADirectory => failure.help("name the files in it, such as FOLDER/*.yaml"),
             std::io::ErrorKind::InvalidData => failure.help("save the file as UTF-8"),
             _ => failure,
         }
@@ -22,12 +27,33 @@ pub(super) fn source(path: &Path) -> Result<Source, Failure> {
 /// Reads and checks a stage, with variables from the environment; the built-in one if no file is given.
 pub(super) fn stage(path: Option<&Path>) -> miette::Result<StageDocument> {
     let Some(path) = path else { return Ok(default_stage()) };
+    if !path.exists() && path != Path::new("-") {
+        let failure = Failure::new(format!("the stage `{}` does not exist", path.display()));
+        return Err(failure
+            .help("`canard init` writes a stage to begin from; leave --stage out to run in this process")
+            .into());
+    }
     let source = source(path)?;
+    if FileKind::told(&source) == Some(FileKind::Scenario) {
+        let failure = Failure::new(format!("`{}` is a scenario, not a stage", source.name));
+        return Err(failure.help(ORDER).into());
+    }
     Ok(compile_stage(&source, &variable).map_err(Mistakes::from)?)
 }
 
 /// Compiles a scenario and checks that it fits a stage.
 pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
+    if FileKind::told(source) == Some(FileKind::Stage) {
+        let wrong = Diagnostic {
+            message: "this is a stage file, not a scenario".to_owned(),
+            span: 0..0,
+            line: 1,
+            column: 1,
+            label: "its keys are those of a stage".to_owned(),
+            help: Some(ORDER.to_owned()),
+        };
+        return Err(Diagnostics { source: source.clone(), list: vec![wrong] }.into());
+    }
     let plan = compile(source).map_err(Mistakes::from)?;
     match check_against_stage(&plan.document, source, stage) {
         list if list.is_empty() => Ok(plan),

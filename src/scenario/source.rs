@@ -1,6 +1,7 @@
 //! A source text and what is wrong with it, each mistake with its place.
 
 use std::{
+    cmp::Ordering,
     fmt, fs, io,
     ops::Range,
     path::{Path, PathBuf},
@@ -94,12 +95,21 @@ pub enum FileKind {
 impl FileKind {
     /// What a source is.
     pub fn of(source: &Source) -> FileKind {
-        let Ok(Node { kind: Kind::Map(map), .. }) = Node::parse(source) else { return FileKind::Scenario };
+        FileKind::told(source).unwrap_or(FileKind::Scenario)
+    }
+
+    /// What a source surely is.
+    pub(crate) fn told(source: &Source) -> Option<FileKind> {
+        let Ok(Node { kind: Kind::Map(map), .. }) = Node::parse(source) else { return None };
         let among = |keys: &[&str]| map.iter().filter(|e| keys.contains(&e.key.as_str())).count();
         let scenario =
             among(&["name", "hypothesis", "seed", "target", "exposure", "traffic", "phases", "abort"]);
         let stage = among(&["environment", "upstream", "sidecars", "sidecar", "monitors"]);
-        if stage > scenario { FileKind::Stage } else { FileKind::Scenario }
+        match stage.cmp(&scenario) {
+            Ordering::Greater => Some(FileKind::Stage),
+            Ordering::Equal => None,
+            Ordering::Less => Some(FileKind::Scenario),
+        }
     }
 }
 

@@ -106,7 +106,12 @@ impl Node {
     pub(super) fn parse(source: &Source) -> Result<Node, Diagnostic> {
         if source.text.len() > LARGEST {
             let message = format!("the file is larger than {} KiB", LARGEST >> 10);
-            return Err(source.diagnostic(0..0, message, "far too much for a file of this kind"));
+            let mut large = source.diagnostic(0..0, message, "far too much for a file of this kind");
+            large.help = Some(
+                "is it the right file? recorded requests go in `traffic.requests`, in a file of their own"
+                    .to_owned(),
+            );
+            return Err(large);
         }
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {

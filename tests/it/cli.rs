@@ -134,6 +134,24 @@ fn output_that_can_not_be_written_is_an_error_and_a_closed_pipe_is_none() {
 }
 
 #[test]
+fn scenario_and_stage_in_each_others_place_are_one_clear_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(canard(folder.path(), &["init"]).1, Some(0));
+    for (args, words) in [
+        (&["run", "stage.yaml"][..], "this is a stage file, not a scenario"),
+        (&["run", "scenario.yaml", "--stage", "scenario.yaml"], "is a scenario, not a stage"),
+        (&["run", "scenario.yaml", "--stage", "nope.yaml"], "the stage `nope.yaml` does not exist"),
+        (&["check", "."], "name the files in it"),
+    ] {
+        let (text, code) = canard(folder.path(), args);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(words), "{text}");
+        assert_eq!(text.contains("takes the scenario first"), words.contains("not a"), "{text}");
+        assert!(!text.contains("unknown key") && !text.contains("writes a scenario"), "{text}");
+    }
+}
+
+#[test]
 fn completions_are_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (text, code) = canard(Path::new("."), &["completions", shell]);
