@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::run::Format;
+use super::{output, run::Format};
 use crate::{
     event::{ArmNumbers, Event, Kind, Progress},
     report,
@@ -20,7 +20,7 @@ pub(super) fn width() -> u16 {
     columns.min(160)
 }
 
-/// Shows events until the run ends.
+/// Shows events until the run ends. What can't be printed does not stop a run: its report is still written.
 pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format, quiet: bool) {
     let terminal = console::Term::stderr().is_term() && format == Format::Text && !quiet;
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -31,7 +31,7 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
         let since = event.at.since(*started.get_or_insert(event.at));
         if format == Format::Json {
             if let Ok(line) = serde_json::to_string(&event) {
-                anstream::println!("{line}");
+                let _ = output::print(&format!("{line}\n"));
             }
         } else if !quiet {
             if let Kind::Progress(progress) = &event.kind {
@@ -39,10 +39,12 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
                 bar.set_message(numbers(progress));
                 if !terminal && since - last_progress >= PLAIN_PROGRESS_S {
                     last_progress = since;
-                    anstream::println!("{since:>6.1}s {}", numbers(progress));
+                    let _ = output::print(&format!("{since:>6.1}s {}\n", numbers(progress)));
                 }
             } else if let Some(line) = report::line(&event, since) {
-                bar.suspend(|| anstream::println!("{line}"));
+                bar.suspend(|| {
+                    let _ = output::print(&format!("{line}\n"));
+                });
             }
         }
         if matches!(event.kind, Kind::RunEnded(_)) {

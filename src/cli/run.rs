@@ -12,7 +12,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Exit, Failure, live, load};
+use super::{Exit, Failure, live, load, output};
 use crate::{
     event::Report,
     gameday::{self, Events, Options, Run, Truth},
@@ -83,7 +83,7 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let plan = Arc::new(load::scenario(&load::source(&args.scenario)?, &document)?);
     let stage = args.stage.is_some().then_some(document);
     if args.dry_run {
-        return Ok(dry_run(&plan, args.format));
+        return Ok(dry_run(&plan, args.format)?);
     }
     writable(&args.report)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -129,17 +129,17 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
     let mut report = gameday::play(run, signals.first()).await;
     report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
-    match args.format {
-        Format::Text if args.quiet => anstream::print!("{}", report::verdicts(&report)),
-        Format::Text => anstream::println!("{}", report::summary(&report, live::width())),
-        Format::Json => {}
-    }
+    let shown = match args.format {
+        Format::Text if args.quiet => output::print(&report::verdicts(&report)),
+        Format::Text => output::print(&(report::summary(&report, live::width()) + "\n")),
+        Format::Json => Ok(()),
+    };
     let written = write(&args.report, &report);
     if let Err(failure) = &written {
         anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
         report.exit_code = if report.exit_code == 0 { Exit::Inconclusive as u8 } else { report.exit_code };
     } else if args.format == Format::Text && !args.quiet {
-        anstream::println!("report: {}", args.report.join("report.json").display());
+        let _ = output::print(&format!("report: {}\n", args.report.join("report.json").display()));
     }
     let close = async {
         if let Some(traffic) = traffic {
@@ -148,6 +148,7 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
         staged.site.close().await;
     };
     tokio::select! { () = close => {} () = signals.first() => {} }
+    shown?;
     Ok(report)
 }
 
@@ -196,17 +197,15 @@ fn exit_now() {
     std::process::exit(i32::from(Exit::Interrupted as u8));
 }
 
-fn dry_run(plan: &Plan, format: Format) -> Exit {
+fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {
     let outline = gameday::outline(plan, "nothing: a dry run".into(), Vec::new());
     let rate = plan.traffic.as_ref().map(|(rate, _)| rate.per_second());
-    match format {
-        Format::Text => {
-            anstream::println!("{}", report::plan(&outline, rate, live::width()));
-            anstream::println!("Nothing was touched.");
-        }
-        Format::Json => anstream::println!("{}", serde_json::to_string(&outline).unwrap_or_default()),
-    }
-    Exit::Met
+    let text = match format {
+        Format::Text => report::plan(&outline, rate, live::width()) + "\nNothing was touched.",
+        Format::Json => serde_json::to_string(&outline).unwrap_or_default(),
+    };
+    output::print(&(text + "\n"))?;
+    Ok(Exit::Met)
 }
 
 /// A time to live that a sidecar grants with its default limits, and that survives a hiccup.

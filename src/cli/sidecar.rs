@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::{
     sidecar::{Config, HostHeader, Sidecar, SidecarError, Token, Upstream},
     telemetry,
@@ -141,10 +141,10 @@ async fn serve(config: Config) -> miette::Result<Exit> {
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let upstream = config.upstream.clone();
     let mut sidecar = Sidecar::start(config).map_err(|error| failure(&error))?;
-    anstream::println!("callers   http://{} -> {upstream}", sidecar.listen_addr());
+    say(&format!("callers   http://{} -> {upstream}", sidecar.listen_addr()));
     if let Some(admin) = sidecar.admin_addr() {
-        anstream::println!("admin     http://{admin} (API, /metrics)");
-        anstream::println!("arm it    canard run SCENARIO --sidecar http://{admin}");
+        say(&format!("admin     http://{admin} (API, /metrics)"));
+        say(&format!("arm it    canard run SCENARIO --sidecar http://{admin}"));
     }
     tokio::select! {
         () = signalled(&mut interrupt, &mut terminate) => {}
@@ -152,20 +152,25 @@ async fn serve(config: Config) -> miette::Result<Exit> {
     }
     // In this order: once it says so, it is draining.
     let second = async {
-        anstream::println!("draining; once more ends it at once");
+        say("draining; once more ends it at once");
         signalled(&mut interrupt, &mut terminate).await;
     };
     tokio::select! {
         biased;
         () = sidecar.drain() => {
-            anstream::println!("drained");
+            say("drained");
             Ok(Exit::Met)
         }
         () = second => {
-            anstream::println!("ended; what was in flight is lost");
+            say("ended; what was in flight is lost");
             Ok(Exit::Interrupted)
         }
     }
+}
+
+/// A line for whoever started it. A reader that has gone must not stop a drain.
+fn say(line: &str) {
+    let _ = output::print(&format!("{line}\n"));
 }
 
 fn failure(error: &SidecarError) -> Failure {

@@ -14,6 +14,8 @@ pub(super) struct Problem {
     help: Option<String>,
     /// Point at the key, not at its value.
     key: bool,
+    /// Point at the key of a mapping that the path ends at: an unknown variant.
+    variant: bool,
     /// A place inside the text that stands at the path: the text, and a byte offset in it.
     inside: Option<(String, usize)>,
 }
@@ -26,6 +28,7 @@ impl Problem {
             label: "here".to_owned(),
             help: None,
             key: false,
+            variant: false,
             inside: None,
         }
     }
@@ -47,6 +50,11 @@ impl Problem {
 
     pub(super) fn at_key(mut self) -> Problem {
         self.key = true;
+        self
+    }
+
+    pub(super) fn at_variant(mut self) -> Problem {
+        self.variant = true;
         self
     }
 
@@ -72,11 +80,10 @@ impl Problem {
                 span = entry.key_span.clone();
             }
         }
-        if self.key
+        if self.variant
             && let Kind::Map(map) = &found.node.kind
             && found.whole
         {
-            // An unknown variant: the path ends at the mapping whose key it is.
             span = map.first().map_or(span, |entry| entry.key_span.clone());
         }
         if let Some((text, offset)) = &self.inside

@@ -13,6 +13,8 @@ use super::{
     tree::{Entry, Kind, Node, Path, Step},
 };
 
+const UNKNOWN_KEY: &str = "unknown key";
+
 /// More mistakes than this are not listed.
 const MOST: usize = 40;
 
@@ -102,7 +104,7 @@ impl Mistake {
         }
         let names = backticked(&self.what);
         if self.what.starts_with("unknown field") {
-            return self.unknown("unknown key", "here", &names);
+            return self.unknown(UNKNOWN_KEY, "here", &names);
         }
         if self.what.starts_with("unknown variant") {
             return self.unknown("nothing is called", "in this place", &names);
@@ -128,7 +130,8 @@ impl Mistake {
         let Some((wrong, valid)) = names.split_first() else {
             return Problem::at(self.path.clone(), self.what.clone());
         };
-        let problem = Problem::at(self.path.clone(), format!("{what} `{wrong}`")).at_key();
+        let problem = Problem::at(self.path.clone(), format!("{what} `{wrong}`"));
+        let problem = if what == UNKNOWN_KEY { problem.at_key() } else { problem.at_variant() };
         match nearest(wrong, valid) {
             Some(right) => problem
                 .label(format!("did you mean `{right}`?"))

@@ -53,6 +53,14 @@ fn a_whole_scenario_compiles() {
 }
 
 #[test]
+fn a_misspelt_key_is_pointed_at_even_with_a_mapping_below_it() {
+    let text = WHOLE.replace("target:\n", "targte:\n");
+    let found = compile(&Source::new("t.yaml", text.as_str())).unwrap_err();
+    let mistake = found.list.iter().find(|d| d.message.contains("targte")).unwrap();
+    assert_eq!((mistake.line, mistake.column), (5, 1), "{found}");
+}
+
+#[test]
 fn a_plan_travels_as_its_document() {
     let plan = compile(&Source::new("whole.yaml", WHOLE)).unwrap();
     let json = serde_json::to_string(&plan.document).unwrap();
@@ -174,7 +182,7 @@ fn every_mistake_is_told_at_once() {
 3:1 a list (`- …` or `[…]`) is wanted here, not a mapping [this value]
 "#);
     insta::assert_snapshot!(scenario("name: a\ntarget: { protocol: telnet }\nphases: [{ name: a, lasts: soon }]\n"), @r#"
-2:11 nothing is called `telnet` [not known] (in this place can stand `open-inference`, `kserve-v1`, `mlflow`, `json` or `http`)
+2:21 nothing is called `telnet` [not known] (in this place can stand `open-inference`, `kserve-v1`, `mlflow`, `json` or `http`)
 3:28 `soon` is no span of time; write it like 250ms, 30s, 5m or 1m30s [this value]
 "#);
 }
@@ -197,7 +205,7 @@ fn what_can_not_be_meant_is_refused() {
         changed(&[("open-inference", "http"), ("{ reset: {} }", "{ corrupt: { with: nan } }")]),
         @r#"
 18:18 `rate` is missing in `phases[1].inject[0].fault.corrupt` [add `rate:` here]
-18:29 `corrupt` changes predictions, which protocol `http` does not carry [here] (name the protocol that the model server speaks, or use a transport fault (latency, error, hang, reset))
+18:18 `corrupt` changes predictions, which protocol `http` does not carry [here] (name the protocol that the model server speaks, or use a transport fault (latency, error, hang, reset))
 "#
     );
     assert!(scenario("name: a\ntarget: { protocol: http }\nphases: []\n").contains("at least one phase"));
