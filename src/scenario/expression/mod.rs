@@ -113,10 +113,13 @@ impl Condition {
 /// use canard::scenario::{RequestView, UnitExpression};
 /// let unit = UnitExpression::compile(r#"request.headers["x-user-id"]"#)?;
 /// let mut headers = http::HeaderMap::new();
-/// let view = |headers| RequestView { method: &http::Method::GET, path: "/", headers, body: None };
-/// assert_eq!(unit.evaluate(view(&headers), <[u8]>::to_vec)?, None);
+/// let unit_of = |headers: &http::HeaderMap| {
+///     let request = RequestView { method: &http::Method::GET, path: "/", headers, body: None };
+///     unit.evaluate(request, <[u8]>::to_vec)
+/// };
+/// assert_eq!(unit_of(&headers)?, None);
 /// headers.insert("X-User-Id", "ada".parse().unwrap());
-/// assert_eq!(unit.evaluate(view(&headers), <[u8]>::to_vec)?, Some(b"ada".to_vec()));
+/// assert_eq!(unit_of(&headers)?, Some(b"ada".to_vec()));
 /// # Ok::<(), canard::scenario::ExpressionError>(())
 /// ```
 #[derive(Debug, Clone)]
