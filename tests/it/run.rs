@@ -165,6 +165,20 @@ async fn ctrl_c_disarms_and_still_reports() {
 }
 
 #[tokio::test]
+async fn sigterm_disarms_every_sidecar_that_was_named() {
+    let ((_demo, one), (_other, two)) = tokio::join!(demo_sidecar(), demo_sidecar());
+    let site = Site::new(LONG, None);
+    let (first, second) = (admin(&one), admin(&two));
+    let child = site.command(&["--sidecar", &first, "--sidecar", &second]).spawn().unwrap();
+    until("both to be armed", || one.handle().is_armed() && two.handle().is_armed()).await;
+    signal(&child, "TERM").await;
+    let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
+    assert_eq!(status.code(), Some(130));
+    assert!(!one.handle().is_armed() && !two.handle().is_armed());
+    assert_eq!(site.report().unwrap().ending, Ending::Interrupted);
+}
+
+#[tokio::test]
 async fn a_killed_controller_leaves_nothing_armed() {
     let (_demo, sidecar) = demo_sidecar().await;
     let site = Site::new(LONG, None);
