@@ -12,6 +12,7 @@ mod interpolate;
 mod phases;
 mod plan;
 mod problem;
+mod shape;
 mod source;
 mod stage;
 mod stage_check;
@@ -31,6 +32,7 @@ pub use fit::check_against_stage;
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::nearest;
+pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
     AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
