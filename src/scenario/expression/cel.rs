@@ -11,11 +11,19 @@ use std::{
 use ::cel::{
     Context, Env, ExecutionError, IdedExpr, Value,
     common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators},
+    objects::Key,
 };
 use http::{HeaderMap, HeaderName, Method};
 
-use super::{ExpressionError, RequestView, shape};
-use crate::scenario::problem::{nearest, one_of};
+use super::{
+    ExpressionError, RequestView,
+    features::{Feature, Features, is_features},
+    shape,
+};
+use crate::{
+    scenario::problem::{nearest, one_of},
+    wire,
+};
 
 const ATTRIBUTES: [&str; 4] = ["method", "path", "headers", "body"];
 const FUNCTIONS: [&str; 12] = [
@@ -59,6 +67,16 @@ struct Uses {
     headers: BTreeSet<String>,
     /// It uses the headers in another way than by name.
     all_headers: bool,
+    features: BTreeSet<Feature>,
+}
+
+/// What an expression may refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// `request`
+    Request,
+    /// `request` and `features`
+    Rows,
 }
 
 pub(super) fn wrong(message: impl Into<String>, offset: Option<usize>) -> ExpressionError {
@@ -71,7 +89,7 @@ fn environment() -> Arc<Env> {
 }
 
 impl Cel {
-    pub(super) fn compile(text: &str) -> Result<Cel, ExpressionError> {
+    pub(super) fn compile(text: &str, scope: Scope) -> Result<Cel, ExpressionError> {
         if text.trim().is_empty() {
             return Err(wrong("it is empty", None));
         }
@@ -85,13 +103,13 @@ impl Cel {
             let program = environment().compile(text).map_err(|errors| syntax(text, &errors))?;
             let mut expression = program.expression().clone();
             let info = program.source_info();
-            let mut walk = Walk { uses: Uses::default(), bound: Vec::new(), depth: 0, text, info };
+            let mut walk = Walk { uses: Uses::default(), scope, bound: Vec::new(), depth: 0, text, info };
             walk.visit(&mut expression)?;
             Ok(Cel { expression, uses: walk.uses })
         };
-        std::thread::scope(|scope| {
+        std::thread::scope(|threads| {
             let builder = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK);
-            let thread = builder.spawn_scoped(scope, parse).map_err(|e| wrong(e.to_string(), None))?;
+            let thread = builder.spawn_scoped(threads, parse).map_err(|e| wrong(e.to_string(), None))?;
             thread.join().unwrap_or_else(|_| Err(wrong("the CEL parser gave up on it", None)))
         })
     }
@@ -105,17 +123,33 @@ impl Cel {
     }
 
     pub(super) fn reads_request(&self) -> bool {
-        let Uses { method, path, body, headers, all_headers } = &self.uses;
+        let Uses { method, path, body, headers, all_headers, features: _ } = &self.uses;
         *method || *path || *body || *all_headers || !headers.is_empty()
+    }
+
+    pub(super) fn needs_features(&self) -> bool {
+        !self.uses.features.is_empty()
     }
 
     /// Evaluates it; `None` when it reads what the request does not have.
     pub(super) fn evaluate(&self, request: RequestView<'_>) -> Result<Option<Value>, ExpressionError> {
-        match self.run(request) {
-            Ok(value) => Ok(Some(value)),
-            Err(ExecutionError::NoSuchKey(_)) => Ok(None),
-            Err(error) => Err(wrong(error.to_string(), None)),
+        present(Value::resolve(&self.expression, &self.context(request)))
+    }
+
+    /// Evaluates it for each row of a request.
+    pub(super) fn evaluate_rows<'a>(
+        &self,
+        request: RequestView<'_>,
+        rows: impl Iterator<Item = Features<'a>>,
+        mut with: impl FnMut(Option<Value>) -> Result<(), ExpressionError>,
+    ) -> Result<(), ExpressionError> {
+        let context = self.context(request);
+        for features in rows {
+            let mut context = context.new_inner_scope();
+            context.add_variable_from_value("features", self.features(features));
+            with(present(Value::resolve(&self.expression, &context))?)?;
         }
+        Ok(())
     }
 
     /// Evaluates it on a request that has everything but a body, to find values that can't be meant. `None`
@@ -131,7 +165,18 @@ impl Cel {
             }
         }
         let request = RequestView { method: &Method::POST, path: "/", headers: &headers, body: None };
-        match self.run(request) {
+        let mut context = self.context(request);
+        if self.needs_features() {
+            // Whether a feature is a number or a text is not known here: what works with either is told.
+            let any = [Value::Float(1.0), Value::String(Arc::new("1".to_owned()))].into_iter();
+            return Ok(any.into_iter().find_map(|value| {
+                let of = |feature: &Feature| (feature.into(), value.clone());
+                let features: HashMap<Key, Value> = self.uses.features.iter().map(of).collect();
+                context.add_variable_from_value("features", features);
+                Value::resolve(&self.expression, &context).ok()
+            }));
+        }
+        match Value::resolve(&self.expression, &context) {
             Ok(value) => Ok(Some(value)),
             Err(
                 error @ (ExecutionError::NoSuchOverload(_)
@@ -144,7 +189,7 @@ impl Cel {
         }
     }
 
-    fn run(&self, request: RequestView<'_>) -> Result<Value, ExecutionError> {
+    fn context(&self, request: RequestView<'_>) -> Context<'static, 'static> {
         let mut attributes: HashMap<String, Value> = HashMap::with_capacity(4);
         let text = |text: &str| Value::String(Arc::new(text.to_owned()));
         if self.uses.method {
@@ -161,7 +206,18 @@ impl Cel {
         }
         let mut context = Context::with_env(environment());
         context.add_variable_from_value("request", attributes);
-        Value::resolve(&self.expression, &context)
+        context
+    }
+
+    /// The features that it names and that the row has.
+    fn features(&self, row: Features<'_>) -> HashMap<Key, Value> {
+        let value = |value: &wire::Value| match value {
+            wire::Value::Text(text) => Value::String(Arc::new(text.clone())),
+            wire::Value::Bool(truth) => Value::Bool(*truth),
+            number => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        };
+        let present = |feature: &Feature| Some((feature.into(), value(row.get(feature)?)));
+        self.uses.features.iter().filter_map(present).collect()
     }
 
     fn headers(&self, headers: &HeaderMap) -> HashMap<String, Value> {
@@ -174,6 +230,24 @@ impl Cel {
         }
         let present = |name: &String| headers.get(name.as_str()).map(|v| (name.clone(), text(v)));
         self.uses.headers.iter().filter_map(present).collect()
+    }
+}
+
+impl From<&Feature> for Key {
+    fn from(feature: &Feature) -> Key {
+        match feature {
+            Feature::Name(name) => Key::String(Arc::new(name.clone())),
+            Feature::Index(index) => Key::Int(i64::try_from(*index).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// `None` for what is absent.
+fn present(result: Result<Value, ExecutionError>) -> Result<Option<Value>, ExpressionError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(ExecutionError::NoSuchKey(_)) => Ok(None),
+        Err(error) => Err(wrong(error.to_string(), None)),
     }
 }
 
@@ -227,6 +301,7 @@ fn syntax(text: &str, errors: &::cel::ParseErrors) -> ExpressionError {
 /// Finds what an expression refers to, and refuses what it can't.
 struct Walk<'a> {
     uses: Uses,
+    scope: Scope,
     bound: Vec<String>,
     depth: usize,
     text: &'a str,
@@ -262,14 +337,27 @@ impl Walk<'_> {
             Expr::Ident(name) if name == "request" => {
                 return Err(wrong(format!("say which part of the request: {}", parts()), self.offset(id)));
             }
+            Expr::Ident(name) if name == "features" => {
+                self.rows_only(id)?;
+                let message = "say which feature: `features[\"age\"]` or `features[0]`";
+                return Err(wrong(message, self.offset(id)));
+            }
             Expr::Ident(name) => {
-                let message = format!("nothing is called `{name}`; there is only `request`");
+                let known = match self.scope {
+                    Scope::Request => "there is only `request`",
+                    Scope::Rows => "there are only `request` and `features`",
+                };
+                let message = format!("nothing is called `{name}`; {known}");
                 return Err(wrong(message, self.offset(id)));
             }
             Expr::Select(select) => {
                 let request = matches!(&select.operand.expr, Expr::Ident(name) if name == "request");
                 if request {
                     return self.attribute(id, &select.field.clone());
+                }
+                if is_features(&select.operand) && !self.is_bound("features") {
+                    let feature = Feature::Name(select.field.clone());
+                    return self.feature(id, feature);
                 }
                 if shape::attribute(&select.operand) == Some("headers") {
                     // `has(request.headers.name)` and `request.headers.name`
@@ -287,6 +375,15 @@ impl Walk<'_> {
                         let name = self.header(shape::text(key).unwrap_or_default());
                         key.expr = Expr::Literal(LiteralValue::String(name.into()));
                         return Ok(());
+                    }
+                    (operators::INDEX | operators::OPT_INDEX, [map, key]) | (operators::IN, [key, map])
+                        if is_features(map) && !self.is_bound("features") =>
+                    {
+                        let Some(feature) = Feature::key(key) else {
+                            let message = "name the feature: a text, or its place from 0";
+                            return Err(wrong(message, self.offset(key.id)));
+                        };
+                        return self.feature(id, feature);
                     }
                     (name, _) if is_function(name) => {}
                     (name, _) => return Err(self.unknown_function(id, name)),
@@ -344,6 +441,25 @@ impl Walk<'_> {
                 return Err(wrong(message, self.offset(id)));
             }
         }
+        Ok(())
+    }
+
+    fn is_bound(&self, name: &str) -> bool {
+        self.bound.iter().any(|bound| bound == name)
+    }
+
+    fn rows_only(&self, id: u64) -> Result<(), ExpressionError> {
+        let message =
+            "features are told apart row by row; they belong in `where` or in the `group` of a fault";
+        match self.scope {
+            Scope::Rows => Ok(()),
+            Scope::Request => Err(wrong(message, self.offset(id))),
+        }
+    }
+
+    fn feature(&mut self, id: u64, feature: Feature) -> Result<(), ExpressionError> {
+        self.rows_only(id)?;
+        self.uses.features.insert(feature);
         Ok(())
     }
 

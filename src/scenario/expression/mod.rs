@@ -6,10 +6,14 @@
 //! `"x-user-id" in request.headers` and `has(request.body.user)` ask first. Anything else that goes wrong at
 //! run time is an [`ExpressionError`], and the request passes untouched.
 //!
+//! A condition on rows ([`Condition::compile_for_rows`]) also sees `features["age"]` or `features[0]`, of one row of
+//! a batch at a time.
+//!
 //! Why not always CEL? A path prefix is compared in nanoseconds; a CEL context costs allocations for every
 //! request of a busy server.
 
 mod cel;
+mod features;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -20,9 +24,11 @@ use ::cel::Value;
 use http::{HeaderMap, HeaderName, Method};
 
 use self::{
-    cel::{Cel, wrong},
+    cel::{Cel, Scope, wrong},
+    features::Features,
     shape::Test,
 };
+use crate::wire::Row;
 
 /// What an expression may look at.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +76,30 @@ impl Condition {
     /// # Errors
     /// If it is no CEL, names anything other than the request, or can't be true or false.
     pub fn compile(text: &str) -> Result<Condition, ExpressionError> {
-        let cel = Cel::compile(text)?;
+        Condition::compile_in(text, Scope::Request)
+    }
+
+    /// Compiles `text`, which may look at the features of a row too.
+    ///
+    /// ```
+    /// use canard::{scenario::{Condition, RequestView}, wire::{Row, Value}};
+    /// let condition = Condition::compile_for_rows(r#"features["age"] >= 65"#)?;
+    /// assert!(condition.needs_features());
+    /// let (method, headers) = (http::Method::POST, http::HeaderMap::new());
+    /// let request = RequestView { method: &method, path: "/", headers: &headers, body: None };
+    /// let row = Row { label: None, scores: vec![Value::Int(70)] };
+    /// assert!(condition.matches_row(request, &["age".to_owned()], &row)?);
+    /// # Ok::<(), canard::scenario::ExpressionError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Condition::compile`].
+    pub fn compile_for_rows(text: &str) -> Result<Condition, ExpressionError> {
+        Condition::compile_in(text, Scope::Rows)
+    }
+
+    fn compile_in(text: &str, scope: Scope) -> Result<Condition, ExpressionError> {
+        let cel = Cel::compile(text, scope)?;
         if let Some(tests) = shape::tests(cel.expression()) {
             return Ok(Condition { tests, cel: None });
         }
@@ -98,12 +127,64 @@ impl Condition {
     /// # Errors
     /// If the expression fails on this request, or gives something other than true or false.
     pub fn matches(&self, request: RequestView<'_>) -> Result<bool, ExpressionError> {
-        let Some(cel) = &self.cel else { return Ok(self.tests.iter().all(|test| test.holds(request))) };
-        match cel.evaluate(request)? {
-            None => Ok(false),
-            Some(Value::Bool(truth)) => Ok(truth),
-            Some(other) => Err(wrong(format!("gave {}, not true or false", cel::kind(&other)), None)),
+        let Some(cel) = &self.cel else {
+            return Ok(self.tests.iter().all(|test| test.holds(request, None)));
+        };
+        truth(cel.evaluate(request)?)
+    }
+
+    /// Does it look at the features of a row, so that each row of a batch has its own answer?
+    pub fn needs_features(&self) -> bool {
+        self.tests.iter().any(Test::needs_features)
+            || self.cel.as_ref().is_some_and(|cel| cel.needs_features())
+    }
+
+    /// Does one row of the request match? `columns` names the row's values, where the wire tells names.
+    ///
+    /// # Errors
+    /// As [`Condition::matches`].
+    pub fn matches_row(
+        &self,
+        request: RequestView<'_>,
+        columns: &[String],
+        row: &Row,
+    ) -> Result<bool, ExpressionError> {
+        let members = self.members(request, columns, std::slice::from_ref(row))?;
+        Ok(members == [true])
+    }
+
+    /// Which rows of the request match, in their order.
+    ///
+    /// # Errors
+    /// As [`Condition::matches`]; one row that fails fails them all.
+    pub fn members(
+        &self,
+        request: RequestView<'_>,
+        columns: &[String],
+        rows: &[Row],
+    ) -> Result<Vec<bool>, ExpressionError> {
+        if !self.needs_features() {
+            return Ok(vec![self.matches(request)?; rows.len()]);
         }
+        let rows = rows.iter().map(|row| Features { columns, row });
+        let Some(cel) = &self.cel else {
+            let holds = |row| self.tests.iter().all(|test| test.holds(request, Some(row)));
+            return Ok(rows.map(holds).collect());
+        };
+        let mut members = Vec::with_capacity(rows.len());
+        cel.evaluate_rows(request, rows, |value| {
+            members.push(truth(value)?);
+            Ok(())
+        })?;
+        Ok(members)
+    }
+}
+
+fn truth(value: Option<Value>) -> Result<bool, ExpressionError> {
+    match value {
+        None => Ok(false),
+        Some(Value::Bool(truth)) => Ok(truth),
+        Some(other) => Err(wrong(format!("gave {}, not true or false", cel::kind(&other)), None)),
     }
 }
 
@@ -137,7 +218,7 @@ impl UnitExpression {
     /// # Errors
     /// If it is no CEL, names anything other than the request, or can't be a text or a number.
     pub fn compile(text: &str) -> Result<UnitExpression, ExpressionError> {
-        let cel = Cel::compile(text)?;
+        let cel = Cel::compile(text, Scope::Request)?;
         if let Some(name) = shape::header(cel.expression()) {
             return Ok(UnitExpression(Unit::Header(name)));
         }

@@ -3,20 +3,24 @@
 use ::cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
 use http::HeaderName;
 
-use super::RequestView;
+use super::{
+    RequestView,
+    features::{Comparison, Feature, Features},
+};
 
 /// A plain comparison.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
     Never,
     PathPrefix(String),
     PathIs(String),
     MethodIs(String),
     HeaderIs(HeaderName, String),
+    Feature(Feature, Comparison),
 }
 
 impl Test {
-    pub(super) fn holds(&self, request: RequestView<'_>) -> bool {
+    pub(super) fn holds(&self, request: RequestView<'_>, features: Option<Features<'_>>) -> bool {
         match self {
             Test::Never => false,
             Test::PathPrefix(prefix) => request.path.starts_with(prefix.as_str()),
@@ -25,7 +29,14 @@ impl Test {
             Test::HeaderIs(name, value) => {
                 request.headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes())
             }
+            Test::Feature(feature, comparison) => {
+                features.and_then(|row| row.get(feature)).is_some_and(|value| comparison.holds(value))
+            }
         }
+    }
+
+    pub(super) fn needs_features(&self) -> bool {
+        matches!(self, Test::Feature(..))
     }
 }
 
@@ -54,6 +65,9 @@ fn test(call: &CallExpr) -> Option<Test> {
         return path.then(|| Test::PathPrefix(prefix.to_owned()));
     }
     let [left, right] = call.args.as_slice() else { return None };
+    if let Some(feature) = Feature::of(left) {
+        return Some(Test::Feature(feature, Comparison::of(&call.func_name, right)?));
+    }
     if call.func_name != operators::EQUALS {
         return None;
     }

@@ -191,10 +191,108 @@ fn long_and_deep_expressions_are_refused_or_work() {
     }
 }
 
+/// The answers for rows of `age`, `sex` and a column without a name.
+fn rows(text: &str) -> Result<Vec<bool>, ExpressionError> {
+    use crate::wire::Value as Wire;
+    let condition = Condition::compile_for_rows(text)?;
+    let columns = ["age", "sex"].map(str::to_owned);
+    let row = |age: Wire, sex: &str, last: Wire| Row {
+        label: None,
+        scores: vec![age, Wire::Text(sex.to_owned()), last],
+    };
+    let rows = [
+        row(Wire::Int(70), "f", Wire::Float(-1.5)),
+        row(Wire::Float(20.5), "m", Wire::Null),
+        row(Wire::Float(f64::NAN), "f", Wire::Bool(true)),
+    ];
+    let headers = headers(&[("x-tenant", "a")]);
+    let request = RequestView { method: &Method::POST, path: "/a", headers: &headers, body: None };
+    let members = condition.members(request, &columns, &rows)?;
+    for (row, member) in rows.iter().zip(&members) {
+        assert_eq!(condition.matches_row(request, &columns, row)?, *member);
+    }
+    Ok(members)
+}
+
+#[test]
+fn rows_are_told_apart_by_their_features() {
+    for (text, expected, fast) in [
+        (r#"features["age"] >= 65"#, [true, false, false], true),
+        ("features.age < 65", [false, true, false], true),
+        ("features[0] == 70", [true, false, false], true),
+        ("features[0] != 70", [false, true, false], true),
+        ("features[2] > -2 && features[0] <= 70.0", [true, false, false], true),
+        (r#"features["sex"] == "f""#, [true, false, true], true),
+        (r#"features["sex"] != "f" && request.path == "/a""#, [false, true, false], true),
+        (r#"features["sex"] == "f" && request.headers["x-tenant"] == "b""#, [false; 3], true),
+        (r#"features["sex"] == "f" || features["age"] > 20"#, [true; 3], false),
+        (r#"features["age"] / 2.0 > 30"#, [true, false, false], false),
+        (r#""age" in features"#, [true, true, false], false),
+        ("has(features.age) && !(features.age > 30)", [false, true, false], false),
+        (r#"features["sex"].startsWith("m")"#, [false, true, false], false),
+        (r#"features["height"] > 1"#, [false; 3], true),
+        (r#"features["height"] > 1 || true"#, [true; 3], false),
+        ("features[7] > 1 || features[7] < 1", [false; 3], false),
+        ("request.headers.exists(features, features == \"x-tenant\")", [true; 3], false),
+        ("true", [true; 3], true),
+    ] {
+        assert_eq!(rows(text).unwrap(), expected, "{text}");
+        assert_eq!(Condition::compile_for_rows(text).unwrap().cel.is_none(), fast, "{text}");
+    }
+}
+
+#[test]
+fn a_comparison_of_features_says_what_cel_would_say() {
+    for operator in ["<", "<=", "==", "!=", ">=", ">"] {
+        for (feature, with) in
+            [("0", "70"), ("0", "20.5"), ("2", "-1.5"), ("\"age\"", "-1"), ("\"height\"", "1")]
+        {
+            let fast = format!("features[{feature}] {operator} {with}");
+            // A truth value has no order in CEL, which would be an error.
+            let slow = format!("{fast} && size(request.path) > 0");
+            if feature != "2" {
+                assert_eq!(rows(&fast).unwrap(), rows(&slow).unwrap(), "{fast}");
+            }
+        }
+    }
+}
+
+#[test]
+fn features_are_asked_for_only_if_they_are_named() {
+    let needs = |text: &str| Condition::compile_for_rows(text).unwrap().needs_features();
+    assert!(needs("features[0] > 1") && needs("features[0] > 1 || false") && needs("has(features.age)"));
+    assert!(!needs("true") && !needs(r#"request.path.contains("features")"#));
+}
+
+#[test]
+fn features_that_can_not_be_meant_are_refused() {
+    let refused = |text: &str| {
+        let error = Condition::compile_for_rows(text).unwrap_err();
+        format!("{} @{:?}", error.message, error.offset)
+    };
+    insta::assert_snapshot!(
+        ["size(features) > 1", "features[-1] > 1", "features[request.path] > 1", "features[0]", "feature[0] > 1"]
+            .map(refused)
+            .join("\n"),
+        @r#"
+say which feature: `features["age"]` or `features[0]` @Some(5)
+name the feature: a text, or its place from 0 @Some(10)
+name the feature: a text, or its place from 0 @Some(17)
+this is a number, and not true or false @Some(0)
+nothing is called `feature`; there are only `request` and `features` @Some(0)
+"#
+    );
+    let error = Condition::compile("features[0] > 1").unwrap_err();
+    assert!(error.message.contains("row by row"), "{error}");
+    assert!(UnitExpression::compile("features[0]").is_err());
+    assert!(rows(r#"features["sex"] + 1.0 > 2.0"#).is_err());
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_compiler_panic(text in r#"[a-z\.\[\]\(\)"'=!&|<>?: 0-9ü\\+*/{},-]{0,40}"#) {
         let _ = Condition::compile(&text);
         let _ = UnitExpression::compile(&format!("request.{text}"));
+        let _ = Condition::compile_for_rows(&format!("features{text}"));
     }
 }
