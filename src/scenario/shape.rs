@@ -159,6 +159,13 @@ pub enum Per {
     Unit,
 }
 
+impl Default for Shape {
+    /// At full size from the start.
+    fn default() -> Shape {
+        Shape::Step(Step { at: Span::ZERO, until: None })
+    }
+}
+
 fn none() -> Share {
     Share::NONE
 }
@@ -222,21 +229,25 @@ impl Shape {
         }
     }
 
-    /// From when on, since the phase began, its largest size has been seen: a phase can't be judged before.
-    /// At most `lasts`, the length of the phase.
-    pub fn peaks(&self, lasts: Duration) -> Duration {
-        let peak = match self {
+    /// The short form, `ramp: 15s`; nothing is full size from the start.
+    pub fn from_ramp(ramp: Option<Span>) -> Shape {
+        let grows = |over| Shape::Ramp(Ramp { over, at: Span::ZERO, from: Share::NONE, to: Share::ALL });
+        ramp.filter(|over| !over.is_zero()).map_or_else(Shape::default, grows)
+    }
+
+    /// How long it takes to reach its largest size for the first time: a phase can't be judged before.
+    pub fn grows_for(&self) -> Duration {
+        match self {
             Shape::Step(Step { at, .. }) => at.duration(),
             Shape::Ramp(Ramp { over, at, from, to }) if from < to => at.duration() + over.duration(),
-            Shape::Sine(Sine { period, low, high }) if low < high => period.duration() / 2,
+            Shape::Sine(Sine { period, .. }) => period.duration() / 2,
             Shape::Spike(Spike { at, .. }) => at.duration(),
             Shape::Drift(Drift { per_hour, from }) => {
                 let hours = (1.0 - from.fraction()) / per_hour.fraction();
-                Duration::try_from_secs_f64(hours * 3600.0).unwrap_or(lasts)
+                Duration::try_from_secs_f64(hours * 3600.0).unwrap_or(Duration::MAX)
             }
             _ => Duration::ZERO,
-        };
-        peak.min(lasts)
+        }
     }
 
     /// Its mean size over a phase of this length, to within 0.001; `None` for the counted shapes, whose mean
@@ -254,6 +265,7 @@ impl Shape {
             Per::Unit => " of each unit",
         };
         match self {
+            Shape::Step(Step { at, until: None }) if at.is_zero() => "at full size".to_owned(),
             Shape::Step(Step { at, until: None }) => format!("from {at} on"),
             Shape::Step(Step { at, until: Some(until) }) => format!("from {at} to {until}"),
             Shape::Ramp(Ramp { over, at, from, to }) => {

@@ -49,7 +49,7 @@ proptest! {
         let integral = shape.mean(lasts).unwrap() * 200.0;
         prop_assert!((integral - width as f64 / 2.0).abs() < 0.1, "{integral}");
         prop_assert_eq!(shape.intensity(at_peak), 1.0);
-        prop_assert_eq!(shape.peaks(lasts), at_peak);
+        prop_assert_eq!(shape.grows_for(), at_peak);
     }
 
     #[test]
@@ -134,17 +134,23 @@ fn a_step_is_exact_at_its_ends() {
 }
 
 #[test]
-fn the_peak_is_when_the_largest_size_was_first_seen() {
-    let lasts = Duration::from_secs(60);
+fn it_grows_until_its_largest_size_was_first_seen() {
     for shape in all_shapes() {
-        let peak = shape.peaks(lasts);
+        let grown = shape.grows_for();
         let largest = (0..=60_000).map(|ms| shape.intensity(Duration::from_millis(ms))).fold(0.0, f64::max);
-        assert!(shape.intensity(peak) >= largest - 1e-9, "{shape:?}: {peak:?} is not at {largest}");
+        assert!(shape.intensity(grown) >= largest - 1e-9, "{shape:?}: {grown:?} is not at {largest}");
     }
-    assert_eq!(
-        parse("drift: { per-hour: 20% }").peaks(Duration::from_secs(36_000)),
-        Duration::from_secs(18_000)
-    );
+    assert_eq!(parse("drift: { per-hour: 20% }").grows_for(), Duration::from_secs(18_000));
+}
+
+#[test]
+fn a_ramp_has_a_short_form() {
+    assert_eq!(Shape::from_ramp(Some(Span::from_secs(15))), parse("ramp: { over: 15s }"));
+    for none in [None, Some(Span::ZERO)] {
+        assert_eq!(Shape::from_ramp(none), parse("step: { at: 0s }"));
+        assert_eq!(at(&Shape::from_ramp(none), 0.0), 1.0);
+    }
+    assert_eq!(Shape::default().describe(), "at full size");
 }
 
 #[test]
