@@ -367,7 +367,7 @@ mod tests {
     use http::{HeaderMap, Method, StatusCode};
 
     use super::*;
-    use crate::wire::{ErrorBody, Reading, WireError};
+    use crate::wire::{ErrorResponse, Failure, Head, Reading, WireError};
 
     fn row(label: Option<Value>, scores: &[f64]) -> Row {
         Row { label, scores: scores.iter().copied().map(Value::Float).collect() }
@@ -387,13 +387,13 @@ mod tests {
         fn model<'a>(&self, _: &'a str) -> Option<&'a str> {
             None
         }
-        fn read(&self, _: &HeaderMap, _: &[u8]) -> Result<Reading, WireError> {
+        fn read(&self, _: Head<'_>, _: &[u8]) -> Result<Reading, WireError> {
             if !self.over.load(Relaxed) {
                 self.next.get().unwrap().record(0, Arm::Control, answered());
             }
             Err(WireError::NoPrediction)
         }
-        fn error(&self, _: StatusCode, _: &str) -> ErrorBody {
+        fn error(&self, _: &str, _: &Failure) -> ErrorResponse {
             unreachable!()
         }
     }

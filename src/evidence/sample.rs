@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     exposure::Arm,
-    wire::{Codec, Row, WireError, encoding::Encoding},
+    wire::{Codec, Head, Row, WireError, encoding::Encoding},
 };
 
 /// What a chunk counts on top of its bytes: one that is all but empty takes memory too.
@@ -75,9 +75,10 @@ impl Sample {
                 joined.as_slice()
             }
         };
+        let head = Head { path: self.uri.path(), headers: &self.headers };
         match Encoding::of(&self.headers)? {
-            Encoding::Identity => codec.read(&self.headers, body),
-            coding => codec.read(&self.headers, &coding.decode(body, limit)?),
+            Encoding::Identity => codec.read(head, body),
+            coding => codec.read(head, &coding.decode(body, limit)?),
         }
         .map(|reading| reading.rows().to_vec())
     }

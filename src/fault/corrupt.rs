@@ -8,15 +8,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_rate, edits},
-    purpose,
     unfit::NO_VALUE,
 };
 use crate::{
-    draw::Dice,
     unit::Share,
-    wire::{Labels, Protocol, Row, Value},
+    wire::{Answer, Labels, Row, Value},
 };
 
 /// The sentinel for "missing" that leaks out of data pipelines.
@@ -148,18 +146,17 @@ impl Behaviour for Corrupt {
         format!("{} {}", self.rate, self.with)
     }
 
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         check_rate(self.rate).into_iter().collect()
     }
 
-    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
-        edits(self.rate, intensity)
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        edits(self.rate, context)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
+    fn edit(&self, answer: &mut Answer, context: &EditContext<'_>) -> Edited {
         let rate = self.rate.scaled(context.intensity);
-        let acts = |index| context.dice.at(purpose::ACT, index).within(rate);
-        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
+        let acted = context.chosen(rate, &mut answer.rows);
         acted.map(|(_, row)| self.spoil(row, context.labels)).collect()
     }
 }

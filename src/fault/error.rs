@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
+};
 use crate::{
-    draw::Dice,
     unit::{Share, Span, Status},
-    wire::{Labels, Protocol},
+    wire::Failure,
 };
 
 /// Answers with an error.
@@ -103,7 +104,7 @@ impl Behaviour for Error {
         format!("{} status {}{after}", self.rate, self.status.code())
     }
 
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         let whole = |span: &Span| !span.is_zero() && span.duration().subsec_nanos() == 0;
         let retry = self.retry_after.filter(|span| !whole(span)).map(|span| {
             let message = format!("`retry-after` counts whole seconds, and {span} is not that");
@@ -112,12 +113,16 @@ impl Behaviour for Error {
         check_rate(self.rate).into_iter().chain(retry).collect()
     }
 
-    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
-        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        let acts = context.acts(self.rate);
         acts.then(|| Action::Respond {
-            status: self.status.code(),
-            retry_after_s: self.retry_after.map(|span| span.duration().as_secs()),
-            message: self.message.clone().unwrap_or_else(|| phrase(self.status)),
+            failure: Failure {
+                retry_after: self.retry_after.map(Span::duration),
+                ..Failure::new(
+                    self.status.into(),
+                    self.message.clone().unwrap_or_else(|| phrase(self.status)),
+                )
+            },
             after_upstream: self.after == Some(After::Upstream),
         })
     }
@@ -130,10 +135,16 @@ fn phrase(status: Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::draw::{Key, UnitHash};
+    use crate::{
+        draw::{Dice, Key, UnitHash},
+        fault::testing::{check, decide},
+        wire::{Labels, Protocol},
+    };
 
     fn parse(text: &str) -> Error {
         serde_json::from_str(text).unwrap()
@@ -147,7 +158,7 @@ mod tests {
             let mut fault = parse(r#"{"status": 503}"#);
             fault.rate = Share::new(rate).unwrap();
             let (key, n) = (Key::new(seed, "broken/0/error"), 10_000);
-            let acted = (0..n).filter(|i| fault.decide(Dice::new(key, UnitHash::from_u64(*i)), intensity).is_some());
+            let acted = (0..n).filter(|i| decide(&fault, Dice::new(key, UnitHash::from_u64(*i)), intensity).is_some());
             let (share, want) = (acted.count() as f64 / n as f64, rate * intensity);
             prop_assert!((share - want).abs() <= 4.5 * (want * (1.0 - want) / n as f64).sqrt() + 1e-9);
         }
@@ -156,16 +167,22 @@ mod tests {
     #[test]
     fn says_what_it_answers() {
         let fault = parse(r#"{"status": 429, "retry-after": "2s", "after": "upstream"}"#);
-        let action = fault.decide(Dice::new(Key::new(0, "r"), UnitHash::from_u64(1)), 1.0);
+        let action = decide(&fault, Dice::new(Key::new(0, "r"), UnitHash::from_u64(1)), 1.0);
         let message = "Too Many Requests".to_owned();
-        let want = Action::Respond { status: 429, retry_after_s: Some(2), message, after_upstream: true };
+        let want = Action::Respond {
+            failure: Failure {
+                retry_after: Some(Duration::from_secs(2)),
+                ..Failure::new(http::StatusCode::TOO_MANY_REQUESTS, message)
+            },
+            after_upstream: true,
+        };
         assert_eq!(action, Some(want));
         assert_eq!(fault.describe(), "100% status 429 after the upstream answered");
     }
 
     #[test]
     fn retry_after_counts_whole_seconds() {
-        let check = |text| parse(text).check(&Protocol::Http, &Labels::default()).len();
+        let check = |text| check(&parse(text), &Protocol::Http, &Labels::default()).len();
         assert_eq!(check(r#"{"status": 503, "retry-after": "1m"}"#), 0);
         assert_eq!(check(r#"{"status": 503, "retry-after": "500ms"}"#), 1);
         assert_eq!(check(r#"{"status": 503, "retry-after": "0s"}"#), 1);

@@ -8,19 +8,22 @@
 //! comes first is up to the network, and every process behind a load balancer holds its own. Which predictions
 //! are held still is one; with a `value`, so is everything.
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Stage,
     prediction::{check_class, check_rate, edits, relabel},
-    purpose,
     unfit::OTHER_SHAPE,
 };
 use crate::{
-    draw::Dice,
     unit::Share,
-    wire::{Labels, Protocol, Row, Value},
+    wire::{Answer, Labels, Row, Value},
 };
+
+/// The prediction that is held.
+type Held = OnceLock<Row>;
 
 /// Holds one prediction.
 ///
@@ -120,24 +123,29 @@ impl Behaviour for Freeze {
         }
     }
 
-    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+    fn check(&self, target: &CheckContext<'_>) -> Vec<Problem> {
+        let labels = target.labels;
         let unknown = self.value.as_ref().and_then(|value| check_class("value", value, labels));
         [check_rate(self.rate), unknown].into_iter().flatten().collect()
     }
 
-    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
-        edits(self.rate, intensity)
+    fn memory(&self) -> Memory {
+        Memory::of(Held::new())
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
-        let Some(first) = context.first.or(rows.first()) else {
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        edits(self.rate, context)
+    }
+
+    fn edit(&self, answer: &mut Answer, context: &EditContext<'_>) -> Edited {
+        let Some((first, memory)) = context.first.or(answer.rows.first()).zip(context.memory.get::<Held>())
+        else {
             return Edited::default();
         };
-        let held = context.memory.get_or_init(|| first.clone());
+        let held = memory.get_or_init(|| first.clone());
         let rate = self.rate.scaled(context.intensity);
-        let acts = |index| context.dice.at(purpose::ACT, index).within(rate);
-        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
-        acted.map(|(_, row)| self.hold(row, held, context.labels)).collect()
+        let chosen = context.chosen(rate, &mut answer.rows);
+        chosen.map(|(_, row)| self.hold(row, held, context.labels)).collect()
     }
 }
 

@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
-use crate::{
-    draw::Dice,
-    unit::{Share, Span},
-    wire::{Labels, Protocol},
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
 };
+use crate::unit::{Share, Span};
 
 /// Holds requests without an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,15 +71,15 @@ impl Behaviour for Hang {
         }
     }
 
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         let help = "leave `for` out, or write a time";
         let none = self.lasts.filter(|span| span.is_zero());
         let none = none.map(|_| Problem::new("for", "a hang of 0s is none").help(help));
         check_rate(self.rate).into_iter().chain(none).collect()
     }
 
-    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
-        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        let acts = context.acts(self.rate);
         acts.then(|| Action::Hang { lasts: self.lasts.map(Span::duration) })
     }
 }
@@ -91,17 +89,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::draw::{Key, UnitHash};
+    use crate::{
+        draw::{Dice, Key, UnitHash},
+        fault::testing::{check, decide},
+        wire::{Labels, Protocol},
+    };
 
     #[test]
     fn holds_for_a_time_or_for_good() {
         let dice = Dice::new(Key::new(0, "r"), UnitHash::from_u64(1));
         let parse = |text| serde_json::from_str::<Hang>(text).unwrap();
-        assert_eq!(parse("{}").decide(dice, 1.0), Some(Action::Hang { lasts: None }));
+        assert_eq!(decide(&parse("{}"), dice, 1.0), Some(Action::Hang { lasts: None }));
         let lasts = Some(Duration::from_secs(3));
-        assert_eq!(parse(r#"{"for": "3s"}"#).decide(dice, 1.0), Some(Action::Hang { lasts }));
-        assert_eq!(parse(r#"{"rate": "0%"}"#).decide(dice, 1.0), None);
-        assert_eq!(parse(r#"{"for": "0s"}"#).check(&Protocol::Http, &Labels::default()).len(), 1);
+        assert_eq!(decide(&parse(r#"{"for": "3s"}"#), dice, 1.0), Some(Action::Hang { lasts }));
+        assert_eq!(decide(&parse(r#"{"rate": "0%"}"#), dice, 1.0), None);
+        assert_eq!(check(&parse(r#"{"for": "0s"}"#), &Protocol::Http, &Labels::default()).len(), 1);
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
+    purpose,
+};
 use crate::{
-    draw::{Dice, Draw},
+    draw::Draw,
     stats::normal_quantile,
     unit::{Share, Span},
-    wire::{Labels, Protocol},
 };
 
 /// No delay is longer, whatever the tail of the distribution says.
@@ -203,7 +205,7 @@ impl Behaviour for Latency {
         }
     }
 
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         let mut problems: Vec<Problem> = check_rate(self.rate).into_iter().collect();
         let given = self.distributions();
         if given.len() != 1 {
@@ -243,11 +245,11 @@ impl Behaviour for Latency {
         problems
     }
 
-    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
-        if !dice.at(purpose::ACT, 0).within(self.rate) {
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        if !context.dice.at(purpose::ACT, 0).within(self.rate) {
             return None;
         }
-        let seconds = (self.quantile_s(dice.at(purpose::SIZE, 0)) * intensity).min(LONGEST_S);
+        let seconds = (self.quantile_s(context.dice.at(purpose::SIZE, 0)) * context.intensity).min(LONGEST_S);
         let delay = Duration::try_from_secs_f64(seconds).ok().filter(|delay| !delay.is_zero())?;
         Some(match self.when {
             When::Before => Action::DelayBefore(delay),
@@ -261,7 +263,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::draw::{Key, UnitHash};
+    use crate::{
+        draw::{Dice, Key, UnitHash},
+        fault::testing::{check, decide},
+        wire::{Labels, Protocol},
+    };
 
     fn parse(text: &str) -> Latency {
         serde_json::from_str(text).unwrap()
@@ -269,7 +275,7 @@ mod tests {
 
     fn delays(fault: &Latency, seed: u64, n: u64) -> Vec<f64> {
         let key = Key::new(seed, "slow/0/latency");
-        let decide = |i| fault.decide(Dice::new(key, UnitHash::from_u64(i)), 1.0);
+        let decide = |i| decide(fault, Dice::new(key, UnitHash::from_u64(i)), 1.0);
         let mut delays: Vec<f64> = (0..n)
             .filter_map(|i| match decide(i) {
                 Some(Action::DelayBefore(delay)) => Some(delay.as_secs_f64()),
@@ -328,13 +334,13 @@ mod tests {
     fn a_ramp_scales_the_delay() {
         let fault = parse(r#"{"fixed": "200ms", "when": "after"}"#);
         let dice = Dice::new(Key::new(0, "r"), UnitHash::from_u64(1));
-        assert_eq!(fault.decide(dice, 0.5), Some(Action::DelayAfter(Duration::from_millis(100))));
-        assert_eq!(fault.decide(dice, 0.0), None);
+        assert_eq!(decide(&fault, dice, 0.5), Some(Action::DelayAfter(Duration::from_millis(100))));
+        assert_eq!(decide(&fault, dice, 0.0), None);
     }
 
     #[test]
     fn exactly_one_sensible_distribution() {
-        let check = |text| parse(text).check(&Protocol::Http, &Labels::default());
+        let check = |text| check(&parse(text), &Protocol::Http, &Labels::default());
         for good in [
             r#"{"fixed": "1ms"}"#,
             r#"{"normal": {"mean": "300ms", "sd": "100ms"}}"#,

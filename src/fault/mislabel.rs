@@ -11,15 +11,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{can_tell, check_class, check_rate, edits, relabel},
     purpose,
     unfit::UNKNOWN_CLASS,
 };
 use crate::{
-    draw::{Dice, Draw},
+    draw::Draw,
     unit::Share,
-    wire::{Labels, Protocol, Row, Value},
+    wire::{Answer, Labels, Row, Value},
 };
 
 /// For each true class the shares in which it is told as each class: rows of 100 %.
@@ -196,7 +196,8 @@ impl Behaviour for Mislabel {
         format!("{rate} {from} → {}", self.to.as_deref().unwrap_or("another class"))
     }
 
-    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+    fn check(&self, target: &CheckContext<'_>) -> Vec<Problem> {
+        let labels = target.labels;
         match (&self.rate, &self.confusion) {
             (None, None) => {
                 let help = "write `rate: 30%`, with `from` and `to` as you like, or a `confusion` matrix";
@@ -211,17 +212,17 @@ impl Behaviour for Mislabel {
         }
     }
 
-    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
-        edits(self.rate(), intensity)
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        edits(self.rate(), context)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
+    fn edit(&self, answer: &mut Answer, context: &EditContext<'_>) -> Edited {
         let edit = |(index, row): (u32, &mut Row)| {
             let draws = [purpose::ACT, purpose::SIZE].map(|purpose| context.dice.at(purpose, index));
             let to = self.target(row, draws, context)?;
             to.map_or(Ok(false), |to| relabel(row, &to, context.labels))
         };
-        (0..).zip(rows).map(edit).collect()
+        context.each(&mut answer.rows).map(edit).collect()
     }
 }
 

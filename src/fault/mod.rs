@@ -6,7 +6,9 @@
 //!
 //! Adding one: write its file, add its line to `faults!` below.
 
+mod action;
 mod catalogue;
+mod context;
 mod corrupt;
 mod error;
 mod freeze;
@@ -16,19 +18,21 @@ mod mislabel;
 mod prediction;
 mod reset;
 mod score_shift;
+mod stream;
 #[cfg(test)]
 mod testing;
 
-use std::{sync::OnceLock, time::Duration};
-
+use http::response;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    draw::Dice,
-    wire::{Labels, Protocol, Row},
+    unit::Share,
+    wire::{Answer, Content, Labels, Row},
 };
 
+pub use action::{Action, Gate, Stage};
 pub use catalogue::{Entry, Parameter};
+pub use context::{CheckContext, Decide, EditContext, Members, Memory};
 pub use corrupt::{Corrupt, Corruption};
 pub use error::{After, Error};
 pub use freeze::Freeze;
@@ -37,69 +41,7 @@ pub use latency::{Latency, Lognormal, Normal, Uniform, When};
 pub use mislabel::{Confusion, Mislabel};
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
-
-/// When in the life of a request a fault acts; faults of one phase act in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// The request is delayed before the upstream is asked.
-    Before,
-    /// The upstream is not asked at all.
-    Refuse,
-    /// The predictions of the response change.
-    Prediction,
-    /// The response is held back after the upstream answered.
-    After,
-    /// The connection breaks.
-    Transport,
-}
-
-/// What one fault does to one request.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Wait before the upstream is asked.
-    DelayBefore(Duration),
-    /// Wait with the response.
-    DelayAfter(Duration),
-    /// Answer with an error.
-    Respond {
-        /// The status.
-        status: u16,
-        /// `Retry-After`, whole seconds.
-        retry_after_s: Option<u64>,
-        /// The message inside the protocol's error body.
-        message: String,
-        /// Ask the upstream first (it does the work, the caller gets the error).
-        after_upstream: bool,
-    },
-    /// Don't answer; hold no upstream connection.
-    Hang {
-        /// For how long, after which the upstream is asked; `None`: until the phase ends.
-        lasts: Option<Duration>,
-    },
-    /// Break the connection, before the head or in the body.
-    Reset {
-        /// Bytes of the body that still pass; `None` breaks before the head.
-        after_bytes: Option<u64>,
-    },
-    /// Edit the predictions of the response (the fault's [`Fault::edit`] is called with them).
-    Edit,
-}
-
-/// What a fault may use while it edits predictions.
-#[derive(Debug)]
-pub struct EditContext<'a> {
-    /// This rule's draws for this request; index = position in the batch.
-    pub dice: Dice,
-    /// How far the ramp is, 0 to 1.
-    pub intensity: f64,
-    /// Class names.
-    pub labels: &'a Labels,
-    /// What this fault remembers for as long as it is armed (the frozen prediction).
-    pub memory: &'a OnceLock<Row>,
-    /// The first prediction of the response as the model made it, before any other fault's edit.
-    pub first: Option<&'a Row>,
-}
+pub use stream::{Piece, Step, StreamContext, StreamEdit};
 
 /// What an edit came to.
 ///
@@ -170,23 +112,66 @@ pub trait Behaviour {
     fn stage(&self) -> Stage;
 
     /// How often it acts on what the treated get (for faults on predictions: on each prediction).
-    fn rate(&self) -> crate::unit::Share;
+    fn rate(&self) -> Share;
 
     /// Its size in words, such as `30% virginica → versicolor`.
     fn describe(&self) -> String;
 
+    /// What a body must carry for it to act on; `None`: it needs no body.
+    fn needs(&self) -> Option<Content> {
+        match self.stage() {
+            Stage::Request => Some(Content::Features),
+            Stage::Prediction => Some(Content::Predictions),
+            Stage::Text | Stage::Timing => Some(Content::Text),
+            Stage::Before | Stage::Refuse | Stage::After | Stage::Transport => None,
+        }
+    }
+
     /// Settings that can't work with this target.
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// What it does to a request; `None` leaves it alone.
-    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action>;
+    /// Why it can't act in one phase with another fault.
+    fn excludes(&self, _other: &Fault) -> Option<&'static str> {
+        None
+    }
 
-    /// Changes predictions.
-    fn edit(&self, _rows: &mut [Row], _context: &EditContext<'_>) -> Edited {
+    /// What it will remember while it is armed.
+    fn memory(&self) -> Memory {
+        Memory::none()
+    }
+
+    /// CEL that tells which rows are its group, for faults that treat a group differently.
+    fn group(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it does to a request; `None` leaves it alone.
+    fn decide(&self, context: &Decide<'_>) -> Option<Action>;
+
+    /// Changes the features of a request ([`Action::Amend`]).
+    fn amend(&self, _features: &mut Answer, _context: &EditContext<'_>) -> Edited {
         Edited::default()
     }
+
+    /// Changes predictions, embeddings or a ranking ([`Action::Edit`]).
+    fn edit(&self, _answer: &mut Answer, _context: &EditContext<'_>) -> Edited {
+        Edited::default()
+    }
+
+    /// Will change a stream, or a whole body as a stream of one piece ([`Action::Stream`]).
+    fn stream(&self, _context: StreamContext) -> Option<Box<dyn StreamEdit>> {
+        None
+    }
+
+    /// Changes the head of a response ([`Action::Head`]).
+    fn head(&self, _head: &mut response::Parts, _context: &EditContext<'_>) -> Edited {
+        Edited::default()
+    }
+
+    /// Sees predictions as the model made them, of treated and control callers; `members`: those of its group.
+    fn observe(&self, _rows: &[Row], _members: Members<'_>, _labels: &Labels, _memory: &Memory) {}
 }
 
 /// Declares the closed set of faults from one line each.
@@ -201,7 +186,8 @@ macro_rules! faults {
         }
 
         impl Fault {
-            fn behaviour(&self) -> &dyn Behaviour {
+            /// What it can say and do.
+            pub fn behaviour(&self) -> &dyn Behaviour {
                 match self { $(Fault::$variant(fault) => fault),+ }
             }
 
@@ -232,7 +218,7 @@ impl Fault {
     }
 
     /// How often it acts on what the treated get.
-    pub fn rate(&self) -> crate::unit::Share {
+    pub fn rate(&self) -> Share {
         self.behaviour().rate()
     }
 
@@ -242,28 +228,16 @@ impl Fault {
     }
 
     /// Settings that can't work with this target.
-    pub fn check(&self, protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
-        let mut problems = self.behaviour().check(protocol, labels);
-        if self.stage() == Stage::Prediction && !protocol.carries_predictions() {
-            let message = format!(
-                "`{}` changes predictions, which protocol `{}` does not carry",
-                self.name(),
-                protocol.name()
-            );
+    pub fn check(&self, target: &CheckContext<'_>) -> Vec<Problem> {
+        let mut problems = self.behaviour().check(target);
+        if let Some(needs) = self.behaviour().needs().filter(|needs| !target.protocol.carries(*needs)) {
+            let (name, protocol) = (self.name(), target.protocol.name());
+            let message =
+                format!("`{name}` changes {}, which protocol `{protocol}` does not carry", needs.name());
             let help = "name the protocol that the model server speaks, or use a transport fault (latency, error, hang, reset)";
             problems.push(Problem::new("", message).help(help));
         }
         problems
-    }
-
-    /// What it does to a request; `None` leaves it alone.
-    pub fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
-        self.behaviour().decide(dice, intensity)
-    }
-
-    /// Changes predictions; tells how many, and why those that it should have changed could not be.
-    pub fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
-        self.behaviour().edit(rows, context)
     }
 }
 

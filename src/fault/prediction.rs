@@ -4,7 +4,7 @@
 //! and the new class change places, so that the set of scores, and with it every confidence, stays as the
 //! model gave it.
 
-use super::{Action, Problem, unfit::UNKNOWN_CLASS};
+use super::{Action, Decide, Problem, unfit::UNKNOWN_CLASS};
 use crate::{
     unit::Share,
     wire::{Labels, Row, Value},
@@ -15,8 +15,8 @@ use crate::{
 pub(super) const SCALAR: [&str; 3] = ["string", "number", "boolean"];
 
 /// The decision of a fault that edits predictions: it does unless it can't act.
-pub(super) fn edits(rate: Share, intensity: f64) -> Option<Action> {
-    (rate.scaled(intensity) > Share::NONE).then_some(Action::Edit)
+pub(super) fn edits(rate: Share, context: &Decide<'_>) -> Option<Action> {
+    (rate.scaled(context.intensity) > Share::NONE).then_some(Action::Edit)
 }
 
 /// A rate that never acts.

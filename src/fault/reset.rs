@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Behaviour, Entry, Parameter, Problem, Stage, prediction::check_rate, purpose};
-use crate::{
-    draw::Dice,
-    unit::Share,
-    wire::{Labels, Protocol},
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
 };
+use crate::unit::Share;
 
 /// Breaks connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,12 +72,12 @@ impl Behaviour for Reset {
         }
     }
 
-    fn check(&self, _protocol: &Protocol, _labels: &Labels) -> Vec<Problem> {
+    fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         check_rate(self.rate).into_iter().collect()
     }
 
-    fn decide(&self, dice: Dice, intensity: f64) -> Option<Action> {
-        let acts = dice.at(purpose::ACT, 0).within(self.rate.scaled(intensity));
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        let acts = context.acts(self.rate);
         acts.then_some(Action::Reset { after_bytes: self.after_bytes })
     }
 }
@@ -87,16 +85,19 @@ impl Behaviour for Reset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Key, UnitHash};
+    use crate::{
+        draw::{Dice, Key, UnitHash},
+        fault::testing::decide,
+    };
 
     #[test]
     fn breaks_before_the_head_or_in_the_body() {
         let dice = Dice::new(Key::new(0, "r"), UnitHash::from_u64(1));
         let parse = |text| serde_json::from_str::<Reset>(text).unwrap();
-        assert_eq!(parse("{}").decide(dice, 1.0), Some(Action::Reset { after_bytes: None }));
+        assert_eq!(decide(&parse("{}"), dice, 1.0), Some(Action::Reset { after_bytes: None }));
         let after = parse(r#"{"after-bytes": 64}"#);
-        assert_eq!(after.decide(dice, 1.0), Some(Action::Reset { after_bytes: Some(64) }));
-        assert_eq!(after.decide(dice, 0.0), None);
+        assert_eq!(decide(&after, dice, 1.0), Some(Action::Reset { after_bytes: Some(64) }));
+        assert_eq!(decide(&after, dice, 0.0), None);
         assert_eq!(after.describe(), "100% connections broken after 64 bytes");
     }
 

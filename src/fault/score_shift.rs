@@ -7,15 +7,13 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_class, check_rate, edits, index_of},
-    purpose,
     unfit::NOT_A_PROBABILITY,
 };
 use crate::{
-    draw::Dice,
     unit::Share,
-    wire::{Labels, Protocol, Row, Value},
+    wire::{Answer, Labels, Row, Value},
 };
 
 const LARGEST: f64 = 20.0;
@@ -146,7 +144,8 @@ impl Behaviour for ScoreShift {
         format!("{:+} logits{class} on {}", self.delta, self.rate)
     }
 
-    fn check(&self, _protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+    fn check(&self, target: &CheckContext<'_>) -> Vec<Problem> {
+        let labels = target.labels;
         let unknown = self.class.as_ref().and_then(|class| match index_of(class, labels) {
             None if labels.names().is_empty() => {
                 let help = "list the classes under `labels` of the target, or give the number of the class";
@@ -160,14 +159,13 @@ impl Behaviour for ScoreShift {
         [check_rate(self.rate), unknown].into_iter().flatten().collect()
     }
 
-    fn decide(&self, _dice: Dice, intensity: f64) -> Option<Action> {
-        edits(self.rate, intensity)
+    fn decide(&self, context: &Decide<'_>) -> Option<Action> {
+        edits(self.rate, context)
     }
 
-    fn edit(&self, rows: &mut [Row], context: &EditContext<'_>) -> Edited {
+    fn edit(&self, answer: &mut Answer, context: &EditContext<'_>) -> Edited {
         let delta = self.delta * context.intensity;
-        let acts = |index| context.dice.at(purpose::ACT, index).within(self.rate);
-        let acted = (0..).zip(rows).filter(|(index, _)| acts(*index));
+        let acted = context.chosen(self.rate, &mut answer.rows);
         let moved = acted.map(|(_, row)| {
             let before = probabilities(row).ok_or(NOT_A_PROBABILITY)?;
             let mut after = before.clone();

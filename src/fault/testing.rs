@@ -1,13 +1,11 @@
 //! What the tests of the faults on predictions share: many draws, and exact bounds on what they give.
 
-use std::sync::OnceLock;
-
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::{Behaviour, EditContext, Edited, Fault};
+use super::{Action, Behaviour, CheckContext, Decide, EditContext, Edited, Fault, Problem};
 use crate::{
     draw::{Dice, Key, UnitHash},
-    wire::{Labels, Row, Value},
+    wire::{Answer, Labels, Protocol, Row, Value},
 };
 
 pub(super) const BATCH: usize = 20;
@@ -26,13 +24,15 @@ pub(super) fn text(name: &str) -> Value {
 
 /// Edits `rows` in batches, each the answer to another request; returns how many were said to change.
 pub(super) fn edit(fault: &impl Behaviour, rows: &mut [Row], labels: &Labels, intensity: f64) -> usize {
-    let memory = OnceLock::new();
+    let memory = fault.memory();
     let key = Key::new(7, "phase/0/fault");
     let mut changed = 0;
     for (request, batch) in rows.chunks_mut(BATCH).enumerate() {
         let dice = Dice::new(key, UnitHash::of(format!("request {request}").as_bytes()));
-        let context = EditContext { dice, intensity, labels, memory: &memory, first: None };
-        changed += fault.edit(batch, &context).changed;
+        let context = EditContext::new(dice, intensity, labels, &memory);
+        let mut answer = Answer::of_rows(batch.to_vec());
+        changed += fault.edit(&mut answer, &context).changed;
+        batch.clone_from_slice(&answer.rows);
     }
     changed
 }
@@ -40,8 +40,8 @@ pub(super) fn edit(fault: &impl Behaviour, rows: &mut [Row], labels: &Labels, in
 /// What an edit of one row at full intensity came to.
 pub(super) fn edit_one(fault: &impl Behaviour, row: &Row, labels: &Labels) -> Edited {
     let dice = Dice::new(Key::new(7, "phase/0/fault"), UnitHash::of(b"request"));
-    let context = EditContext { dice, intensity: 1.0, labels, memory: &OnceLock::new(), first: None };
-    fault.edit(&mut [row.clone()], &context)
+    let memory = fault.memory();
+    fault.edit(&mut Answer::of_rows(vec![row.clone()]), &EditContext::new(dice, 1.0, labels, &memory))
 }
 
 /// Is `count` of `n` what a rate of `p` gives, but for one case in a million?
@@ -54,6 +54,21 @@ pub(super) fn assert_rate(count: usize, n: usize, p: f64) {
     assert!((low..=high).contains(&(count as u64)), "{count} of {n} is not {p}: {low} to {high} would be");
 }
 
+/// The dice of one of many requests.
+pub(super) fn dice(seed: u64, request: u64) -> Dice {
+    Dice::new(Key::new(seed, "phase/0/fault"), UnitHash::from_u64(request))
+}
+
+/// What a fault decides about a request, from the draws alone.
+pub(super) fn decide(fault: &impl Behaviour, dice: Dice, intensity: f64) -> Option<Action> {
+    fault.decide(&Decide::of(dice, intensity, &fault.memory()))
+}
+
+/// What is wrong with a fault's settings for a protocol.
+pub(super) fn check(fault: &impl Behaviour, protocol: &Protocol, labels: &Labels) -> Vec<Problem> {
+    fault.check(&CheckContext { protocol, labels })
+}
+
 /// A fault as a scenario has it.
 pub(super) fn parse(yaml: &str) -> Result<Fault, String> {
     serde_saphyr::from_str(yaml).map_err(|error| error.to_string())
@@ -62,7 +77,11 @@ pub(super) fn parse(yaml: &str) -> Result<Fault, String> {
 /// The messages of everything that is wrong with a fault's settings.
 pub(super) fn problems(yaml: &str, labels: &Labels) -> Vec<String> {
     let fault = parse(yaml).unwrap();
-    fault.check(&crate::wire::Protocol::OpenInference, labels).into_iter().map(|p| p.message).collect()
+    fault
+        .check(&CheckContext { protocol: &Protocol::OpenInference, labels })
+        .into_iter()
+        .map(|p| p.message)
+        .collect()
 }
 
 /// The example of a catalogue page is an injection of that fault, and survives a journey as JSON.
@@ -78,7 +97,7 @@ pub(super) fn assert_page(name: &str) {
     let injections: Vec<Injection> = serde_saphyr::from_str(entry.example).unwrap();
     for Injection { fault, .. } in injections {
         assert_eq!(fault.name(), name);
-        assert_eq!(fault.check(&crate::wire::Protocol::OpenInference, &iris()), []);
+        assert_eq!(fault.check(&CheckContext { protocol: &Protocol::OpenInference, labels: &iris() }), []);
         let sent = serde_json::to_string(&fault).unwrap();
         assert_eq!(serde_json::from_str::<Fault>(&sent).unwrap(), fault);
     }

@@ -279,10 +279,9 @@ impl Notebook {
         let Some(index) = self.windows.len().checked_sub(1) else { return false };
         let phase = &self.plan.phases[index];
         let decided = |number| self.outcomes.contains_key(&(index, number));
-        let ramps_over = phase
-            .injections
-            .iter()
-            .all(|injection| clock::now().since(self.windows[index].started) >= injection.ramp.as_secs_f64());
+        let ramps_over = phase.injections.iter().all(|injection| {
+            clock::now().since(self.windows[index].started) >= injection.shape.grows_for().as_secs_f64()
+        });
         !phase.expectations.is_empty()
             && (0..phase.expectations.len()).all(decided)
             && ramps_over

@@ -15,6 +15,7 @@ use crate::{
     exposure::{Arm, assign},
     scenario::{Plan, RequestView},
     verify::{Accuracy, PhaseAccuracy},
+    wire::Head,
 };
 
 /// Counts right answers per phase and arm.
@@ -57,7 +58,8 @@ impl Truth {
         let Ok(Some(side)) = assign(&self.plan.exposure, view, UnitHash::of(request.id.as_bytes())) else {
             return;
         };
-        let Ok(reading) = self.plan.target.codec.read(response_headers, body) else { return };
+        let head = Head { path: request.path, headers: response_headers };
+        let Ok(reading) = self.plan.target.codec.read(head, body) else { return };
         let [row] = reading.rows() else { return };
         let Some(predicted) = self.plan.target.labels.of(row) else { return };
         let count = &counts[usize::from(side.arm == Arm::Treated)];

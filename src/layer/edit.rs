@@ -18,7 +18,7 @@ use super::exchange::{Exchange, Victim, has_body};
 use crate::{
     evidence::Permit,
     fault::{EditContext, Edited},
-    wire::{Row, WireError, encoding::Encoding},
+    wire::{Answer, Head, WireError, encoding::Encoding},
 };
 
 const CHECKSUMS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
@@ -77,10 +77,11 @@ fn has_checksum(headers: &HeaderMap) -> bool {
 pub(super) fn apply(
     victim: &mut Victim,
     edits: &[usize],
+    path: &str,
     headers: &mut HeaderMap,
     body: &Bytes,
 ) -> Option<Bytes> {
-    match spliced(victim, edits, headers, body) {
+    match spliced(victim, edits, path, headers, body) {
         Ok(edited) => {
             let edited = edited?;
             if headers.contains_key(CONTENT_LENGTH) {
@@ -98,7 +99,8 @@ pub(super) fn apply(
 fn spliced(
     victim: &mut Victim,
     edits: &[usize],
-    headers: &HeaderMap,
+    path: &str,
+    headers: &mut HeaderMap,
     body: &Bytes,
 ) -> Result<Option<Bytes>, WireError> {
     let coding = Encoding::of(headers)?;
@@ -106,16 +108,17 @@ fn spliced(
         Encoding::Identity => Cow::Borrowed(body),
         coding => Cow::Owned(coding.decode(body, victim.lease.body_limit)?),
     };
-    let reading = victim.lease.plan.target.codec.read(headers, &plain)?;
-    let mut rows = reading.rows().to_vec();
-    let changes = edit_rows(victim, edits, &mut rows);
+    let reading = victim.lease.plan.target.codec.read(Head { path, headers }, &plain)?;
+    let mut answer = reading.answer();
+    let changes = edit_answer(victim, edits, &mut answer);
     if changes.is_empty() {
         return Ok(None);
     }
-    match reading.splice(&plain, &rows) {
+    match reading.splice(&plain, &answer) {
         Ok(Some(edited)) => {
             commit(victim, changes);
-            Ok(Some(Bytes::from(coding.encode(edited))))
+            headers.extend(edited.headers);
+            Ok(Some(Bytes::from(coding.encode(edited.body))))
         }
         Ok(None) => Ok(None),
         Err(error) => {
@@ -133,21 +136,15 @@ pub(super) struct Change {
     predictions: usize,
 }
 
-/// Lets each fault edit the rows, after its line in the ledger is reserved.
-pub(super) fn edit_rows(victim: &Victim, edits: &[usize], rows: &mut [Row]) -> Vec<Change> {
+/// Lets each fault edit the answer, after its line in the ledger is reserved.
+pub(super) fn edit_answer(victim: &Victim, edits: &[usize], answer: &mut Answer) -> Vec<Change> {
     let mut changes = Vec::new();
-    let first = rows.first().cloned();
+    let first = answer.rows.first().cloned();
     for &injection in edits {
         let Some(permit) = victim.reserve(injection) else { continue };
         let rule = victim.injection(injection);
-        let context = EditContext {
-            dice: victim.dice(rule),
-            intensity: victim.intensity(injection),
-            labels: &victim.lease.plan.target.labels,
-            memory: victim.lease.memory(victim.phase, injection),
-            first: first.as_ref(),
-        };
-        match rule.fault.edit(rows, &context) {
+        let context = EditContext { first: first.as_ref(), ..victim.edit_context(injection) };
+        match rule.fault.behaviour().edit(answer, &context) {
             Edited { changed: 0, unfit: Some(reason) } => victim.skip(injection, reason),
             Edited { changed: 0, unfit: None } => {}
             Edited { changed, .. } => changes.push(Change { injection, permit, predictions: changed }),

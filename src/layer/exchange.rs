@@ -21,7 +21,7 @@ use crate::{
     draw::{Dice, UnitHash},
     evidence::{ArmSink, FaultCell, Line, Permit, Watch},
     exposure::{self, Arm, Assignment},
-    fault::Action,
+    fault::{Action, Decide, EditContext},
     scenario::{Injection, Mark, RequestView},
 };
 
@@ -222,7 +222,7 @@ impl Victim {
                 continue;
             }
             cell.exposed();
-            match injection.fault.decide(self.dice(injection), self.intensity(i)) {
+            match injection.fault.behaviour().decide(&self.decide_context(i)) {
                 None => {}
                 Some(Action::DelayBefore(delay)) => course.before.push((i, delay)),
                 Some(Action::DelayAfter(delay)) => course.after.push((i, delay)),
@@ -234,7 +234,10 @@ impl Victim {
                     course.refuse = Some((i, action));
                 }
                 // A request fails once: the first fault that fails it has it.
-                Some(_) => cell.skipped("superseded"),
+                Some(Action::Reset { .. } | Action::Respond { .. } | Action::Hang { .. }) => {
+                    cell.skipped("superseded");
+                }
+                Some(_) => cell.skipped("not-supported"),
             }
         }
         course
@@ -250,8 +253,32 @@ impl Victim {
 
     /// How far the ramp of an injection was when the request arrived.
     pub(super) fn intensity(&self, injection: usize) -> f64 {
-        let phase = &self.lease.plan.phases[self.phase];
-        self.injection(injection).intensity(self.position.saturating_sub(phase.start))
+        self.injection(injection).intensity(self.since_phase())
+    }
+
+    /// Since the phase began, when the request arrived.
+    fn since_phase(&self) -> Duration {
+        self.position.saturating_sub(self.lease.plan.phases[self.phase].start)
+    }
+
+    fn decide_context(&self, injection: usize) -> Decide<'_> {
+        let rule = self.injection(injection);
+        let memory = self.lease.memory(self.phase, injection);
+        Decide {
+            unit: self.unit,
+            since_phase: self.since_phase(),
+            ..Decide::of(self.dice(rule), self.intensity(injection), memory)
+        }
+    }
+
+    pub(super) fn edit_context(&self, injection: usize) -> EditContext<'_> {
+        let rule = self.injection(injection);
+        let memory = self.lease.memory(self.phase, injection);
+        let labels = &self.lease.plan.target.labels;
+        EditContext {
+            since_phase: self.since_phase(),
+            ..EditContext::new(self.dice(rule), self.intensity(injection), labels, memory)
+        }
     }
 
     fn cell(&self, injection: usize) -> &FaultCell {

@@ -21,7 +21,7 @@ use super::{
     exchange::Exchange,
     lease::{Lease, Nap},
     request_body::{Replay, may_be_json},
-    respond::Refusal,
+    respond,
 };
 use crate::{fault::Action, wire::encoding::Encoding};
 
@@ -231,12 +231,12 @@ fn refuse<R: Body>(
     injection: usize,
     action: &Action,
 ) -> Option<Response<ResponseBody<R>>> {
-    let Action::Respond { status, retry_after_s, message, .. } = action else { return None };
-    if !exchange.victim.act(injection, &format!("status {status}"), 0) {
+    let Action::Respond { failure, .. } = action else { return None };
+    if !exchange.victim.act(injection, &format!("status {}", failure.status.as_u16()), 0) {
         return None;
     }
-    let refusal = Refusal { status: *status, retry_after_s: *retry_after_s, message };
-    Some(refusal.response(exchange.victim.lease.plan.target.codec.as_ref(), exchange.is_grpc))
+    let codec = exchange.victim.lease.plan.target.codec.as_ref();
+    Some(respond::failed(codec, exchange.watch.uri().path(), failure, exchange.is_grpc))
 }
 
 impl<S, B: Body> Reading<S, B> {
@@ -295,7 +295,8 @@ impl<R: Body> Editing<R> {
             return (exchange, Response::from_parts(parts, ResponseBody::replayed(body)));
         }
         let original = body.held.joined();
-        let edited = edit::apply(&mut exchange.victim, &edits, &mut parts.headers, &original);
+        let path = exchange.watch.uri().path();
+        let edited = edit::apply(&mut exchange.victim, &edits, path, &mut parts.headers, &original);
         let body = match edited {
             None => ResponseBody::replayed(body),
             Some(edited) => {

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -19,8 +19,8 @@ use tokio::{
 use super::{LeaseId, LeaseStatus, Limits};
 use crate::{
     evidence::{Ledger, Recorder, RecorderLimits},
-    scenario::Plan,
-    wire::Row,
+    fault::Memory,
+    scenario::{Injection, Plan},
 };
 
 /// A plan that was armed. Times are nanoseconds after `armed`.
@@ -38,16 +38,15 @@ pub(super) struct Lease {
     ended: AtomicBool,
     changed: Arc<Notify>,
     sequence: AtomicU64,
-    memories: Vec<Vec<OnceLock<Row>>>,
+    memories: Vec<Vec<Memory>>,
 }
 
 impl Lease {
     pub(super) fn new(id: LeaseId, plan: Arc<Plan>, ttl: Duration, limits: &Limits, ledger: Ledger) -> Lease {
-        let cells = |n: usize| std::iter::repeat_with(OnceLock::new).take(n).collect();
         Lease {
             id,
             recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
-            memories: plan.phases.iter().map(|phase| cells(phase.injections.len())).collect(),
+            memories: plan.phases.iter().map(|phase| phase.injections.iter().map(memory).collect()).collect(),
             plan,
             ledger,
             body_limit: limits.body,
@@ -113,7 +112,7 @@ impl Lease {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn memory(&self, phase: usize, injection: usize) -> &OnceLock<Row> {
+    pub(super) fn memory(&self, phase: usize, injection: usize) -> &Memory {
         &self.memories[phase][injection]
     }
 
@@ -130,6 +129,10 @@ impl Lease {
             faults: phase.map(|p| p.injections.iter().map(|i| i.id.clone()).collect()).unwrap_or_default(),
         }
     }
+}
+
+fn memory(injection: &Injection) -> Memory {
+    injection.fault.behaviour().memory()
 }
 
 fn nanos(span: Duration) -> u64 {

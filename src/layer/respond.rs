@@ -5,53 +5,48 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, Response,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body::Body;
 
 use super::ResponseBody;
-use crate::wire::Codec;
+use crate::wire::{Codec, Failure};
 
-/// An injected error.
-pub(super) struct Refusal<'a> {
-    pub(super) status: u16,
-    pub(super) retry_after_s: Option<u64>,
-    pub(super) message: &'a str,
+/// An injected error, as this protocol's servers would answer it.
+pub(super) fn failed<R: Body>(
+    codec: &dyn Codec,
+    path: &str,
+    failure: &Failure,
+    is_grpc: bool,
+) -> Response<ResponseBody<R>> {
+    let mut response = match is_grpc {
+        true => grpc(failure),
+        false => http(codec, path, failure),
+    };
+    if let Some(after) = failure.retry_after.filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    response
 }
 
-impl Refusal<'_> {
-    /// As this protocol's servers would answer.
-    pub(super) fn response<R: Body>(&self, codec: &dyn Codec, is_grpc: bool) -> Response<ResponseBody<R>> {
-        let mut response = match is_grpc {
-            true => self.grpc(),
-            false => self.http(codec),
-        };
-        if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
+fn http<R: Body>(codec: &dyn Codec, path: &str, failure: &Failure) -> Response<ResponseBody<R>> {
+    let error = codec.error(path, failure);
+    let mut response = Response::new(ResponseBody::whole(error.body, None));
+    *response.status_mut() = error.status;
+    *response.headers_mut() = error.headers;
+    response
+}
 
-    fn http<R: Body>(&self, codec: &dyn Codec) -> Response<ResponseBody<R>> {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let error = codec.error(status, self.message);
-        let mut response = Response::new(ResponseBody::whole(error.body, None));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, error.content_type);
-        response
+fn grpc<R: Body>(failure: &Failure) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::whole(Bytes::new(), None));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(grpc_code(failure.status.as_u16())));
+    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&failure.message)) {
+        headers.insert("grpc-message", message);
     }
-
-    fn grpc<R: Body>(&self) -> Response<ResponseBody<R>> {
-        let mut response = Response::new(ResponseBody::whole(Bytes::new(), None));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from(grpc_code(self.status)));
-        if let Ok(message) = HeaderValue::from_str(&percent_encoded(self.message)) {
-            headers.insert("grpc-message", message);
-        }
-        response
-    }
+    response
 }
 
 /// The gRPC code of an HTTP status (gRPC's `http-grpc-status-mapping.md`): 14 is UNAVAILABLE.
@@ -87,8 +82,10 @@ mod tests {
 
     fn refuse(status: u16, is_grpc: bool) -> Response<ResponseBody<Empty<Bytes>>> {
         let codec = Protocol::Http.codec(&Outputs::default());
-        let refusal = Refusal { status, retry_after_s: Some(7), message: "50% é" };
-        refusal.response(codec.as_ref(), is_grpc)
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let retry_after = Some(std::time::Duration::from_secs(7));
+        let failure = Failure { retry_after, ..Failure::new(status, "50% é") };
+        failed(codec.as_ref(), "/", &failure, is_grpc)
     }
 
     #[tokio::test]

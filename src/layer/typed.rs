@@ -28,7 +28,7 @@ use crate::{
     evidence::{ArmSink, Watch},
     exposure::Assignment,
     fault::Action,
-    wire::Row,
+    wire::{Answer, Row},
 };
 
 /// A response that holds predictions.
@@ -164,14 +164,14 @@ impl Typed {
 
     /// Edits the predictions of a response.
     fn edit(&mut self, response: &mut impl Predictions) {
-        let mut rows = response.rows();
+        let mut answer = Answer::of_rows(response.rows());
         let edits = std::mem::take(&mut self.course.edits);
-        let changes = edit::edit_rows(&self.victim, &edits, &mut rows);
+        let changes = edit::edit_answer(&self.victim, &edits, &mut answer);
         if !changes.is_empty() {
-            response.set_rows(&rows);
+            response.set_rows(&answer.rows);
             edit::commit(&mut self.victim, changes);
         }
-        self.victim.lease.recorder.predictions(self.victim.phase, self.victim.arm, &rows);
+        self.victim.lease.recorder.predictions(self.victim.phase, self.victim.arm, &answer.rows);
     }
 }
 

@@ -93,7 +93,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn expression<T>(&mut self, path: Path, text: &str, compiled: Result<T, ExpressionError>) -> Option<T> {
+    pub(super) fn expression<T>(
+        &mut self,
+        path: Path,
+        text: &str,
+        compiled: Result<T, ExpressionError>,
+    ) -> Option<T> {
         compiled
             .map_err(|error| {
                 let offset =

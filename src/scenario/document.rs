@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::Shape;
 use crate::{
     fault::Fault,
     unit::{Comparison, Rate, Share, Span},
@@ -139,6 +140,13 @@ pub struct InjectionDocument {
     /// Time over which its size grows from nothing to full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Span>,
+    /// How its size goes with time, in place of a ramp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    /// CEL that tells which of the treated's predictions it may touch, over `request.…` and
+    /// `features["age"]`; everything if left out.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// Share of units that get this fault, at most the exposure's share (they are among the treated).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,

@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::{
     check::{Checker, path, promql},
     document::{Document, Expectation, InjectionDocument, PhaseDocument},
+    expression::Condition,
     plan::{Injection, Phase, PlacedExpectation},
     problem::Problem,
+    shape::Shape,
     tree::Path,
 };
 use crate::{
     draw::Key,
-    fault::Fault,
+    fault::{CheckContext, Fault},
     unit::{Share, Span},
     wire::Labels,
 };
@@ -85,6 +87,19 @@ fn injections(
     for (index, injection) in phase.inject.iter().enumerate() {
         let place = at.then("inject").then(index);
         self::injection(checker, document, phase, &place, injection, labels);
+        let contradiction = phase.inject[..index].iter().find_map(|other| {
+            let (one, two) = (injection.fault.behaviour(), other.fault.behaviour());
+            let why = one.excludes(&other.fault).or_else(|| two.excludes(&injection.fault))?;
+            Some(format!(
+                "`{}` and `{}` contradict each other: {why}",
+                other.fault.name(),
+                injection.fault.name()
+            ))
+        });
+        if let Some(message) = contradiction {
+            let help = "put them into phases of their own";
+            checker.push(Problem::at(place.then("fault"), message).at_key().help(help));
+        }
         let fault = injection.fault.name();
         let same = phase.inject[..index].iter().filter(|i| i.fault.name() == fault).count();
         let suffix = if same == 0 { String::new() } else { format!("#{}", same + 1) };
@@ -95,13 +110,19 @@ fn injections(
             id: format!("{}/{fault}{suffix}", phase.name),
             mark,
             fault: injection.fault.clone(),
-            ramp: injection.ramp.unwrap_or_default().duration(),
+            shape: injection.shape.unwrap_or_else(|| Shape::from_ramp(injection.ramp)),
+            only: only(checker, &place, injection),
             share: injection.share.unwrap_or(document.exposure.share),
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
         });
     }
     compiled.sort_by_key(|injection| injection.fault.stage());
     compiled
+}
+
+fn only(checker: &mut Checker<'_>, at: &Path, injection: &InjectionDocument) -> Option<Condition> {
+    let text = injection.only.as_ref()?;
+    checker.expression(at.then("where"), text, Condition::compile(text))
 }
 
 fn injection(
@@ -112,7 +133,7 @@ fn injection(
     injection: &InjectionDocument,
     labels: &Labels,
 ) {
-    let InjectionDocument { fault, ramp, share } = injection;
+    let InjectionDocument { fault, ramp, share, only: _, shape: _ } = injection;
     let settings = at.then("fault").then(fault.name());
     check_fault(checker, document, &settings, fault, labels);
     if let Some(ramp) = ramp {
@@ -155,7 +176,7 @@ fn check_fault(
         let problem = Problem::at(settings.then("rate"), "a fault with a rate of 0% never acts");
         checker.push(problem.help("give it a rate, or leave the fault out"));
     }
-    for problem in fault.check(&document.target.protocol, labels) {
+    for problem in fault.check(&CheckContext { protocol: &document.target.protocol, labels }) {
         let place = match problem.key {
             "" => settings.clone(),
             key => key.split('.').fold(settings.clone(), |path, step| path.then(step)),

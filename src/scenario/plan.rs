@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use super::{
     document::{Document, Expectation, Guard},
     expression::{Condition, UnitExpression},
+    shape::Shape,
 };
 use crate::{
     draw::Key,
@@ -79,8 +80,10 @@ pub struct Injection {
     pub mark: http::HeaderValue,
     /// The fault.
     pub fault: Fault,
-    /// Time over which it grows to full size.
-    pub ramp: Duration,
+    /// How its size goes with time.
+    pub shape: Shape,
+    /// What it may touch; `None`: everything that its units get.
+    pub only: Option<Condition>,
     /// Share of units that get it; at most the exposure's.
     pub share: Share,
     /// Key of its draws: rule `<phase>/<index in the file>/<fault>`.
@@ -130,12 +133,9 @@ impl Phase {
 }
 
 impl Injection {
-    /// How far its ramp is at a time since its phase began, 0 to 1.
+    /// How large it is at a time since its phase began, 0 to 1 of its full size.
     pub fn intensity(&self, since_phase: Duration) -> f64 {
-        if self.ramp.is_zero() {
-            return 1.0;
-        }
-        (since_phase.as_secs_f64() / self.ramp.as_secs_f64()).min(1.0)
+        self.shape.intensity(since_phase)
     }
 
     /// For reports, with its three shares.

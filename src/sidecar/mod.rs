@@ -294,7 +294,7 @@ fn view(config: &Config) -> View {
     View::new(ViewSettings {
         codec: config.protocol.codec(&config.outputs),
         labels: Labels::new(config.labels.iter().cloned()),
-        observe: config.observe && config.protocol.carries_predictions(),
+        observe: config.observe && config.protocol != crate::wire::Protocol::Http,
         body: config.limits.view_body,
         queue: config.limits.view_queue,
         series: config.limits.view_series,

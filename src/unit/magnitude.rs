@@ -126,6 +126,12 @@ impl TryFrom<u16> for Status {
     }
 }
 
+impl From<Status> for http::StatusCode {
+    fn from(status: Status) -> http::StatusCode {
+        http::StatusCode::from_u16(status.0).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
 impl From<Status> for u16 {
     fn from(status: Status) -> u16 {
         status.0

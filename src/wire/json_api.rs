@@ -3,10 +3,10 @@
 //! The label path selects one value for each row, the scores path one number or one array of numbers for
 //! each. When both select something, they must select equally many, or rows would be paired by guess.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::Method;
 
 use super::{
-    Codec, ErrorBody, JsonApi, JsonPath, Reading, Row, WireError, error_field,
+    Codec, ErrorResponse, Failure, Head, JsonApi, JsonPath, Reading, Row, WireError, error_field,
     reading::{Format, Slot},
     scan::{Kind, Node, scan},
 };
@@ -29,7 +29,7 @@ impl Codec for JsonCodec {
         None
     }
 
-    fn read(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
+    fn read(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
         let tree = scan(body)?;
         let select =
             |path: &Option<JsonPath>| path.as_ref().map(|path| path.select(tree.root())).unwrap_or_default();
@@ -46,8 +46,8 @@ impl Codec for JsonCodec {
         if reading.rows().is_empty() { Err(WireError::NoPrediction) } else { Ok(reading) }
     }
 
-    fn error(&self, _status: StatusCode, message: &str) -> ErrorBody {
-        error_field(message)
+    fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+        error_field(failure)
     }
 }
 
@@ -84,22 +84,21 @@ impl Codec for NoPredictions {
         None
     }
 
-    fn read(&self, _headers: &HeaderMap, _body: &[u8]) -> Result<Reading, WireError> {
+    fn read(&self, _head: Head<'_>, _body: &[u8]) -> Result<Reading, WireError> {
         Err(WireError::NoPrediction)
     }
 
-    fn error(&self, _status: StatusCode, message: &str) -> ErrorBody {
-        ErrorBody {
-            content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
-            body: message.to_owned().into(),
-        }
+    fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+        ErrorResponse::new(failure.status, "text/plain; charset=utf-8", failure.message.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
-    use crate::wire::Value;
+    use crate::wire::{Value, testing};
 
     fn codec(label: Option<&str>, scores: Option<&str>) -> JsonCodec {
         let path = |text: Option<&str>| text.map(|text| text.parse().unwrap());
@@ -107,7 +106,7 @@ mod tests {
     }
 
     fn rows(codec: &JsonCodec, body: &str) -> Result<Vec<Row>, WireError> {
-        codec.read(&HeaderMap::new(), body.as_bytes()).map(|reading| reading.rows().to_vec())
+        testing::read(codec, body.as_bytes()).map(|reading| reading.rows().to_vec())
     }
 
     fn row(label: Option<Value>, scores: &[f64]) -> Row {
@@ -142,15 +141,15 @@ mod tests {
     fn two_paths_to_one_value_are_not_written_twice() {
         let same = codec(Some("$.x"), Some("$.x"));
         let body = br#"{"x":1}"#;
-        let reading = same.read(&HeaderMap::new(), body).unwrap();
+        let reading = testing::read(&same, body).unwrap();
         let edited = Row { label: Some(Value::Int(2)), scores: vec![Value::Int(3)] };
-        assert!(matches!(reading.splice(body, &[edited]), Err(WireError::Unwritable(_))));
+        assert!(matches!(testing::splice(&reading, body, &[edited]), Err(WireError::Unwritable(_))));
     }
 
     #[test]
     fn plain_http_has_errors_and_no_predictions() {
         assert!(!NoPredictions.is_prediction(&Method::POST, "/"));
-        assert_eq!(NoPredictions.read(&HeaderMap::new(), b"1"), Err(WireError::NoPrediction));
-        assert_eq!(NoPredictions.error(StatusCode::BAD_GATEWAY, "no").body, "no");
+        assert_eq!(testing::read(&NoPredictions, b"1"), Err(WireError::NoPrediction));
+        assert_eq!(testing::error(&NoPredictions, StatusCode::BAD_GATEWAY, "no").body, "no");
     }
 }

@@ -1,8 +1,10 @@
 //! KServe V1 and TensorFlow Serving's row form: `POST …/v1/models/M:predict` → `{"predictions": […]}`.
 
-use http::{HeaderMap, Method, StatusCode};
+use http::Method;
 
-use super::{Codec, ErrorBody, Outputs, Reading, WireError, error_field, list, scan::scan};
+use super::{
+    Codec, ErrorResponse, Failure, Head, Outputs, Reading, WireError, error_field, list, scan::scan,
+};
 
 #[derive(Debug)]
 pub(super) struct KserveV1(Outputs);
@@ -22,13 +24,13 @@ impl Codec for KserveV1 {
         route(path)
     }
 
-    fn read(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
+    fn read(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
         let tree = scan(body)?;
         list::read(tree.root().get("predictions").ok_or(WireError::NoPrediction)?, &self.0)
     }
 
-    fn error(&self, _status: StatusCode, message: &str) -> ErrorBody {
-        error_field(message)
+    fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+        error_field(failure)
     }
 }
 
@@ -49,8 +51,10 @@ fn route(path: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
-    use crate::wire::{Row, Value};
+    use crate::wire::{Row, Value, testing};
 
     fn codec() -> KserveV1 {
         KserveV1::new(Outputs::default())
@@ -60,30 +64,30 @@ mod tests {
     fn a_server_s_answer_is_read_and_edited_in_place() {
         // The answer of the first example in the KServe documentation.
         let body = br#"{"predictions":[1,1]}"#;
-        let reading = codec().read(&HeaderMap::new(), body).unwrap();
+        let reading = testing::read(&codec(), body).unwrap();
         let row = |class| Row { label: Some(Value::Int(class)), scores: vec![] };
         assert_eq!(reading.rows(), [row(1), row(1)]);
-        let out = reading.splice(body, &[row(1), row(2)]).unwrap().unwrap();
+        let out = testing::splice(&reading, body, &[row(1), row(2)]).unwrap().unwrap();
         assert_eq!(out, br#"{"predictions":[1,2]}"#);
     }
 
     #[test]
     fn tensorflow_serving_writes_bare_nan_and_white_space() {
         let body = b"{\n    \"predictions\": [[0.1, NaN], [0.25, 0.75]\n    ]\n}";
-        let reading = codec().read(&HeaderMap::new(), body).unwrap();
+        let reading = testing::read(&codec(), body).unwrap();
         let mut rows = reading.rows().to_vec();
         assert_eq!(rows[1].scores, [Value::Float(0.25), Value::Float(0.75)]);
         rows[1].scores.swap(0, 1);
-        let out = reading.splice(body, &rows).unwrap().unwrap();
+        let out = testing::splice(&reading, body, &rows).unwrap().unwrap();
         assert_eq!(out, b"{\n    \"predictions\": [[0.1, NaN], [0.75, 0.25]\n    ]\n}");
     }
 
     #[test]
     fn an_error_is_no_prediction() {
-        let error = codec().error(StatusCode::NOT_FOUND, "Model with name x does not exist.");
+        let error = testing::error(&codec(), StatusCode::NOT_FOUND, "Model with name x does not exist.");
         assert_eq!(error.body, r#"{"error":"Model with name x does not exist."}"#);
-        assert_eq!(codec().read(&HeaderMap::new(), &error.body), Err(WireError::NoPrediction));
-        assert!(matches!(codec().read(&HeaderMap::new(), b"<html>"), Err(WireError::Malformed(_))));
+        assert_eq!(testing::read(&codec(), &error.body), Err(WireError::NoPrediction));
+        assert!(matches!(testing::read(&codec(), b"<html>"), Err(WireError::Malformed(_))));
     }
 
     #[test]

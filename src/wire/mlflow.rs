@@ -1,10 +1,10 @@
 //! MLflow's scoring server: `POST …/invocations` → `{"predictions": …}`, before MLflow 2 the bare list.
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    Codec, ErrorBody, Outputs, Reading, WireError, json_error, list,
+    Codec, ErrorResponse, Failure, Head, Outputs, Reading, WireError, list,
     scan::{Kind, scan},
 };
 
@@ -26,15 +26,16 @@ impl Codec for Mlflow {
         None
     }
 
-    fn read(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
+    fn read(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
         let tree = scan(body)?;
         let root = tree.root();
         let predictions = if root.kind() == Kind::Array { Some(root) } else { root.get("predictions") };
         list::read(predictions.ok_or(WireError::NoPrediction)?, &self.0)
     }
 
-    fn error(&self, status: StatusCode, message: &str) -> ErrorBody {
-        json_error(&json!({ "error_code": error_code(status), "message": message }))
+    fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+        let body = json!({ "error_code": error_code(failure.status), "message": failure.message });
+        ErrorResponse::json(failure.status, &body)
     }
 }
 
@@ -54,7 +55,7 @@ fn error_code(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Row, Value};
+    use crate::wire::{Row, Value, testing};
 
     fn codec() -> Mlflow {
         Mlflow::new(Outputs::default())
@@ -66,19 +67,22 @@ mod tests {
             (r#"{"predictions": [0.5, NaN, 2.25]}"#, r#"{"predictions": [0.125, NaN, 2.25]}"#),
             (r#"[0.5, NaN, 2.25]"#, r#"[0.125, NaN, 2.25]"#),
         ] {
-            let reading = codec().read(&HeaderMap::new(), body.as_bytes()).unwrap();
+            let reading = testing::read(&codec(), body.as_bytes()).unwrap();
             let mut rows = reading.rows().to_vec();
             assert_eq!(rows[2], Row { label: None, scores: vec![Value::Float(2.25)] });
             rows[0].scores[0] = Value::Float(0.125);
-            assert_eq!(reading.splice(body.as_bytes(), &rows).unwrap().unwrap(), edited.as_bytes());
+            assert_eq!(
+                testing::splice(&reading, body.as_bytes(), &rows).unwrap().unwrap(),
+                edited.as_bytes()
+            );
         }
     }
 
     #[test]
     fn an_error_is_no_prediction() {
-        let error = codec().error(StatusCode::BAD_REQUEST, "Failed to parse input");
+        let error = testing::error(&codec(), StatusCode::BAD_REQUEST, "Failed to parse input");
         assert_eq!(error.body, r#"{"error_code":"BAD_REQUEST","message":"Failed to parse input"}"#);
-        assert_eq!(codec().read(&HeaderMap::new(), &error.body), Err(WireError::NoPrediction));
+        assert_eq!(testing::read(&codec(), &error.body), Err(WireError::NoPrediction));
         assert_eq!(error_code(StatusCode::INTERNAL_SERVER_ERROR), "INTERNAL_ERROR");
         assert_eq!(error_code(StatusCode::SERVICE_UNAVAILABLE), "TEMPORARILY_UNAVAILABLE");
     }

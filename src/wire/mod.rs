@@ -8,18 +8,23 @@
 //! know, and `serde_json` refuses the bare `NaN` that real servers send.
 //!
 //! ```
-//! use canard::wire::{Outputs, Protocol, Value};
+//! use canard::wire::{Head, Outputs, Protocol, Value};
 //! let body = br#"{"predictions": [ {"label": "cat", "score": 0.90, "extra": NaN} ]}"#;
 //! let codec = Protocol::KserveV1.codec(&Outputs::default());
-//! let reading = codec.read(&http::HeaderMap::new(), body)?;
-//! let mut rows = reading.rows().to_vec();
-//! rows[0].label = Some(Value::Text("dog".into()));
-//! let edited = reading.splice(body, &rows)?.expect("a value differs");
-//! assert_eq!(edited, br#"{"predictions": [ {"label": "dog", "score": 0.90, "extra": NaN} ]}"#);
+//! let head = Head { path: "/v1/models/pets:predict", headers: &http::HeaderMap::new() };
+//! let reading = codec.read(head, body)?;
+//! let mut answer = reading.answer();
+//! answer.rows[0].label = Some(Value::Text("dog".into()));
+//! let edited = reading.splice(body, &answer)?.expect("a value differs");
+//! assert_eq!(edited.body, br#"{"predictions": [ {"label": "dog", "score": 0.90, "extra": NaN} ]}"#);
 //! # Ok::<(), canard::wire::WireError>(())
 //! ```
 
+mod answer;
 pub mod encoding;
+mod failure;
+mod framing;
+mod generation;
 mod json_api;
 mod kserve_v1;
 mod list;
@@ -32,11 +37,15 @@ mod scan;
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
+pub use answer::{Answer, Content, Declared};
+pub use failure::{ErrorResponse, Failure, FailureKind};
+pub use framing::{Chunk, Framing};
+pub use generation::{Generation, Moment, Part, Role};
 pub use path::{JsonPath, PathError};
-pub use reading::{Format, Reading, Slot};
+pub use reading::{Format, Length, LengthField, Reading, Render, RenderPacked, Slot, Spliced};
 pub use scan::{Kind, Node, ScanError, Tree, scan};
 
 /// One value of a prediction.
@@ -239,37 +248,64 @@ impl From<ScanError> for WireError {
     }
 }
 
-/// What a model server says when it fails, in its own protocol's shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrorBody {
-    /// The content type.
-    pub content_type: HeaderValue,
-    /// The bytes.
-    pub body: Bytes,
+/// What goes with the bytes of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// The path of the request.
+    pub path: &'a str,
+    /// The headers of the message that the body belongs to.
+    pub headers: &'a HeaderMap,
 }
 
-/// An inference protocol, as far as canard needs to know it.
+/// An inference protocol, as far as canard needs to know it. Bodies are decoded; of a gRPC call a body is one
+/// message without its prefix.
 pub trait Codec: fmt::Debug + Send + Sync {
-    /// Does a request to this route ask for predictions?
+    /// Does a request to this route ask for predictions (or embeddings, a ranking, a text)?
     fn is_prediction(&self, method: &Method, path: &str) -> bool;
 
     /// The model that a path names.
     fn model<'a>(&self, path: &'a str) -> Option<&'a str>;
 
-    /// Finds the predictions in a whole, decoded response body.
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError>;
+    /// Finds the predictions, embeddings or ranked items of a whole response body, or of one chunk of a stream.
+    ///
+    /// # Errors
+    /// If the body is not what the protocol says, or holds none.
+    fn read(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError>;
 
-    /// The body of an error, as this protocol's servers write it.
-    fn error(&self, status: StatusCode, message: &str) -> ErrorBody;
+    /// Finds the features in a whole request body.
+    ///
+    /// # Errors
+    /// If the body is not what the protocol says, or its features are not read.
+    fn features(&self, _head: Head<'_>, _body: &[u8]) -> Result<Reading, WireError> {
+        Err(WireError::Unsupported("features of this protocol's requests"))
+    }
+
+    /// Finds the parts of a generated text, in a whole response body or in the payload of one chunk.
+    ///
+    /// # Errors
+    /// If the bytes are not what the protocol says, or hold no text.
+    fn generation(&self, _head: Head<'_>, _payload: &[u8]) -> Result<Generation, WireError> {
+        Err(WireError::NoPrediction)
+    }
+
+    /// How a response body is cut into chunks.
+    fn framing(&self, head: Head<'_>) -> Framing {
+        Framing::of(head.headers)
+    }
+
+    /// An error, as this protocol's servers answer it on this route.
+    fn error(&self, path: &str, failure: &Failure) -> ErrorResponse;
+
+    /// An error inside a stream that began with a 200, complete with its delimiters; `None` where the protocol
+    /// has no such thing.
+    fn stream_error(&self, _path: &str, _framing: Framing, _failure: &Failure) -> Option<Bytes> {
+        None
+    }
 }
 
 /// `{"error": "…"}`, as most model servers put it.
-fn error_field(message: &str) -> ErrorBody {
-    json_error(&serde_json::json!({ "error": message }))
-}
-
-fn json_error(body: &serde_json::Value) -> ErrorBody {
-    ErrorBody { content_type: HeaderValue::from_static("application/json"), body: body.to_string().into() }
+fn error_field(failure: &Failure) -> ErrorResponse {
+    ErrorResponse::json(failure.status, &serde_json::json!({ "error": failure.message }))
 }
 
 /// Which protocol a target speaks, as a scenario names it.
@@ -355,9 +391,15 @@ impl Protocol {
         }
     }
 
-    /// Can predictions be read at all?
-    pub const fn carries_predictions(&self) -> bool {
-        !matches!(self, Protocol::Http)
+    /// Can its bodies carry such content?
+    pub const fn carries(&self, content: Content) -> bool {
+        match self {
+            Protocol::Http => false,
+            Protocol::Json(_) => matches!(content, Content::Predictions),
+            Protocol::OpenInference | Protocol::KserveV1 | Protocol::Mlflow => {
+                matches!(content, Content::Predictions | Content::Features)
+            }
+        }
     }
 
     /// The codec that reads and edits this protocol.
@@ -372,5 +414,7 @@ impl Protocol {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -13,10 +13,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::Method;
 
 use super::{
-    Codec, ErrorBody, Outputs, Reading, Row, Value, WireError, error_field,
+    Codec, ErrorResponse, Failure, Head, Outputs, Reading, Row, Value, WireError, error_field,
     reading::{Format, Slot},
     scan::{Kind, Node, scan},
 };
@@ -67,8 +67,8 @@ impl Codec for OpenInference {
         route(path)
     }
 
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
-        if headers.contains_key(BINARY_HEADER) {
+    fn read(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        if head.headers.contains_key(BINARY_HEADER) {
             return Err(BINARY);
         }
         let tree = scan(body)?;
@@ -78,8 +78,8 @@ impl Codec for OpenInference {
         join(label, scores)
     }
 
-    fn error(&self, _status: StatusCode, message: &str) -> ErrorBody {
-        error_field(message)
+    fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+        error_field(failure)
     }
 }
 

@@ -6,37 +6,118 @@
 
 use std::{io::Write as _, ops::Range};
 
-use super::{Row, Value, WireError};
+use http::{HeaderName, HeaderValue};
+
+use super::{Answer, Content, Declared, Row, Value, WireError};
 
 /// Where one value stands in the body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// The bytes of the value, quotes of a string included.
     pub span: Range<usize>,
-    /// How numbers are written here.
+    /// How values are written here.
     pub format: Format,
 }
 
-/// How numbers are written in a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Writes a value where `original` stood.
+pub type Render = fn(value: &Value, original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
+/// Writes values, each with its index among those that `original` holds, in its place.
+pub type RenderPacked =
+    fn(values: &[(usize, &Value)], original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
+
+/// How values are written in a place.
+#[derive(Debug, Clone, Copy, Default)]
 pub enum Format {
-    /// With 64-bit precision.
+    /// JSON, numbers with 64-bit precision.
     #[default]
     Double,
-    /// With 32-bit precision: an `FP32`, `FP16` or `BF16` tensor.
+    /// JSON, numbers with 32-bit precision: an `FP32`, `FP16` or `BF16` tensor.
     Single,
-    /// Without a fraction where there is none: an integer tensor.
+    /// JSON, numbers without a fraction where there is none: an integer tensor.
     Whole,
+    /// In another way than JSON.
+    With(Render),
+    /// One of several values in one span, such as a number of a base64 text.
+    Packed {
+        /// Which of them.
+        index: usize,
+        /// Writes those that changed.
+        render: RenderPacked,
+    },
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Format) -> bool {
+        match (self, other) {
+            (Format::With(a), Format::With(b)) => std::ptr::fn_addr_eq(*a, *b),
+            (Format::Packed { index: i, render: a }, Format::Packed { index: j, render: b }) => {
+                i == j && std::ptr::fn_addr_eq(*a, *b)
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+/// A length on the wire, of bytes that an edit may lengthen or shorten.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Length {
+    /// The bytes that it counts; the fields of other lengths may lie in them.
+    pub covers: Range<usize>,
+    /// Where it stands.
+    pub field: LengthField,
+}
+
+/// Where a length stands, and how it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LengthField {
+    /// A protobuf varint.
+    Varint(Range<usize>),
+    /// Four bytes, little-endian.
+    U32Le(Range<usize>),
+    /// A decimal number in text.
+    Decimal(Range<usize>),
+    /// A header of the message.
+    Header(HeaderName),
+}
+
+impl LengthField {
+    fn span(&self) -> Option<&Range<usize>> {
+        match self {
+            LengthField::Varint(span) | LengthField::U32Le(span) | LengthField::Decimal(span) => Some(span),
+            LengthField::Header(_) => None,
+        }
+    }
+}
+
+/// An edited body.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spliced {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Headers that count bytes of it; `Content-Length` is the caller's affair.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Predictions read from a body, with the place of every value.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
+    content: Content,
     rows: Vec<Row>,
     /// One for each row.
     labels: Vec<Option<Slot>>,
     /// One for each score of each row, one row after another.
     scores: Vec<Slot>,
+    columns: Vec<String>,
+    lengths: Vec<Length>,
+    items: Vec<Range<usize>>,
+    declared: Option<Declaration>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Declaration {
+    declared: Declared,
+    shape: Vec<Slot>,
+    datatype: Option<Slot>,
 }
 
 impl Reading {
@@ -53,35 +134,76 @@ impl Reading {
         self.labels.push(label);
     }
 
+    /// Says what the rows are.
+    #[must_use]
+    pub fn with_content(self, content: Content) -> Reading {
+        Reading { content, ..self }
+    }
+
+    /// Names the scores of each row.
+    #[must_use]
+    pub fn with_columns(self, columns: Vec<String>) -> Reading {
+        Reading { columns, ..self }
+    }
+
+    /// Adds a length that has to follow edits.
+    pub fn cover(&mut self, length: Length) {
+        self.lengths.push(length);
+    }
+
+    /// The elements of a JSON list that the rows stand in, one for each row: what a changed order moves.
+    #[must_use]
+    pub fn with_items(self, items: Vec<Range<usize>>) -> Reading {
+        Reading { items, ..self }
+    }
+
+    /// What the wire declares of the tensor, and where.
+    #[must_use]
+    pub fn declaring(self, declared: Declared, shape: Vec<Slot>, datatype: Option<Slot>) -> Reading {
+        Reading { declared: Some(Declaration { declared, shape, datatype }), ..self }
+    }
+
+    /// What the rows are.
+    pub const fn content(&self) -> Content {
+        self.content
+    }
+
     /// The predictions, in the order of the batch.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The body with the values of `edited` in place of the original ones; only values that differ are
-    /// written. `None` when nothing differs.
-    ///
-    /// # Errors
-    /// When `edited` has other rows, labels or scores than were read.
-    pub fn splice(&self, body: &[u8], edited: &[Row]) -> Result<Option<Vec<u8>>, WireError> {
-        let mut edits = self.edits(edited)?;
-        if edits.is_empty() {
-            return Ok(None);
+    /// What a fault edits.
+    pub fn answer(&self) -> Answer {
+        Answer {
+            content: self.content,
+            rows: self.rows.clone(),
+            columns: self.columns.clone(),
+            order: None,
+            declared: self.declared.as_ref().map(|declaration| declaration.declared.clone()),
         }
-        edits.sort_unstable_by_key(|(slot, _)| slot.span.start);
-        let mut out = Vec::with_capacity(body.len() + 8 * edits.len());
-        let mut copied = 0;
-        for (slot, value) in edits {
-            let untouched = body.get(copied..slot.span.start);
-            out.extend_from_slice(untouched.ok_or_else(|| WireError::Unwritable("values overlap".into()))?);
-            render(value, slot.format, &mut out);
-            copied = slot.span.end;
-        }
-        out.extend_from_slice(body.get(copied..).unwrap_or_default());
-        Ok(Some(out))
     }
 
-    fn edits<'a>(&'a self, edited: &'a [Row]) -> Result<Vec<(&'a Slot, &'a Value)>, WireError> {
+    /// The body with the values of `edited` in place of the original ones; only values that differ are
+    /// written, and the lengths that count them. `None` when nothing differs.
+    ///
+    /// # Errors
+    /// When `edited` can't be written where the original stood.
+    pub fn splice(&self, body: &[u8], edited: &Answer) -> Result<Option<Spliced>, WireError> {
+        if edited.order.is_some() {
+            return Err(WireError::Unwritable("this body has no list to reorder".into()));
+        }
+        let differing = self.differing(&edited.rows)?;
+        if differing.is_empty() {
+            return Ok(None);
+        }
+        let mut patches = Patches::default();
+        patches.values(body, differing)?;
+        let headers = patches.lengths(&self.lengths)?;
+        Ok(Some(Spliced { body: patches.apply(body)?, headers }))
+    }
+
+    fn differing<'a>(&'a self, edited: &'a [Row]) -> Result<Vec<(&'a Slot, &'a Value)>, WireError> {
         let reshaped = || WireError::Unwritable("a fault must not add or drop predictions".into());
         if edited.len() != self.rows.len() {
             return Err(reshaped());
@@ -99,6 +221,113 @@ impl Reading {
         }
         Ok(edits)
     }
+}
+
+/// The bytes with values written in their places; `None` when there are none.
+pub(super) fn splice_values(bytes: &[u8], edits: Vec<(&Slot, &Value)>) -> Result<Option<Vec<u8>>, WireError> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let mut patches = Patches::default();
+    patches.values(bytes, edits)?;
+    patches.apply(bytes).map(Some)
+}
+
+/// What takes the place of which bytes.
+#[derive(Debug, Default)]
+struct Patches {
+    /// Places in the original, in order, each with its place in `text`.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    text: Vec<u8>,
+}
+
+impl Patches {
+    fn values(&mut self, body: &[u8], mut edits: Vec<(&Slot, &Value)>) -> Result<(), WireError> {
+        edits.sort_by_key(|(slot, _)| slot.span.start);
+        for together in edits.chunk_by(|a, b| a.0.span == b.0.span) {
+            let (slot, value) = together[0];
+            let original = body.get(slot.span.clone()).ok_or_else(overlap)?;
+            let start = self.text.len();
+            match (slot.format, together) {
+                (Format::Packed { render, .. }, _) => {
+                    let values: Vec<(usize, &Value)> = together
+                        .iter()
+                        .filter_map(|(slot, value)| match slot.format {
+                            Format::Packed { index, .. } => Some((index, *value)),
+                            _ => None,
+                        })
+                        .collect();
+                    render(&values, original, &mut self.text)?;
+                }
+                (Format::With(render), [_]) => render(value, original, &mut self.text)?,
+                (format, [_]) => render(value, format, &mut self.text),
+                _ => return Err(overlap()),
+            }
+            self.places.push((slot.span.clone(), start..self.text.len()));
+        }
+        Ok(())
+    }
+
+    /// Rewrites the lengths whose bytes changed in number; inner ones first, as an outer one counts them.
+    fn lengths(&mut self, lengths: &[Length]) -> Result<Vec<(HeaderName, HeaderValue)>, WireError> {
+        let mut ordered: Vec<&Length> = lengths.iter().collect();
+        let outer = |length: &Length| {
+            let inside =
+                |other: &&Length| other.field.span().is_some_and(|span| length.covers.contains(&span.start));
+            lengths.iter().filter(inside).count()
+        };
+        ordered.sort_by_cached_key(|length| outer(length));
+        let mut headers = Vec::new();
+        for Length { covers, field } in ordered {
+            let inside =
+                self.places.iter().filter(|(span, _)| covers.start <= span.start && span.end <= covers.end);
+            let change: isize = inside.map(|(span, text)| text.len() as isize - span.len() as isize).sum();
+            if change == 0 {
+                continue;
+            }
+            let length = covers.len().checked_add_signed(change).ok_or_else(overlap)?;
+            let start = self.text.len();
+            match field {
+                LengthField::Varint(_) => varint(length as u64, &mut self.text),
+                LengthField::U32Le(_) => {
+                    let length = u32::try_from(length)
+                        .map_err(|_| WireError::Unwritable("a value is too long for its length".into()))?;
+                    self.text.extend_from_slice(&length.to_le_bytes());
+                }
+                LengthField::Decimal(_) => self.text.extend_from_slice(length.to_string().as_bytes()),
+                LengthField::Header(name) => headers.push((name.clone(), HeaderValue::from(length))),
+            }
+            if let Some(span) = field.span() {
+                self.places.push((span.clone(), start..self.text.len()));
+            }
+        }
+        self.places.sort_by_key(|(span, _)| span.start);
+        Ok(headers)
+    }
+
+    fn apply(&self, body: &[u8]) -> Result<Vec<u8>, WireError> {
+        let mut out = Vec::with_capacity(body.len() + self.text.len());
+        let mut copied = 0;
+        for (span, text) in &self.places {
+            out.extend_from_slice(body.get(copied..span.start).ok_or_else(overlap)?);
+            out.extend_from_slice(&self.text[text.clone()]);
+            copied = span.end;
+        }
+        out.extend_from_slice(body.get(copied..).ok_or_else(overlap)?);
+        Ok(out)
+    }
+}
+
+fn overlap() -> WireError {
+    WireError::Unwritable("values overlap".into())
+}
+
+fn varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 fn render(value: &Value, format: Format, out: &mut Vec<u8>) {
@@ -159,12 +388,12 @@ mod tests {
         reading.push(row(Value::Int(1), 0.5), Some(slot("1")), [slot("0.50")]);
         reading.push(row(Value::Text("a".into()), f64::NAN), Some(slot("\"a\"")), [slot("NaN")]);
 
-        assert_eq!(reading.splice(body, reading.rows()), Ok(None));
-        let mut edited = reading.rows().to_vec();
-        edited[1].label = Some(Value::Text("b\"\n".into()));
-        edited[0].scores[0] = Value::Null;
+        assert_eq!(reading.splice(body, &reading.answer()), Ok(None));
+        let mut edited = reading.answer();
+        edited.rows[1].label = Some(Value::Text("b\"\n".into()));
+        edited.rows[0].scores[0] = Value::Null;
         let out = reading.splice(body, &edited).unwrap().unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"y": [ 1, "b\"\n" ], "p": [null, NaN]}"#);
+        assert_eq!(String::from_utf8(out.body).unwrap(), r#"{"y": [ 1, "b\"\n" ], "p": [null, NaN]}"#);
     }
 
     #[test]
@@ -173,7 +402,10 @@ mod tests {
         let slot = Slot { span: 1..2, format: Format::Whole };
         reading.push(Row { label: Some(Value::Int(1)), scores: vec![] }, Some(slot), []);
         for edited in [vec![], vec![Row::default()]] {
-            assert!(matches!(reading.splice(b"[1]", &edited), Err(WireError::Unwritable(_))));
+            assert!(matches!(
+                reading.splice(b"[1]", &Answer::of_rows(edited)),
+                Err(WireError::Unwritable(_))
+            ));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is held is held, and only in rows that can hold it.
 
 use super::*;
+use crate::draw::Dice;
 use crate::fault::testing::{assert_page, assert_rate, edit, iris, problems, row, text};
 
 const N: usize = 20_000;
@@ -75,12 +76,15 @@ fn it_says_what_it_does() {
 
 #[test]
 fn it_holds_what_the_model_made_and_tells_what_has_another_shape() {
-    let memory = std::sync::OnceLock::new();
+    let memory = fault("{}").memory();
     let dice = Dice::new(crate::draw::Key::new(1, "x"), crate::draw::UnitHash::from_u64(1));
     let (labels, first) = (Labels::default(), row(text("a"), &[0.9]));
     let edit = |rows: &mut [Row], first| {
-        let context = EditContext { dice, intensity: 1.0, labels: &labels, memory: &memory, first };
-        fault("{}").edit(rows, &context)
+        let context = EditContext { first, ..EditContext::new(dice, 1.0, &labels, &memory) };
+        let mut answer = Answer::of_rows(rows.to_vec());
+        let edited = fault("{}").edit(&mut answer, &context);
+        rows.clone_from_slice(&answer.rows);
+        edited
     };
     let mut edited = [row(text("b"), &[0.9])];
     assert_eq!(edit(&mut edited, Some(&first)), Edited { changed: 1, unfit: None });

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fault::testing::{assert_page, assert_rate, edit, iris, parse, problems, row, text};
+use crate::{draw::Dice, fault::testing::decide};
 
 const N: usize = 30_000;
 
@@ -192,10 +193,10 @@ fn it_says_what_it_does() {
 #[test]
 fn it_acts_only_when_it_can() {
     let dice = Dice::new(crate::draw::Key::new(1, "x"), crate::draw::UnitHash::from_u64(1));
-    assert_eq!(fault("{ rate: 30% }").decide(dice, 0.1), Some(Action::Edit));
-    assert_eq!(fault("{ rate: 30% }").decide(dice, 0.0), None);
-    assert_eq!(fault("{ rate: 0% }").decide(dice, 1.0), None);
-    assert_eq!(fault("{ confusion: { a: { a: 100% } } }").decide(dice, 1.0), None);
+    assert_eq!(decide(&fault("{ rate: 30% }"), dice, 0.1), Some(Action::Edit));
+    assert_eq!(decide(&fault("{ rate: 30% }"), dice, 0.0), None);
+    assert_eq!(decide(&fault("{ rate: 0% }"), dice, 1.0), None);
+    assert_eq!(decide(&fault("{ confusion: { a: { a: 100% } } }"), dice, 1.0), None);
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
         Injection {
             id: format!("broken/{}", fault.name()),
             mark: http::HeaderValue::from_str(&format!("test/{}", fault.name())).unwrap(),
-            ramp: Duration::ZERO,
+            shape: crate::scenario::Shape::default(),
+            only: None,
             share,
             key: Key::new(7, &format!("broken/{i}/{}", fault.name())),
             fault,

@@ -1,8 +1,9 @@
 //! Bodies that MLServer sent, and some in the forms that KServe and Triton send.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::*;
+use crate::wire::testing;
 
 /// MLServer 1.7.1, scikit-learn iris; `predict` and `predict_proba` asked for.
 const MLSERVER: &str = r#"{"model_name":"iris","model_version":"1","id":"a1","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"BYTES","parameters":{"content_type":"np"},"data":["setosa","virginica"]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","parameters":{"content_type":"np"},"data":[0.9741809412358787,0.025818943688943833,1.1507517735075009e-7,6.503826752959729e-6,0.01320310614484107,0.986790390028406]}]}"#;
@@ -18,7 +19,7 @@ const TRITON: &str = r#"{"model_name":"fraud","model_version":"1","outputs":[{"n
 const FOREST: &str = r#"{"model_name":"f","model_version":"1","outputs":[{"name":"output__0","datatype":"FP32","shape":[2],"data":[1.0,0.0]},{"name":"output__1","datatype":"FP32","shape":[2,2],"data":[0.1,0.9,0.8,0.2]}]}"#;
 
 fn read_with(outputs: Outputs, body: &str) -> Result<Reading, WireError> {
-    OpenInference::new(outputs).read(&HeaderMap::new(), body.as_bytes())
+    testing::read(&OpenInference::new(outputs), body.as_bytes())
 }
 
 fn read(body: &str) -> Result<Reading, WireError> {
@@ -138,7 +139,7 @@ fn binary_tensors_and_classification_are_never_misread() {
     let mut headers = HeaderMap::new();
     headers.insert(BINARY_HEADER, HeaderValue::from_static("170"));
     let codec = OpenInference::new(Outputs::default());
-    assert_eq!(codec.read(&headers, MLSERVER.as_bytes()), Err(BINARY));
+    assert_eq!(codec.read(Head { path: "/", headers: &headers }, MLSERVER.as_bytes()), Err(BINARY));
     let body =
         r#"{"outputs":[{"name":"y","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}"#;
     assert_eq!(read(body), Err(BINARY));
@@ -179,14 +180,14 @@ fn an_edit_touches_one_value_and_keeps_the_tensor_s_precision() {
     let reading = read(KSERVE).unwrap();
     let mut edited = reading.rows().to_vec();
     edited[0].scores[1] = Value::Float(f64::from(0.9_f32));
-    let out = reading.splice(KSERVE.as_bytes(), &edited).unwrap().unwrap();
+    let out = testing::splice(&reading, KSERVE.as_bytes(), &edited).unwrap().unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), KSERVE.replace("0.75", "0.9"));
 
     let reading = read(MLSERVER).unwrap();
     let mut edited = reading.rows().to_vec();
     edited[1].label = Some(Value::Text("versicolor".into()));
     edited[1].scores.swap(1, 2);
-    let out = reading.splice(MLSERVER.as_bytes(), &edited).unwrap().unwrap();
+    let out = testing::splice(&reading, MLSERVER.as_bytes(), &edited).unwrap().unwrap();
     let swapped = "0.986790390028406,0.01320310614484107]";
     let wanted = MLSERVER
         .replace("virginica", "versicolor")
@@ -218,7 +219,8 @@ fn routes_name_their_model() {
 
 #[test]
 fn errors_have_the_protocol_s_shape() {
-    let error = OpenInference::new(Outputs::default()).error(StatusCode::SERVICE_UNAVAILABLE, "a \"b\"");
-    assert_eq!(error.content_type, "application/json");
+    let error =
+        testing::error(&OpenInference::new(Outputs::default()), StatusCode::SERVICE_UNAVAILABLE, "a \"b\"");
+    assert_eq!(error.headers[http::header::CONTENT_TYPE], "application/json");
     assert_eq!(error.body, r#"{"error":"a \"b\""}"#);
 }

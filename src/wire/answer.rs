@@ -1,0 +1,64 @@
+//! What a body carries, as a fault edits it: rows of values, without bytes or places.
+
+use super::Row;
+
+/// What a body carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Content {
+    /// Predictions of a classifier or a regression: labels and scores.
+    #[default]
+    Predictions,
+    /// Embeddings: the scores of a row are the vector.
+    Embeddings,
+    /// A ranked list: the label of a row names the item, its only score is the relevance.
+    Ranking,
+    /// The features of a request: the scores of a row are the cells, texts among them.
+    Features,
+    /// Generated text, see [`Generation`](super::Generation).
+    Text,
+}
+
+impl Content {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Content::Predictions => "predictions",
+            Content::Embeddings => "embeddings",
+            Content::Ranking => "ranked lists",
+            Content::Features => "features",
+            Content::Text => "generated text",
+        }
+    }
+}
+
+/// Shape and datatype that the wire declares for the tensor of the prediction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Declared {
+    /// The dimensions.
+    pub shape: Vec<i64>,
+    /// The datatype, as the protocol spells it.
+    pub datatype: String,
+}
+
+/// The rows of a body, and what else a fault may change about it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// What the rows are.
+    pub content: Content,
+    /// The rows, in the order of the batch.
+    pub rows: Vec<Row>,
+    /// Names of the scores of each row (feature names), where the wire tells them; else empty.
+    pub columns: Vec<String>,
+    /// Which of the original rows stands at each place; rows may be left out or come twice. `None`: as they
+    /// came. Values that stay with the place and not with the item (a ranking's scores) are the wire's affair.
+    pub order: Option<Vec<usize>>,
+    /// What the wire declares, if it does.
+    pub declared: Option<Declared>,
+}
+
+impl Answer {
+    /// Predictions and nothing else.
+    pub fn of_rows(rows: Vec<Row>) -> Answer {
+        Answer { rows, ..Answer::default() }
+    }
+}
