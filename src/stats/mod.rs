@@ -1,12 +1,14 @@
 //! Statistics: pure functions, each with its source.
 
+mod calibration;
 mod divergence;
 mod histogram;
 mod interval;
 mod online;
 mod ranking;
 
-pub use divergence::{psi, total_variation};
+pub use calibration::{calibration_error, entropy};
+pub use divergence::{jensen_shannon, kolmogorov_smirnov, psi, total_variation};
 pub use histogram::{Histogram, SCORE_BINS, Scores};
 pub(crate) use histogram::{LATENCY_BUCKETS, latency_bucket};
 pub(crate) use interval::normal_quantile;
