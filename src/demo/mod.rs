@@ -1,11 +1,14 @@
-//! The embedded demo model: a real classifier behind the Open Inference Protocol.
+//! The embedded demo models: a real classifier behind the Open Inference Protocol, and small stand-ins for the
+//! other kinds of model (credit decisions, house prices, chat, embeddings, reranking, feedback).
 //!
-//! Multinomial logistic regression on Fisher's iris data, fitted by `scripts/fit_demo_model.py`. It gives a
+//! The classifier: multinomial logistic regression on Fisher's iris data, fitted by `scripts/fit_demo_model.py`. It gives a
 //! game day something true to distort on a machine with nothing installed: labels that are right for 93 % of
 //! the flowers it has never seen, and calibrated probabilities, not a constant.
 
 mod model;
 mod server;
+mod tables;
+mod text;
 
 use std::{
     io,

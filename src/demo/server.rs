@@ -50,6 +50,8 @@ fn router() -> Router {
         .route("/v2/models/{model}/versions/{version}", get(metadata))
         .route("/v2/models/{model}/versions/{version}/ready", get(ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer))
+        .merge(super::tables::router())
+        .merge(super::text::router())
         .fallback(|uri: Uri| async move { not_found(format!("no route {}", uri.path())) })
         .method_not_allowed_fallback(|| async {
             Refusal(StatusCode::METHOD_NOT_ALLOWED, "this route does not have this method".to_owned())

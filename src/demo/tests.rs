@@ -154,3 +154,77 @@ async fn stops_when_it_is_dropped() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_chat_streams_the_words_that_it_answers_whole() {
+    let demo = Demo::start().await.unwrap();
+    let ask = |stream: bool| {
+        json!({"messages": [{"role": "user", "content": "why?"}], "stream": stream}).to_string()
+    };
+    let (status, whole) = call(&demo, "POST", "/v1/chat/completions", ask(false)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(whole["choices"][0]["finish_reason"], "stop");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::post(format!("{}/v1/chat/completions", demo.url()));
+    let response = client.request(request.body(Full::new(Bytes::from(ask(true)))).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let text = std::str::from_utf8(&body).unwrap();
+    assert!(text.ends_with("data: [DONE]\n\n"));
+    let chunks = text
+        .split("\n\n")
+        .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok());
+    let joined: String = chunks
+        .filter_map(|chunk| Some(chunk["choices"].get(0)?["delta"]["content"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(whole["choices"][0]["message"]["content"], joined);
+    assert_eq!(whole["usage"]["completion_tokens"], joined.split(' ').count());
+}
+
+#[tokio::test]
+async fn a_tool_is_called_with_json_arguments() {
+    let demo = Demo::start().await.unwrap();
+    let body = json!({"messages": [{"role": "user", "content": "?"}], "tools": [{"function": {"name": "get_weather"}}]});
+    let (_, answer) = call(&demo, "POST", "/v1/chat/completions", body.to_string()).await;
+    let function = &answer["choices"][0]["message"]["tool_calls"][0]["function"];
+    assert_eq!(function["name"], "get_weather");
+    assert!(
+        serde_json::from_str::<Value>(function["arguments"].as_str().unwrap()).unwrap()["celsius"]
+            .is_number()
+    );
+    assert_eq!(answer["choices"][0]["finish_reason"], "tool_calls");
+}
+
+#[tokio::test]
+async fn the_other_models_answer_in_their_protocols() {
+    let demo = Demo::start().await.unwrap();
+    let rich = json!({"instances": [{"age": 40, "income": 90, "debt": 5, "group": "a"}, {"income": 10}]});
+    let (_, credit) = call(&demo, "POST", "/v1/models/credit:predict", rich.to_string()).await;
+    assert_eq!(credit["predictions"][0]["label"], "approve");
+    assert_eq!(credit["predictions"][1]["label"], "decline");
+    let house = json!({"dataframe_split": {"columns": ["rooms", "area", "age"], "data": [[2, 50, 10]]}});
+    let (_, price) = call(&demo, "POST", "/invocations", house.to_string()).await;
+    assert_eq!(price["predictions"][0], 2.5 * 50.0 + 30.0 - 8.0 + 40.25);
+    let (_, vectors) =
+        call(&demo, "POST", "/v1/embeddings", json!({"input": ["a b", "a b", "c"]}).to_string()).await;
+    let vector = |i: usize| vectors["data"][i]["embedding"].as_array().unwrap().clone();
+    assert_eq!(vector(0), vector(1));
+    assert_ne!(vector(0), vector(2));
+    let norm: f64 = vector(2).iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+    assert!((norm - 1.0).abs() < 1e-5);
+    let question = json!({"query": "queue model", "documents": ["cost", "queue model", "model"]});
+    let (_, ranked) = call(&demo, "POST", "/v2/rerank", question.to_string()).await;
+    assert_eq!(ranked["results"][0]["index"], 1);
+    let (status, _) = call(&demo, "POST", "/feedback", r#"{"label": "positive"}"#).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    for path in [
+        "/v1/chat/completions",
+        "/v1/embeddings",
+        "/v2/rerank",
+        "/invocations",
+        "/v1/models/credit:predict",
+        "/feedback",
+    ] {
+        assert_eq!(call(&demo, "POST", path, "{").await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
+}
