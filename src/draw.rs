@@ -149,6 +149,13 @@ impl Dice {
         Dice { key, request }
     }
 
+    /// The dice of the same rule for something else that has an identity: a key, an item. What they draw
+    /// depends on it alone, and is the same in every request.
+    #[must_use]
+    pub const fn of(self, unit: UnitHash) -> Dice {
+        Dice { key: self.key, request: unit }
+    }
+
     /// One draw.
     #[inline]
     pub fn at(self, purpose: u32, index: u32) -> Draw {

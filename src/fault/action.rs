@@ -34,7 +34,9 @@ pub enum Stage {
 /// What one fault does to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Edit the request (the fault's [`amend`](super::Behaviour::amend) is called with its features).
+    /// Edit the request. Of a fault that [`needs`](super::Behaviour::needs) features its
+    /// [`amend`](super::Behaviour::amend) is called with them, of another its
+    /// [`amend_body`](super::Behaviour::amend_body) with the whole decoded body, on any route.
     Amend,
     /// Wait before the upstream is asked.
     DelayBefore(Duration),
@@ -110,4 +112,22 @@ impl PartialEq for Gate {
     fn eq(&self, other: &Gate) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+/// What a fault makes of the body of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Amended {
+    /// It stays as it is.
+    Unchanged,
+    /// It is another, and goes to the upstream.
+    Body(Vec<u8>),
+    /// The upstream never sees it; the caller gets this answer.
+    Swallowed {
+        /// The status.
+        status: StatusCode,
+        /// The headers.
+        headers: HeaderMap,
+        /// The body.
+        body: Bytes,
+    },
 }

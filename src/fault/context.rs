@@ -31,6 +31,8 @@ pub struct Decide<'a> {
     pub memory: &'a Memory,
     /// The unit that the request belongs to.
     pub unit: UnitHash,
+    /// The path of the request.
+    pub path: &'a str,
     /// Now.
     pub now: Instant,
     /// Since the phase began.
@@ -47,6 +49,7 @@ impl<'a> Decide<'a> {
             intensity,
             memory,
             unit: UnitHash::from_u64(0),
+            path: "",
             now: Instant::now(),
             since_phase: Duration::ZERO,
             request_bytes: None,
@@ -66,6 +69,8 @@ pub struct EditContext<'a> {
     pub dice: Dice,
     /// How large the fault is now, 0 to 1 of its full size.
     pub intensity: f64,
+    /// The unit that the request belongs to.
+    pub unit: UnitHash,
     /// Class names.
     pub labels: &'a Labels,
     /// What this fault remembers for as long as it is armed.
@@ -88,6 +93,7 @@ impl<'a> EditContext<'a> {
         EditContext {
             dice,
             intensity,
+            unit: UnitHash::from_u64(0),
             labels,
             memory,
             first: None,

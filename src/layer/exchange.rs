@@ -276,6 +276,7 @@ impl Victim {
         let memory = self.lease.memory(self.phase, injection);
         let labels = &self.lease.plan.target.labels;
         EditContext {
+            unit: self.unit,
             since_phase: self.since_phase(),
             ..EditContext::new(self.dice(rule), self.intensity(injection), labels, memory)
         }
