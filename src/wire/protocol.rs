@@ -1,0 +1,113 @@
+//! The protocols by the names that scenarios use, and the codec of each.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, Content, JsonPath, PathError, json_api, kserve_v1, mlflow, open_inference};
+
+/// Which protocol a target speaks, as a scenario names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Protocol {
+    /// Open Inference Protocol V2 over REST (KServe, MLServer, Triton).
+    OpenInference,
+    /// KServe V1 and TensorFlow Serving row format: `{"predictions": […]}`.
+    KserveV1,
+    /// MLflow's scoring server, `/invocations`.
+    Mlflow,
+    /// Any JSON API, with paths to its predictions. Every request by `POST` or `PUT` counts as asking for
+    /// predictions; `when` of the target narrows them.
+    Json(JsonApi),
+    /// No predictions to read: transport faults only.
+    Http,
+}
+
+/// Where a JSON API keeps its predictions, as JSONPath (RFC 9535: names, indices and `[*]`).
+///
+/// Requests by `POST` and `PUT` count as asking for predictions; `when` of the target narrows them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "JsonApiPaths")]
+pub struct JsonApi {
+    /// Path to the predicted class of each row, such as `$.results[*].label`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<JsonPath>,
+    /// Path to the scores of each row: a number, or an array of numbers, for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<JsonPath>,
+}
+
+/// [`JsonApi`] before it is known that it names anything.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct JsonApiPaths {
+    /// Path to the predicted class of each row, such as `$.results[*].label`.
+    label: Option<JsonPath>,
+    /// Path to the scores of each row: a number, or an array of numbers, for each.
+    scores: Option<JsonPath>,
+}
+
+impl TryFrom<JsonApiPaths> for JsonApi {
+    type Error = PathError;
+
+    fn try_from(JsonApiPaths { label, scores }: JsonApiPaths) -> Result<JsonApi, PathError> {
+        if label.is_none() && scores.is_none() {
+            let message = "protocol `json` needs a path to `label`, to `scores`, or to both";
+            return Err(PathError(message.to_owned()));
+        }
+        Ok(JsonApi { label, scores })
+    }
+}
+
+/// Names of the outputs (or columns) that hold the prediction, where the protocol leaves a choice.
+///
+/// Left out, datatypes and shapes tell them apart in the Open Inference Protocol. In lists of objects (KServe
+/// V1, MLflow) the first of `label`, `class`, `prediction`, `predicted_label`, `predicted_class` is the label,
+/// the first of `scores`, `probabilities`, `score`, `probability`, `proba`, `confidence` the scores.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Outputs {
+    /// The output that names the predicted class.
+    pub label: Option<String>,
+    /// The output that holds the scores.
+    pub scores: Option<String>,
+}
+
+impl Protocol {
+    /// The name that a scenario uses.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Protocol::OpenInference => "open-inference",
+            Protocol::KserveV1 => "kserve-v1",
+            Protocol::Mlflow => "mlflow",
+            Protocol::Json(_) => "json",
+            Protocol::Http => "http",
+        }
+    }
+
+    /// Can its bodies carry such content?
+    pub const fn carries(&self, content: Content) -> bool {
+        match self {
+            Protocol::Http => false,
+            Protocol::Json(_) => matches!(content, Content::Predictions),
+            Protocol::OpenInference | Protocol::KserveV1 | Protocol::Mlflow => {
+                matches!(content, Content::Predictions | Content::Features)
+            }
+        }
+    }
+
+    /// The codec that reads and edits this protocol.
+    pub fn codec(&self, outputs: &Outputs) -> Arc<dyn Codec> {
+        match self {
+            Protocol::OpenInference => Arc::new(open_inference::OpenInference::new(outputs.clone())),
+            Protocol::KserveV1 => Arc::new(kserve_v1::KserveV1::new(outputs.clone())),
+            Protocol::Mlflow => Arc::new(mlflow::Mlflow::new(outputs.clone())),
+            Protocol::Json(api) => Arc::new(json_api::JsonCodec::new(api.clone())),
+            Protocol::Http => Arc::new(json_api::NoPredictions),
+        }
+    }
+}
