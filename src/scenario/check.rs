@@ -99,17 +99,37 @@ impl<'a> Checker<'a> {
         text: &str,
         compiled: Result<T, ExpressionError>,
     ) -> Option<T> {
-        compiled
-            .map_err(|error| {
-                let offset =
-                    error.offset.and_then(|o| text.char_indices().map(|(i, _)| i).chain([text.len()]).nth(o));
-                let problem = Problem::at(path, format!("this expression can't be used: {}", error.message));
-                self.push(problem.inside(text, offset).label("here").help(
-                    "CEL over `request.method`, `request.path`, `request.headers[\"…\"]` and `request.body`, \
-                     such as `request.path.startsWith(\"/v2/\")`",
-                ));
-            })
-            .ok()
+        let help = "CEL over `request.method`, `request.path`, `request.headers[\"…\"]` and `request.body`, such as \
+                    `request.path.startsWith(\"/v2/\")`";
+        self.expression_with(path, text, compiled, help)
+    }
+
+    /// An expression that may look at features too.
+    pub(super) fn row_expression<T>(
+        &mut self,
+        path: Path,
+        text: &str,
+        compiled: Result<T, ExpressionError>,
+    ) -> Option<T> {
+        let help = "CEL over `features` and `request`, such as `features[\"age\"] >= 65`, `features[0] < 0.5` or \
+                    `request.headers[\"x-tenant\"] == \"a\"`";
+        self.expression_with(path, text, compiled, help)
+    }
+
+    fn expression_with<T>(
+        &mut self,
+        path: Path,
+        text: &str,
+        compiled: Result<T, ExpressionError>,
+        help: &str,
+    ) -> Option<T> {
+        let told = compiled.map_err(|error| {
+            let offset =
+                error.offset.and_then(|o| text.char_indices().map(|(i, _)| i).chain([text.len()]).nth(o));
+            let problem = Problem::at(path, format!("this expression can't be used: {}", error.message));
+            self.push(problem.inside(text, offset).label("here").help(help));
+        });
+        told.ok()
     }
 }
 

@@ -12,6 +12,7 @@ mod interpolate;
 mod phases;
 mod plan;
 mod problem;
+mod rows;
 mod shape;
 mod source;
 mod stage;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{
     check::{Checker, path, promql},
     document::{Document, Expectation, InjectionDocument, PhaseDocument},
-    expression::Condition,
     plan::{Injection, Phase, PlacedExpectation},
     problem::Problem,
+    rows,
     shape::Shape,
     tree::Path,
 };
@@ -111,18 +111,14 @@ fn injections(
             mark,
             fault: injection.fault.clone(),
             shape: injection.shape.unwrap_or_else(|| Shape::from_ramp(injection.ramp)),
-            only: only(checker, &place, injection),
+            only: rows::only(checker, &document.target.protocol, &place, injection),
+            group: rows::group(checker, &document.target.protocol, &place, &injection.fault),
             share: injection.share.unwrap_or(document.exposure.share),
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
         });
     }
     compiled.sort_by_key(|injection| injection.fault.stage());
     compiled
-}
-
-fn only(checker: &mut Checker<'_>, at: &Path, injection: &InjectionDocument) -> Option<Condition> {
-    let text = injection.only.as_ref()?;
-    checker.expression(at.then("where"), text, Condition::compile(text))
 }
 
 fn injection(

@@ -84,6 +84,8 @@ pub struct Injection {
     pub shape: Shape,
     /// What it may touch; `None`: everything that its units get.
     pub only: Option<Condition>,
+    /// What tells the fault's own group ([`Behaviour::group`](crate::fault::Behaviour::group)).
+    pub group: Option<Condition>,
     /// Share of units that get it; at most the exposure's.
     pub share: Share,
     /// Key of its draws: rule `<phase>/<index in the file>/<fault>`.
@@ -112,7 +114,9 @@ impl Plan {
 
     /// Must a request's body be read before it can be judged?
     pub fn needs_request_body(&self) -> bool {
-        self.target.when.needs_body() || self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body)
+        let unit = self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body);
+        let rows = || self.phases.iter().flat_map(|phase| &phase.injections).flat_map(Injection::conditions);
+        self.target.when.needs_body() || unit || rows().any(Condition::needs_body)
     }
 
     /// The phases, for reports.
@@ -133,6 +137,15 @@ impl Phase {
 }
 
 impl Injection {
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.only.iter().chain(&self.group)
+    }
+
+    /// Must the features of a request be read before its rows can be told apart?
+    pub fn needs_features(&self) -> bool {
+        self.conditions().any(Condition::needs_features)
+    }
+
     /// How large it is at a time since its phase began, 0 to 1 of its full size.
     pub fn intensity(&self, since_phase: Duration) -> f64 {
         self.shape.intensity(since_phase)

@@ -55,6 +55,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
             mark: http::HeaderValue::from_str(&format!("test/{}", fault.name())).unwrap(),
             shape: crate::scenario::Shape::default(),
             only: None,
+            group: None,
             share,
             key: Key::new(7, &format!("broken/{i}/{}", fault.name())),
             fault,
