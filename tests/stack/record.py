@@ -326,7 +326,32 @@ def kserve_grpc(r):
     r.grpc("kserve", "grpc-unknown-model", INFER, [infer_request(FLOWERS, False, model="nobody", datatype="FP64")])
 
 
-SERVERS = [mlserver, mlserver_grpc, kserve, kserve_grpc, triton, triton_grpc, mlflow, bentoml, litserve, fakellm]
+def faithful(r):
+    ask = lambda case, path, **body: r.http("faithful", case, path, body)  # noqa: E731
+    for api, body in [("chat", {"messages": [{"role": "user", "content": "hello"}]}), ("generate", {"prompt": "hello"})]:
+        ask(f"ollama-{api}", f"/api/{api}", model="tiny", stream=False, **body)
+        ask(f"ollama-{api}-stream", f"/api/{api}", model="tiny", **body)
+        ask(f"ollama-{api}-unknown-model", f"/api/{api}", model="nobody", **body)
+    ask("ollama-embed", "/api/embed", model="tiny", input=["one", "three"])
+    documents = ["a pond", "ducks swim", "ducks quack at ducks"]
+    ask("cohere-rerank", "/v2/rerank", model="rerank-v3.5", query="ducks", documents=documents)
+    ask("cohere-rerank-invalid", "/v2/rerank", model="rerank-v3.5", query="ducks", documents=[])
+    ask("openai-embeddings", "/v1/embeddings", model="embed", input=["one", "three"])
+    ask("openai-embeddings-base64", "/v1/embeddings", model="embed", input=["one", "three"], encoding_format="base64")
+    ask("openai-responses", "/v1/responses", model="gpt-4o-mini", input="hello")
+    ask("openai-responses-stream", "/v1/responses", model="gpt-4o-mini", input="hello", stream=True)
+    ask("tgi-generate", "/generate", inputs="hello", parameters={"details": True})
+    ask("tgi-generate-stream", "/generate_stream", inputs="hello")
+    ask("tei-embed", "/embed", inputs=["one", "three"])
+    ask("tei-rerank", "/rerank", query="ducks", texts=documents)
+    ask("tei-predict", "/predict", inputs="what a duck")
+    ask("tf-serving-row", "/v1/models/iris:predict", instances=FLOWERS)
+    ask("tf-serving-columnar", "/v1/models/iris:predict", inputs=FLOWERS)
+    examples = [dict(zip("abcd", flower)) for flower in FLOWERS]
+    ask("tf-serving-classify", "/v1/models/iris:classify", examples=examples)
+
+
+SERVERS = [mlserver, mlserver_grpc, kserve, kserve_grpc, triton, triton_grpc, mlflow, bentoml, litserve, fakellm, faithful]
 
 
 def main():
