@@ -1,10 +1,13 @@
 //! The response body that the caller gets.
 //!
 //! Untouched it hands on the upstream's frames. Armed it may also be watched (evidence), replayed (it was
-//! read for an edit that then did not happen), whole (edited, or an injected error) or cut off.
+//! read for an edit that then did not happen), whole (edited, or an injected error), edited as it passes,
+//! slowed down, or ended before its time.
 //!
 //! An error waits for one poll, so that the server first sends what came before it. Otherwise a response cut
 //! off in its body would arrive without a head.
+
+mod limit;
 
 use std::{
     error::Error as StdError,
@@ -18,9 +21,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Abort, lease::Lease, request_body::Replay};
+use self::limit::Cut;
+pub(super) use self::limit::{Limit, Pace};
+use super::{
+    lease::Lease,
+    request_body::Replay,
+    stream::{Playing, Stream},
+};
 use crate::evidence::{ArmSink, Watch, as_bytes};
 
 /// Any error of a body.
@@ -47,20 +56,21 @@ pin_project! {
         Untouched { #[pin] body: R },
         Replayed { replay: Replay<R> },
         Whole { data: Option<Bytes>, trailers: Option<HeaderMap> },
+        Edited { stream: Box<Stream<R>> },
+        Played { playing: Box<Playing> },
     }
 }
 
 /// What goes along with a body while a plan is armed.
 pub(super) struct Armed {
     pub(super) watch: Watch<ArmSink>,
-    pub(super) cut: Option<Cut>,
+    pub(super) limit: Option<Limit>,
+    pub(super) pace: Option<Pace>,
+    /// What is left of a frame of which a slice has passed.
+    pub(super) rest: Option<Bytes>,
     pub(super) lease: Arc<Lease>,
-}
-
-/// Where the body breaks.
-pub(super) struct Cut {
-    pub(super) left: u64,
-    pub(super) abort: Option<Abort>,
+    /// Given up with the body.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: Body> ResponseBody<R> {
@@ -77,6 +87,14 @@ impl<R: Body> ResponseBody<R> {
         ResponseBody::of(Source::Whole { data, trailers })
     }
 
+    pub(super) fn edited(stream: Stream<R>) -> ResponseBody<R> {
+        ResponseBody::of(Source::Edited { stream: Box::new(stream) })
+    }
+
+    pub(super) fn played(playing: Playing) -> ResponseBody<R> {
+        ResponseBody::of(Source::Played { playing: Box::new(playing) })
+    }
+
     const fn of(source: Source<R>) -> ResponseBody<R> {
         ResponseBody { source, armed: None, held: None }
     }
@@ -87,38 +105,37 @@ impl<R: Body> ResponseBody<R> {
 }
 
 impl Armed {
-    /// Forgets the cut once the plan does not act any more.
+    /// Forgets what acts on the body once the plan does not act any more.
     fn spare(&mut self) {
-        if self.cut.is_some() && self.lease.acts_until(Instant::now()).is_none() {
-            self.cut = None;
+        if (self.limit.is_some() || self.pace.is_some()) && self.lease.acts_until(Instant::now()).is_none() {
+            (self.limit, self.pace) = (None, None);
         }
     }
 
-    /// Cuts a frame to what may still pass; the error comes once nothing may.
-    fn cut(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, BoxError>>,
-    ) -> Option<Result<Frame<Bytes>, BoxError>> {
-        let Some(cut) = &mut self.cut else { return frame };
-        match frame {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(mut data) => {
-                    data.truncate(usize::try_from(cut.left).unwrap_or(usize::MAX));
-                    cut.left -= data.len() as u64;
-                    Some(Ok(Frame::data(data)))
-                }
-                Err(_trailers) => self.fail(),
-            },
-            None => self.fail(),
-            error => error,
+    /// Lets a slice of a frame pass.
+    fn slow(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(pace) = &mut self.pace else { return frame };
+        match frame.into_data() {
+            Ok(data) => {
+                let (slice, rest) = pace.slice(data, &self.lease);
+                self.rest = rest;
+                Frame::data(slice)
+            }
+            Err(trailers) => trailers,
         }
     }
 
-    fn fail(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
-        if let Some(Cut { abort: Some(abort), .. }) = &self.cut {
-            abort.abort();
+    fn cut(&mut self, frame: Option<Frame<Bytes>>) -> Option<Result<Frame<Bytes>, BoxError>> {
+        let cut = match (&mut self.limit, frame) {
+            (None, frame) => return frame.map(Ok),
+            (Some(limit), _) if limit.left == 0 => limit.end(),
+            (Some(limit), frame) => limit.cut(frame),
+        };
+        match cut {
+            Cut::Pass(frame) => Some(Ok(frame)),
+            Cut::End => None,
+            Cut::Break => Some(Err(ConnectionCut.into())),
         }
-        Some(Err(ConnectionCut.into()))
     }
 }
 
@@ -131,16 +148,31 @@ where
         let mut this = self.project();
         let Some(armed) = this.armed else { return this.source.poll_frame(cx) };
         armed.spare();
-        if armed.cut.as_ref().is_some_and(|cut| cut.left == 0) {
-            let error = armed.fail();
+        if armed.limit.as_ref().is_some_and(|limit| limit.left == 0) {
+            let end = armed.cut(None);
+            armed.watch.polled(end.as_ref(), end.is_none());
             *this.armed = None;
             this.source.set(Source::Whole { data: None, trailers: None });
-            return Poll::Ready(error);
+            return Poll::Ready(end);
         }
-        let frame = ready!(this.source.as_mut().poll_frame(cx));
+        if let Some(pace) = &mut armed.pace {
+            ready!(pace.poll(cx));
+        }
+        let frame = match armed.rest.take() {
+            Some(rest) => Some(Ok(Frame::data(rest))),
+            None => ready!(this.source.as_mut().poll_frame(cx)),
+        };
         armed.spare();
-        let frame = armed.cut(frame);
-        armed.watch.polled(frame.as_ref(), armed.cut.is_none() && this.source.is_end_stream());
+        let frame = match frame {
+            Some(Err(error)) => Some(Err(error)),
+            Some(Ok(frame)) => {
+                let frame = armed.slow(frame);
+                armed.cut(Some(frame))
+            }
+            None => armed.cut(None),
+        };
+        let ended = armed.limit.is_none() && armed.rest.is_none() && this.source.is_end_stream();
+        armed.watch.polled(frame.as_ref(), ended);
         Poll::Ready(frame)
     }
 }
@@ -171,17 +203,19 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none()
-            && self.armed.as_ref().is_none_or(|armed| armed.cut.is_none())
-            && self.source.is_end_stream()
+        let armed = |armed: &Armed| armed.rest.is_none() && armed.limit.as_ref().is_none_or(|limit| !limit.breaks());
+        self.held.is_none() && self.armed.as_deref().is_none_or(armed) && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.armed.as_ref().and_then(|armed| armed.cut.as_ref()) {
-            // Nothing may pass: without a promise the server has to poll, and finds the error.
-            Some(Cut { left: 0, .. }) => SizeHint::default(),
-            _ => self.source.size_hint(),
+        let mut size = self.source.size_hint();
+        let Some(armed) = &self.armed else { return size };
+        let rest = armed.rest.as_ref().map_or(0, |rest| rest.len() as u64);
+        if let Some(upper) = size.upper().and_then(|upper| upper.checked_add(rest)) {
+            size.set_upper(upper);
         }
+        size.set_lower(size.lower().saturating_add(rest));
+        armed.limit.as_ref().map_or(size.clone(), |limit| limit.size_hint(size))
     }
 }
 
@@ -204,6 +238,10 @@ where
             SourceProj::Replayed { replay } => {
                 Poll::Ready(ready!(replay.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
             }
+            SourceProj::Edited { stream } => {
+                Poll::Ready(ready!(stream.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
+            }
+            SourceProj::Played { playing } => playing.poll_frame(cx),
             SourceProj::Whole { data, trailers } => {
                 let data = data.take().map(Frame::data);
                 Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
@@ -215,6 +253,8 @@ where
         match self {
             Source::Untouched { body } => body.is_end_stream(),
             Source::Replayed { replay } => replay.is_end_stream(),
+            Source::Edited { .. } => false,
+            Source::Played { playing } => playing.is_end_stream(),
             Source::Whole { data, trailers } => data.is_none() && trailers.is_none(),
         }
     }
@@ -223,6 +263,8 @@ where
         match self {
             Source::Untouched { body } => body.size_hint(),
             Source::Replayed { replay } => replay.size_hint(),
+            Source::Edited { .. } => SizeHint::default(),
+            Source::Played { playing } => playing.size_hint(),
             Source::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
         }
     }
@@ -234,6 +276,8 @@ impl<R: Body> fmt::Debug for ResponseBody<R> {
             Source::Untouched { .. } => "untouched",
             Source::Replayed { .. } => "replayed",
             Source::Whole { .. } => "whole",
+            Source::Edited { .. } => "edited",
+            Source::Played { .. } => "played",
         };
         f.debug_struct("ResponseBody").field("source", &source).field("armed", &self.armed.is_some()).finish()
     }

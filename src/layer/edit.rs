@@ -1,33 +1,32 @@
-//! Editing the predictions of a buffered response.
+//! Editing the body of a response: which may be edited, and the edit of one that was read as a whole.
 //!
 //! Fails open: whatever can't be read, coded or written passes as it came, counted by reason. A response
 //! that carries a digest of its body or a strong ETag is left alone (`checksum`): not every digest can be
 //! computed anew, a wrong one would show as corruption instead of as a wrong prediction, and dropping one
 //! would change a header that no fault names.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+    HeaderMap, Response, StatusCode,
+    header::{CONTENT_TYPE, ETAG},
 };
 use http_body::Body;
 
-use super::exchange::{Exchange, Victim, has_body};
-use crate::{
-    evidence::Permit,
-    fault::{EditContext, Edited},
-    wire::{Answer, Head, WireError, encoding::Encoding},
+use super::{
+    exchange::{Exchange, has_body},
+    rows::{RowEdits, Side},
+    stream::{Chain, Script},
+    victim::{Rule, Victim},
 };
+use crate::wire::{Framing, Head, WireError, encoding::Encoding};
 
 const CHECKSUMS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
 const STREAMS: [&str; 4] =
     ["text/event-stream", "application/x-ndjson", "application/stream+json", "multipart/x-mixed-replace"];
 
-/// May the body of this response be edited? If not, why.
-pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Result<(), &'static str> {
+/// May the body of this response be edited, and how is it cut into chunks? If not, why.
+pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Result<Framing, &'static str> {
     let headers = response.headers();
     if !exchange.is_prediction() || !has_body(exchange.watch.method(), response.status()) {
         return Err("not-a-prediction");
@@ -38,17 +37,21 @@ pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Res
     if response.status() == StatusCode::PARTIAL_CONTENT {
         return Err("partial-content");
     }
-    if is_stream(headers) {
+    let head = Head { path: exchange.path(), headers };
+    let framing = exchange.victim.lease.plan.target.codec.framing(head);
+    if framing == Framing::Whole && is_stream(headers) || is_grpc_text(headers) {
         return Err("stream");
     }
     if has_checksum(headers) {
         return Err("checksum");
     }
     Encoding::of(headers).map_err(|error| error.reason())?;
-    if response.body().size_hint().lower() > exchange.victim.lease.body_limit as u64 {
+    if framing == Framing::Whole
+        && response.body().size_hint().lower() > exchange.victim.lease.body_limit as u64
+    {
         return Err("body-too-large");
     }
-    Ok(())
+    Ok(framing)
 }
 
 /// Do headers or trailers carry a digest of the body?
@@ -69,94 +72,72 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|media| STREAMS.contains(&media.as_str()) || media.starts_with("application/grpc"))
 }
 
+/// gRPC-Web for old browsers: base64 over the frames, which is not undone.
+fn is_grpc_text(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|media| media.starts_with("application/grpc-web-text"))
+}
+
 fn has_checksum(headers: &HeaderMap) -> bool {
     has_digest(headers) || headers.get(ETAG).is_some_and(|etag| !etag.as_bytes().starts_with(b"W/"))
 }
 
-/// Edits a whole body, and its headers alike; `None` leaves it as it is.
-pub(super) fn apply(
-    victim: &mut Victim,
-    edits: &[usize],
-    path: &str,
-    headers: &mut HeaderMap,
-    body: &Bytes,
-) -> Option<Bytes> {
-    match spliced(victim, edits, path, headers, body) {
-        Ok(edited) => {
-            let edited = edited?;
-            if headers.contains_key(CONTENT_LENGTH) {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(edited.len()));
-            }
-            Some(edited)
+/// A body of a response that was read as a whole, and the faults on it.
+pub(super) struct Whole<'a> {
+    pub(super) edits: Vec<Rule>,
+    pub(super) streams: Vec<Rule>,
+    pub(super) path: &'a str,
+    pub(super) body: &'a Bytes,
+}
+
+impl Whole<'_> {
+    /// What goes out in its place; `None` leaves it as it is. Headers that count bytes of it follow, but for
+    /// `Content-Length`.
+    pub(super) fn edited(self, victim: &mut Victim, headers: &mut HeaderMap) -> Option<Script> {
+        let mut rows = RowEdits::open(victim, Side::Response, self.edits);
+        let mut chain = Chain::open(victim, self.streams, self.path, Framing::Whole);
+        let script = script(victim, &mut rows, &mut chain, self.path, headers, self.body);
+        if let Err(error) = &script {
+            rows.miss(error.reason());
+            chain.miss(error.reason());
         }
-        Err(error) => {
-            victim.skip_all(edits.iter().copied(), error.reason());
-            None
-        }
+        rows.settle(victim);
+        chain.settle(victim);
+        script.ok().flatten()
     }
 }
 
-fn spliced(
-    victim: &mut Victim,
-    edits: &[usize],
+fn script(
+    victim: &Victim,
+    rows: &mut RowEdits,
+    chain: &mut Chain,
     path: &str,
     headers: &mut HeaderMap,
     body: &Bytes,
-) -> Result<Option<Bytes>, WireError> {
-    let coding = Encoding::of(headers)?;
-    let plain: Cow<'_, [u8]> = match coding {
-        Encoding::Identity => Cow::Borrowed(body),
-        coding => Cow::Owned(coding.decode(body, victim.lease.body_limit)?),
+) -> Result<Option<Script>, WireError> {
+    let coding = Encoding::of(headers)?.as_sent(body);
+    let plain = match coding {
+        Encoding::Identity => body.clone(),
+        coding => coding.decode(body, victim.lease.body_limit)?.into(),
     };
-    let reading = victim.lease.plan.target.codec.read(Head { path, headers }, &plain)?;
-    let mut answer = reading.answer();
-    let changes = edit_answer(victim, edits, &mut answer);
-    if changes.is_empty() {
-        return Ok(None);
+    let mut script = Script::of(plain.clone());
+    if !rows.is_empty()
+        && let Some(spliced) = rows.message(victim, Head { path, headers }, &plain)
+    {
+        headers.extend(spliced.headers);
+        script = Script::of(spliced.body.into());
     }
-    match reading.splice(&plain, &answer) {
-        Ok(Some(edited)) => {
-            commit(victim, changes);
-            headers.extend(edited.headers);
-            Ok(Some(Bytes::from(coding.encode(edited.body))))
-        }
-        Ok(None) => Ok(None),
-        Err(error) => {
-            // Those that the ledger refused are counted already.
-            victim.skip_all(changes.iter().map(|change| change.injection), error.reason());
-            Ok(None)
-        }
+    if !chain.is_empty() {
+        let codec = &victim.lease.plan.target.codec;
+        script = chain.whole(codec.as_ref(), Head { path, headers }, script.data);
     }
-}
-
-/// A change that is made but not yet on record.
-pub(super) struct Change {
-    injection: usize,
-    permit: Permit,
-    predictions: usize,
-}
-
-/// Lets each fault edit the answer, after its line in the ledger is reserved.
-pub(super) fn edit_answer(victim: &Victim, edits: &[usize], answer: &mut Answer) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let first = answer.rows.first().cloned();
-    for &injection in edits {
-        let Some(permit) = victim.reserve(injection) else { continue };
-        let rule = victim.injection(injection);
-        let context = EditContext { first: first.as_ref(), ..victim.edit_context(injection) };
-        match rule.fault.behaviour().edit(answer, &context) {
-            Edited { changed: 0, unfit: Some(reason) } => victim.skip(injection, reason),
-            Edited { changed: 0, unfit: None } => {}
-            Edited { changed, .. } => changes.push(Change { injection, permit, predictions: changed }),
-        }
+    let same = script.data.as_ptr() == plain.as_ptr() && script.data.len() == plain.len();
+    if same || script.data == plain {
+        script.data = body.clone();
+        return Ok((!script.is_plain()).then_some(script));
     }
-    changes
-}
-
-/// Puts changes on record.
-pub(super) fn commit(victim: &mut Victim, changes: Vec<Change>) {
-    for Change { injection, permit, predictions } in changes {
-        let plural = if predictions == 1 { "" } else { "s" };
-        victim.commit(permit, injection, &format!("{predictions} prediction{plural}"), predictions);
-    }
+    script.data = match coding {
+        Encoding::Identity => script.data,
+        coding => coding.encode(script.data.into()).into(),
+    };
+    Ok(Some(script))
 }

@@ -1,7 +1,8 @@
 //! The request body that the inner service gets.
 //!
 //! Mostly the caller's own. When a plan had to look into the body, what was read is replayed first, frame by
-//! frame as it came, and the rest follows; an error that came while reading comes again in its place.
+//! frame as it came, and the rest follows; an error that came while reading comes again in its place. When
+//! its features were amended, it is another one, whole or message by message.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::edit::{is_stream, media_type};
+use super::{
+    edit::{is_stream, media_type},
+    stream::{Stream, StreamError},
+};
 use crate::evidence::{CHUNK_OVERHEAD, as_bytes};
 
 pin_project! {
@@ -31,6 +35,8 @@ pin_project! {
     enum Source<B: Body> {
         Untouched { #[pin] body: B },
         Replayed { replay: Replay<B> },
+        Amended { data: Option<Bytes>, trailers: Option<HeaderMap> },
+        Passing { stream: Box<Stream<B>> },
     }
 }
 
@@ -108,10 +114,18 @@ impl<B: Body> Replay<B> {
         Replay { held: Held::default(), rest: Box::pin(body), done: false }
     }
 
-    /// Reads up to `limit` bytes. Ready with `true` when the body ended well within them; with `false` when
-    /// it is larger or broke.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<bool> {
+    /// Reads up to `limit` bytes. Ready with `true` when the body ended well within them, or has what is
+    /// wanted; with `false` when it is larger or broke.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        is_enough: impl Fn(&Held<B::Error>) -> bool,
+    ) -> Poll<bool> {
         loop {
+            if self.done || is_enough(&self.held) {
+                return Poll::Ready(self.held.error.is_none());
+            }
             if self.held.taken().saturating_add(self.rest.size_hint().lower()) > limit as u64 {
                 return Poll::Ready(false);
             }
@@ -168,6 +182,26 @@ impl<B: Body> RequestBody<B> {
     pub(super) const fn replayed(replay: Replay<B>) -> RequestBody<B> {
         RequestBody { source: Source::Replayed { replay } }
     }
+
+    /// Another body in its place.
+    pub(super) fn amended(data: Bytes, trailers: Option<HeaderMap>) -> RequestBody<B> {
+        let data = Some(data).filter(|data| !data.is_empty());
+        RequestBody { source: Source::Amended { data, trailers } }
+    }
+
+    /// The body, amended as it passes.
+    pub(super) fn passing(stream: Stream<B>) -> RequestBody<B> {
+        RequestBody { source: Source::Passing { stream: Box::new(stream) } }
+    }
+
+    /// Begins to read it, or goes on; not after it was amended.
+    pub(super) fn read(self) -> Result<Replay<B>, RequestBody<B>> {
+        match self.source {
+            Source::Untouched { body } => Ok(Replay::new(body)),
+            Source::Replayed { replay } => Ok(replay),
+            source => Err(RequestBody { source }),
+        }
+    }
 }
 
 impl<B: Body> Body for RequestBody<B> {
@@ -181,6 +215,15 @@ impl<B: Body> Body for RequestBody<B> {
         match self.project().source.project() {
             SourceProj::Untouched { body } => body.poll_frame(cx).map(|f| f.map(|f| f.map(as_bytes))),
             SourceProj::Replayed { replay } => replay.poll_frame(cx),
+            SourceProj::Amended { data, trailers } => {
+                let data = data.take().map(Frame::data);
+                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
+            SourceProj::Passing { stream } => Poll::Ready(match ready!(stream.poll_frame(cx)) {
+                Some(Ok(frame)) => Some(Ok(frame)),
+                Some(Err(StreamError::Upstream(error))) => Some(Err(error)),
+                Some(Err(StreamError::Cut | StreamError::Coding(_))) | None => None,
+            }),
         }
     }
 
@@ -188,6 +231,8 @@ impl<B: Body> Body for RequestBody<B> {
         match &self.source {
             Source::Untouched { body } => body.is_end_stream(),
             Source::Replayed { replay } => replay.is_end_stream(),
+            Source::Amended { data, trailers } => data.is_none() && trailers.is_none(),
+            Source::Passing { .. } => false,
         }
     }
 
@@ -195,13 +240,19 @@ impl<B: Body> Body for RequestBody<B> {
         match &self.source {
             Source::Untouched { body } => body.size_hint(),
             Source::Replayed { replay } => replay.size_hint(),
+            Source::Amended { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
+            Source::Passing { .. } => SizeHint::default(),
         }
     }
 }
 
 impl<B: Body> fmt::Debug for RequestBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let replayed = matches!(self.source, Source::Replayed { .. });
-        f.debug_struct("RequestBody").field("replayed", &replayed).finish_non_exhaustive()
+        let source = match self.source {
+            Source::Untouched { .. } => "untouched",
+            Source::Replayed { .. } => "replayed",
+            Source::Amended { .. } | Source::Passing { .. } => "amended",
+        };
+        f.debug_struct("RequestBody").field("source", &source).finish_non_exhaustive()
     }
 }

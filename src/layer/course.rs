@@ -1,0 +1,115 @@
+//! What will happen to one request: the actions of its faults, sorted by when their turn comes.
+//!
+//! Everything is decided at arrival, from the request's own identity, so that the layer and the sidecar
+//! decide alike. Whether a decided fault still acts when its turn comes is another question: the lease may
+//! be over by then, or the ledger may refuse, and then the request passes untouched and is counted.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::victim::{Rule, Victim};
+use crate::{exposure::Assignment, fault::Action, wire::Failure};
+
+/// What will happen to a request.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    pub(super) amends: Vec<Rule>,
+    pub(super) before: Vec<(Rule, Duration)>,
+    pub(super) enter: Option<(Rule, Gate)>,
+    /// One of the actions that answer, or break, in the upstream's place.
+    pub(super) refuse: Option<(Rule, Action)>,
+    pub(super) route: Option<(Rule, String)>,
+    pub(super) edits: Vec<Rule>,
+    pub(super) streams: Vec<Rule>,
+    pub(super) heads: Vec<Rule>,
+    pub(super) after: Vec<(Rule, Duration)>,
+    pub(super) throttle: Option<(Rule, f64)>,
+    pub(super) ending: Option<(Rule, Ending)>,
+}
+
+/// Limited concurrency: a permit for each request that is let in.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) patience: Duration,
+    pub(super) otherwise: Failure,
+}
+
+/// How the body of a response ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The connection breaks, before the head or in the body.
+    Reset { after_bytes: Option<u64> },
+    /// Nothing more comes; `clean`: and the framing says so.
+    Truncate { after_bytes: u64, clean: bool },
+}
+
+impl Course {
+    /// What each fault of the phase does to this request.
+    pub(super) fn drawn(victim: &Victim, assignment: &Assignment, request_bytes: Option<u64>) -> Course {
+        let mut course = Course::default();
+        for rule in victim.rules() {
+            match victim.masks.excludes(rule) {
+                Some(None) => continue,
+                Some(Some(reason)) => {
+                    victim.skip(rule, reason);
+                    continue;
+                }
+                None => {}
+            }
+            victim.cell(rule).eligible();
+            if assignment.gets(victim.injection(rule).share) {
+                victim.cell(rule).exposed();
+                course.add(victim, rule, request_bytes);
+            }
+        }
+        course
+    }
+
+    /// What the faults do that a request asked for, in the order in which faults compose.
+    pub(super) fn asked(victim: &Victim, rules: &[Rule], request_bytes: Option<u64>) -> Course {
+        let mut course = Course::default();
+        let mut rules = rules.to_vec();
+        rules.sort_by_key(|rule| victim.fault(*rule).stage());
+        for rule in rules {
+            match victim.masks.excludes(rule) {
+                None => course.add(victim, rule, request_bytes),
+                Some(reason) => victim.skip(rule, reason.unwrap_or("where")),
+            }
+        }
+        course
+    }
+
+    fn add(&mut self, victim: &Victim, rule: Rule, request_bytes: Option<u64>) {
+        let Some(action) = victim.decide(rule, request_bytes) else { return };
+        match action {
+            Action::Amend => self.amends.push(rule),
+            Action::DelayBefore(delay) => self.before.push((rule, delay)),
+            Action::DelayAfter(delay) => self.after.push((rule, delay)),
+            Action::Edit => self.edits.push(rule),
+            Action::Stream => self.streams.push(rule),
+            Action::Head => self.heads.push(rule),
+            Action::Enter { gate: permits, patience, otherwise } if self.enter.is_none() => {
+                self.enter = Some((rule, Gate { permits, patience, otherwise }));
+            }
+            Action::Route { upstream } if self.route.is_none() => self.route = Some((rule, upstream)),
+            Action::Throttle { bytes_per_second } if self.throttle.is_none() => {
+                self.throttle = Some((rule, bytes_per_second));
+            }
+            Action::Reset { after_bytes } if self.ending.is_none() => {
+                self.ending = Some((rule, Ending::Reset { after_bytes }));
+            }
+            Action::Truncate { after_bytes, clean } if self.ending.is_none() => {
+                self.ending = Some((rule, Ending::Truncate { after_bytes, clean }));
+            }
+            action @ (Action::Respond { .. } | Action::Answer { .. } | Action::Hang { .. } | Action::Refuse)
+                if self.refuse.is_none() =>
+            {
+                self.refuse = Some((rule, action));
+            }
+            // A request fails, goes elsewhere, ends early once: the first fault that says so has it.
+            _ => victim.skip(rule, "superseded"),
+        }
+    }
+}
