@@ -141,12 +141,20 @@ const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 pub struct Dice {
     key: Key,
     request: UnitHash,
+    certain: bool,
 }
 
 impl Dice {
     /// The dice of a rule for a request.
     pub const fn new(key: Key, request: UnitHash) -> Dice {
-        Dice { key, request }
+        Dice { key, request, certain: false }
+    }
+
+    /// The same dice, but that whatever may happen does: each answer to the first question, whether a rule
+    /// acts, is a draw that every share above zero admits.
+    #[must_use]
+    pub const fn certain(self) -> Dice {
+        Dice { certain: true, ..self }
     }
 
     /// The dice of the same rule for something else that has an identity: a key, an item. What they draw
@@ -159,6 +167,9 @@ impl Dice {
     /// One draw.
     #[inline]
     pub fn at(self, purpose: u32, index: u32) -> Draw {
+        if self.certain && purpose == 0 {
+            return Draw(0);
+        }
         self.key.draw(self.request, u64::from(purpose) << 32 | u64::from(index))
     }
 }

@@ -26,11 +26,12 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use self::limit::Cut;
 pub(super) use self::limit::{Limit, Pace};
 use super::{
+    ear::Ear,
     lease::Lease,
     request_body::Replay,
     stream::{Playing, Stream},
 };
-use crate::evidence::{ArmSink, Watch, as_bytes};
+use crate::evidence::{Watch, as_bytes};
 
 /// Any error of a body.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -63,7 +64,7 @@ pin_project! {
 
 /// What goes along with a body while a plan is armed.
 pub(super) struct Armed {
-    pub(super) watch: Watch<ArmSink>,
+    pub(super) watch: Watch<Ear>,
     pub(super) limit: Option<Limit>,
     pub(super) pace: Option<Pace>,
     /// What is left of a frame of which a slice has passed.

@@ -81,6 +81,22 @@ impl Course {
         course
     }
 
+    /// Without what needs a wire.
+    pub(super) fn typed(mut self, victim: &Victim) -> Course {
+        const NOT_TYPED: &str = "not-typed";
+        let rules = [std::mem::take(&mut self.amends), std::mem::take(&mut self.streams), std::mem::take(&mut self.heads)];
+        victim.skip_all(rules.into_iter().flatten(), NOT_TYPED);
+        let single = [
+            self.enter.take().map(|(rule, _)| rule),
+            self.route.take().map(|(rule, _)| rule),
+            self.throttle.take().map(|(rule, _)| rule),
+            self.ending.take().map(|(rule, _)| rule),
+            self.refuse.take_if(|(_, action)| !matches!(action, Action::Hang { .. })).map(|(rule, _)| rule),
+        ];
+        victim.skip_all(single.into_iter().flatten(), NOT_TYPED);
+        self
+    }
+
     fn add(&mut self, victim: &Victim, rule: Rule, request_bytes: Option<u64>) {
         let Some(action) = victim.decide(rule, request_bytes) else { return };
         match action {

@@ -12,13 +12,14 @@ use super::{
     body::{Armed, Limit, Pace},
     control::{self, Control},
     course::{Course, Ending},
+    ear::Ear,
     lease::Lease,
     masks::{Masks, Need},
     victim::{Rule, Victim},
 };
 use crate::{
     draw::UnitHash,
-    evidence::{ArmSink, Watch},
+    evidence::Watch,
     exposure::{self, Assignment},
     scenario::{Mark, RequestView},
     wire::{Answer, Content},
@@ -32,12 +33,14 @@ pub(super) const MARK: &str = "x-canard";
 pub(super) struct Exchange {
     pub(super) victim: Victim,
     pub(super) course: Course,
-    pub(super) watch: Watch<ArmSink>,
+    pub(super) watch: Watch<Ear>,
     pub(super) is_grpc: bool,
     pub(super) abort: Option<Abort>,
     /// Its place among those that are let in, kept until the response has passed.
     pub(super) place: Option<OwnedSemaphorePermit>,
     who: Who,
+    /// Its connection is to be broken before anything is answered.
+    refused: bool,
     /// Names that it asked for and the plan does not have.
     unknown: Option<HeaderValue>,
 }
@@ -109,7 +112,7 @@ impl Exchange {
             Err(_) => return not_assigned(lease, "expression-failed"),
         };
         let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id);
-        let sink = lease.recorder.sink(phase, assignment.arm);
+        let sink = Ear::Arm(lease.recorder.sink(phase, assignment.arm));
         Exchange::new(request, victim, sink, Who::Drawn(assignment), None)
     }
 
@@ -132,13 +135,13 @@ impl Exchange {
         lease.recorder.not_assigned("asked");
         let assignment = Assignment::of(&lease.plan.exposure, hash);
         let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id).asking();
-        Exchange::new(request, victim, lease.recorder.no_sink(), Who::Asked(rules), unknown)
+        Exchange::new(request, victim, Ear::Nobody, Who::Asked(rules), unknown)
     }
 
     fn new<B>(
         request: &Request<B>,
         victim: Victim,
-        sink: ArmSink,
+        sink: Ear,
         who: Who,
         unknown: Option<HeaderValue>,
     ) -> Begun {
@@ -150,6 +153,7 @@ impl Exchange {
             watch: Watch::begin(request, sink),
             course: Course::default(),
             victim,
+            refused: false,
             who,
             unknown,
         }))
@@ -192,7 +196,12 @@ impl Exchange {
             Who::Drawn(assignment) => Course::drawn(&self.victim, assignment, bytes),
             Who::Asked(rules) => Course::asked(&self.victim, rules, bytes),
         };
-        self.watch.sink_mut().know(&self.victim.masks);
+    }
+
+    /// Breaks the connection in place of an answer.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+        self.abort.iter().for_each(Abort::abort);
     }
 
     /// Does the codec take this for a request for predictions?
@@ -212,9 +221,13 @@ impl Exchange {
         R: Body,
         R::Error: Into<BoxError>,
     {
-        let limit = self.course.ending.take();
-        let limit = limit.and_then(|(rule, ending)| self.limit(rule, ending, &mut response));
-        let pace = self.course.throttle.take().and_then(|(rule, rate)| self.pace(rule, rate, &response));
+        let (ending, throttle) = (self.course.ending.take(), self.course.throttle.take());
+        let limit = match ending {
+            _ if self.refused => Some(Limit::cuts(0, self.abort.clone())),
+            Some((rule, ending)) => self.limit(rule, ending, &mut response),
+            None => None,
+        };
+        let pace = throttle.and_then(|(rule, rate)| self.pace(rule, rate, &response));
         if let Some(unknown) = self.unknown {
             response.headers_mut().insert(control::UNKNOWN, unknown);
         }

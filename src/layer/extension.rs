@@ -11,6 +11,12 @@ pub struct Exposed {
     pub arm: Arm,
 }
 
+/// Set on a request that a fault sends to another upstream than its own: scheme, host and port, one of those
+/// that the handle was given ([`Handle::with_candidates`](super::Handle::with_candidates)). The inner service
+/// has to honour it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTo(pub http::Uri);
+
 /// Lets a fault cut the connection of a request. A server that can reset its connections puts one into
 /// each request's extensions and drops the socket (with a reset) when it is told to; without it a broken
 /// response body has to do. Cheap to clone; the clones share one signal.

@@ -7,7 +7,8 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, Ordering},
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
+    candidates::{Candidate, Candidates},
     lease::Lease,
     totals::{Former, Totals},
 };
@@ -124,13 +126,19 @@ pub struct Handle {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The only thing that a request looks at while nothing is armed.
-    armed: AtomicBool,
+    /// The only thing that a request looks at while nothing is armed: [`ARMED`] and [`CONTROLLED`].
+    awake: AtomicU8,
     current: ArcSwapOption<Lease>,
     control: Mutex<Control>,
     limits: Limits,
     ledger: Ledger,
+    candidates: OnceLock<Candidates>,
 }
+
+/// A plan is armed.
+const ARMED: u8 = 1;
+/// Requests may ask for faults.
+const CONTROLLED: u8 = 2;
 
 /// Serialises arming and disarming; requests never take it.
 #[derive(Debug, Default)]
@@ -151,6 +159,24 @@ impl Handle {
     /// A handle that records its injections in `ledger`.
     pub fn with_ledger(limits: Limits, ledger: Ledger) -> Handle {
         Handle { shared: Arc::new(Shared { limits, ledger, ..Shared::default() }) }
+    }
+
+    /// Lets single requests ask for faults of the armed plan by `x-canard-fault`, for tests: a comma-separated
+    /// list of names of faults (`error`) or injections (`broken/error#2`). They act on that request at full
+    /// size, whatever its draw and the phase. The header is taken off the request; names that are not there
+    /// come back in `x-canard-fault-unknown`. Off unless this is called, and then the header is any header.
+    #[must_use]
+    pub fn with_request_control(self) -> Handle {
+        self.shared.awake.fetch_or(CONTROLLED, Ordering::Release);
+        self
+    }
+
+    /// Names the other upstreams that faults may send requests to. The inner service finds the address in
+    /// [`RouteTo`](super::RouteTo) and has to honour it. Given once; later calls change nothing.
+    #[must_use]
+    pub fn with_candidates(self, candidates: impl IntoIterator<Item = Candidate>) -> Handle {
+        let _ = self.shared.candidates.set(candidates.into_iter().collect());
+        self
     }
 
     /// The limits.
@@ -175,14 +201,16 @@ impl Handle {
         }
         control.leases += 1;
         let id = LeaseId(control.leases);
-        let lease = Arc::new(Lease::new(id, plan, ttl, &self.shared.limits, self.shared.ledger.clone()));
+        let candidates = self.shared.candidates.get().cloned().unwrap_or_default();
+        let ledger = self.shared.ledger.clone();
+        let lease = Arc::new(Lease::new(id, plan, ttl, &self.shared.limits, ledger, candidates));
         if let Some(former) = control.last.replace(lease.clone()) {
             control.former.push(former);
         }
         if let Some(ran_out) = self.shared.current.swap(Some(lease)) {
             ran_out.end();
         }
-        self.shared.armed.store(true, Ordering::Release);
+        self.shared.awake.fetch_or(ARMED, Ordering::Release);
         Ok(id)
     }
 
@@ -251,7 +279,18 @@ impl Handle {
     /// Is a plan armed? One atomic load; it may still say yes just after a lease ran out.
     #[inline]
     pub fn is_armed(&self) -> bool {
-        self.shared.armed.load(Ordering::Acquire)
+        self.shared.awake.load(Ordering::Acquire) & ARMED != 0
+    }
+
+    /// May there be anything to do for a request? One atomic load.
+    #[inline]
+    pub(super) fn is_awake(&self) -> bool {
+        self.shared.awake.load(Ordering::Acquire) != 0
+    }
+
+    /// May requests ask for faults?
+    pub(super) fn is_controlled(&self) -> bool {
+        self.shared.awake.load(Ordering::Acquire) & CONTROLLED != 0
     }
 
     /// The lease in force. One that ran out is cleared away.
@@ -280,7 +319,7 @@ impl Handle {
     }
 
     fn clear(&self) {
-        self.shared.armed.store(false, Ordering::Release);
+        self.shared.awake.fetch_and(!ARMED, Ordering::Release);
         if let Some(lease) = self.shared.current.swap(None) {
             lease.end();
         }

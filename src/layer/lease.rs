@@ -16,11 +16,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{LeaseId, LeaseStatus, Limits};
+use super::{LeaseId, LeaseStatus, Limits, candidates::Candidates, victim::Rule};
 use crate::{
     evidence::{Ledger, Recorder, RecorderLimits},
     fault::Memory,
-    scenario::{Injection, Plan},
+    scenario::{Injection, Plan, Tally},
 };
 
 /// A plan that was armed. Times are nanoseconds after `armed`.
@@ -39,14 +39,25 @@ pub(super) struct Lease {
     changed: Arc<Notify>,
     sequence: AtomicU64,
     memories: Vec<Vec<Memory>>,
+    tallies: Vec<Vec<Tally>>,
+    pub(super) candidates: Candidates,
 }
 
 impl Lease {
-    pub(super) fn new(id: LeaseId, plan: Arc<Plan>, ttl: Duration, limits: &Limits, ledger: Ledger) -> Lease {
+    pub(super) fn new(
+        id: LeaseId,
+        plan: Arc<Plan>,
+        ttl: Duration,
+        limits: &Limits,
+        ledger: Ledger,
+        candidates: Candidates,
+    ) -> Lease {
         Lease {
             id,
             recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
             memories: plan.phases.iter().map(|phase| phase.injections.iter().map(memory).collect()).collect(),
+            tallies: plan.phases.iter().map(|phase| phase.injections.iter().map(|_| Tally::default()).collect()).collect(),
+            candidates,
             plan,
             ledger,
             body_limit: limits.body,
@@ -112,8 +123,14 @@ impl Lease {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn memory(&self, phase: usize, injection: usize) -> &Memory {
-        &self.memories[phase][injection]
+    /// What a fault remembers.
+    pub(super) fn memory(&self, rule: Rule) -> &Memory {
+        &self.memories[rule.phase][rule.index]
+    }
+
+    /// The requests that an injection has met.
+    pub(super) fn tally(&self, rule: Rule) -> &Tally {
+        &self.tallies[rule.phase][rule.index]
     }
 
     pub(super) fn status(&self) -> LeaseStatus {
@@ -156,7 +173,9 @@ pin_project! {
 impl Nap {
     /// For so long from now.
     pub(super) fn lasting(lease: Arc<Lease>, lasts: Duration) -> Nap {
-        Nap::new(lease, Some(Instant::now() + lasts), None)
+        // What is longer than the clock goes is for as long as the plan acts.
+        let until = Instant::now().checked_add(lasts);
+        Nap::new(lease, until, None)
     }
 
     /// For as long as a phase acts.

@@ -8,7 +8,12 @@
 //! the predictions of the response are edited; the response is delayed; the connection breaks. Whatever
 //! canard can't parse or won't buffer passes as it came and is counted.
 
+mod amend;
 mod body;
+mod candidates;
+mod control;
+mod course;
+mod ear;
 mod edit;
 mod exchange;
 mod extension;
@@ -17,17 +22,22 @@ mod handle;
 #[expect(clippy::module_inception, reason = "the shape of a middleware: layer, service, future, body")]
 mod layer;
 mod lease;
+mod masks;
 mod request_body;
 mod respond;
+mod rows;
 mod service;
+mod stream;
 mod totals;
 pub mod typed;
+mod victim;
 pub mod view;
 #[cfg(test)]
 mod tests;
 
 pub use body::{BoxError, ConnectionCut, ResponseBody};
-pub use extension::{Abort, Exposed};
+pub use candidates::Candidate;
+pub use extension::{Abort, Exposed, RouteTo};
 pub use future::ResponseFuture;
 pub use handle::{ArmError, Handle, LeaseId, LeaseStatus, Limits, Status};
 pub use layer::ChaosLayer;

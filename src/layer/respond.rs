@@ -1,7 +1,7 @@
-//! The response of an injected error: the one place where a fault becomes a status and a body.
+//! The response of a fault in the upstream's place: where an action becomes a status and a body.
 //!
-//! gRPC carries its status in trailers under HTTP 200, so a gRPC call is answered "trailers-only", with the
-//! code that gRPC's own table gives for the HTTP status.
+//! gRPC carries its status in trailers under HTTP 200, so a gRPC call is answered "trailers-only": as the
+//! protocol's codec says, else with the code that gRPC's own table gives for the HTTP status.
 
 use bytes::Bytes;
 use http::{
@@ -10,31 +10,65 @@ use http::{
 };
 use http_body::Body;
 
-use super::ResponseBody;
-use crate::wire::{Codec, Failure};
+use super::{ResponseBody, exchange::Exchange, victim::Rule};
+use crate::{
+    fault::Action,
+    wire::{Codec, Failure},
+};
 
-/// An injected error, as this protocol's servers would answer it.
+const GRPC_STATUS: &str = "grpc-status";
+
+/// What answers in the upstream's place, unless the fault must not act.
+pub(super) fn instead<R: Body>(
+    exchange: &mut Exchange,
+    rule: Rule,
+    action: Action,
+) -> Option<Response<ResponseBody<R>>> {
+    match action {
+        Action::Respond { failure, .. } => failed(exchange, rule, &failure),
+        Action::Answer { status, headers, body } => {
+            let change = format!("answered {} in the upstream's place", status.as_u16());
+            exchange.victim.act(rule, &change, 0).then(|| {
+                let mut response = Response::new(ResponseBody::whole(body, None));
+                (*response.status_mut(), *response.headers_mut()) = (status, headers);
+                response
+            })
+        }
+        Action::Refuse => exchange.victim.act(rule, "connection refused", 0).then(|| {
+            exchange.refuse();
+            Response::new(ResponseBody::whole(Bytes::new(), None))
+        }),
+        _ => None,
+    }
+}
+
+/// The response of an error, unless the fault must not act.
 pub(super) fn failed<R: Body>(
+    exchange: &mut Exchange,
+    rule: Rule,
+    failure: &Failure,
+) -> Option<Response<ResponseBody<R>>> {
+    if !exchange.victim.act(rule, &format!("status {}", failure.status.as_u16()), 0) {
+        return None;
+    }
+    let codec = exchange.victim.lease.plan.target.codec.as_ref();
+    Some(error(codec, exchange.path(), failure, exchange.is_grpc))
+}
+
+/// An error, as this protocol's servers would answer it.
+fn error<R: Body>(
     codec: &dyn Codec,
     path: &str,
     failure: &Failure,
     is_grpc: bool,
 ) -> Response<ResponseBody<R>> {
-    let mut response = match is_grpc {
-        true => grpc(failure),
-        false => http(codec, path, failure),
-    };
-    if let Some(after) = failure.retry_after.filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
-    }
-    response
-}
-
-fn http<R: Body>(codec: &dyn Codec, path: &str, failure: &Failure) -> Response<ResponseBody<R>> {
     let error = codec.error(path, failure);
+    if is_grpc && !error.headers.contains_key(GRPC_STATUS) {
+        return grpc(failure);
+    }
     let mut response = Response::new(ResponseBody::whole(error.body, None));
-    *response.status_mut() = error.status;
-    *response.headers_mut() = error.headers;
+    (*response.status_mut(), *response.headers_mut()) = (error.status, error.headers);
+    retry_after(&mut response, failure);
     response
 }
 
@@ -42,11 +76,18 @@ fn grpc<R: Body>(failure: &Failure) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::whole(Bytes::new(), None));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(grpc_code(failure.status.as_u16())));
+    headers.insert(GRPC_STATUS, HeaderValue::from(grpc_code(failure.status.as_u16())));
     if let Ok(message) = HeaderValue::from_str(&percent_encoded(&failure.message)) {
         headers.insert("grpc-message", message);
     }
+    retry_after(&mut response, failure);
     response
+}
+
+fn retry_after<R: Body>(response: &mut Response<ResponseBody<R>>, failure: &Failure) {
+    if let Some(after) = failure.retry_after.filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
 }
 
 /// The gRPC code of an HTTP status (gRPC's `http-grpc-status-mapping.md`): 14 is UNAVAILABLE.
@@ -85,7 +126,7 @@ mod tests {
         let status = http::StatusCode::from_u16(status).unwrap();
         let retry_after = Some(std::time::Duration::from_secs(7));
         let failure = Failure { retry_after, ..Failure::new(status, "50% é") };
-        failed(codec.as_ref(), "/", &failure, is_grpc)
+        error(codec.as_ref(), "/", &failure, is_grpc)
     }
 
     #[tokio::test]

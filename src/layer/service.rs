@@ -6,7 +6,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{BoxError, Handle, RequestBody, ResponseBody, ResponseFuture};
+use super::{BoxError, Handle, RequestBody, ResponseBody, ResponseFuture, control::Control};
 
 /// A service that the plan armed through a [`Handle`] acts on. See [`ChaosLayer`](super::ChaosLayer).
 ///
@@ -52,16 +52,21 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
-        if !self.handle.is_armed() {
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
+        if !self.handle.is_awake() {
             return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
         }
+        let control = match self.handle.is_controlled() {
+            true => Control::take(request.headers_mut()),
+            false => None,
+        };
         let Some(lease) = self.handle.in_force() else {
-            return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
+            let unknown = control.and_then(|control| control.unknown());
+            return ResponseFuture::unknown(self.inner.call(request.map(RequestBody::untouched)), unknown);
         };
         // The clone takes the place of the one that is ready.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::armed(&lease, request, ready)
+        ResponseFuture::armed(&lease, request, ready, control)
     }
 }

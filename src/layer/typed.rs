@@ -19,9 +19,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Handle, edit,
-    exchange::{Course, Victim},
+    Handle,
+    course::Course,
     lease::{Lease, Nap},
+    rows::{RowEdits, Side},
+    victim::Victim,
 };
 use crate::{
     draw::UnitHash,
@@ -150,14 +152,7 @@ impl Typed {
         let assignment = Assignment::of(&lease.plan.exposure, identity.unit);
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
-        let mut course = victim.decide(&assignment);
-        if let Some((i, _)) = course.cut.take() {
-            victim.skip(i, "not-typed");
-        }
-        if let Some((i, Action::Respond { .. })) = course.refuse {
-            victim.skip(i, "not-typed");
-            course.refuse = None;
-        }
+        let course = Course::drawn(&victim, &assignment, None).typed(&victim);
         let watch = Watch::begin(&Request::new(()), lease.recorder.sink(phase, assignment.arm));
         Some(Box::new(Typed { victim, course, watch }))
     }
@@ -166,11 +161,11 @@ impl Typed {
     fn edit(&mut self, response: &mut impl Predictions) {
         let mut answer = Answer::of_rows(response.rows());
         let edits = std::mem::take(&mut self.course.edits);
-        let changes = edit::edit_answer(&self.victim, &edits, &mut answer);
-        if !changes.is_empty() {
+        let mut rows = RowEdits::open(&self.victim, Side::Response, edits);
+        if rows.typed(&self.victim, &mut answer) {
             response.set_rows(&answer.rows);
-            edit::commit(&mut self.victim, changes);
         }
+        rows.settle(&mut self.victim);
         self.victim.lease.recorder.predictions(self.victim.phase, self.victim.arm, &answer.rows);
     }
 }
@@ -214,8 +209,8 @@ impl<S: Service<Q>, Q> State<S, Q> {
     }
 
     fn ask(mut exchange: Box<Typed>, request: Q, mut service: S) -> Self {
-        if let Some((i, Action::Hang { lasts })) = exchange.course.refuse.take()
-            && let Some(nap) = exchange.victim.hang(i, lasts)
+        if let Some((rule, Action::Hang { lasts })) = exchange.course.refuse.take()
+            && let Some(nap) = exchange.victim.hang(rule, lasts)
         {
             return State::Held { nap, parked: Some((exchange, request, service)) };
         }

@@ -112,11 +112,10 @@ impl Plan {
         self.phases.iter().position(|p| (p.start..p.end).contains(&since_armed))
     }
 
-    /// Must a request's body be read before it can be judged?
+    /// Must a request's body be read before anybody can tell who it is from? Conditions on rows are another
+    /// matter: they are asked only about requests that they concern.
     pub fn needs_request_body(&self) -> bool {
-        let unit = self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body);
-        let rows = || self.phases.iter().flat_map(|phase| &phase.injections).flat_map(Injection::conditions);
-        self.target.when.needs_body() || unit || rows().any(Condition::needs_body)
+        self.target.when.needs_body() || self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body)
     }
 
     /// The phases, for reports.

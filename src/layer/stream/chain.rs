@@ -26,6 +26,12 @@ struct Editor {
     edit: Box<dyn StreamEdit>,
 }
 
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain { editors: Vec::new(), read: Err(None) }
+    }
+}
+
 impl Chain {
     /// Those that may act on this stream.
     pub(in crate::layer) fn open(

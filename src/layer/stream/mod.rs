@@ -6,7 +6,6 @@
 
 mod chain;
 mod coder;
-mod message;
 mod pipeline;
 mod script;
 
@@ -24,7 +23,11 @@ use self::{coder::Coder, pipeline::Next};
 use super::{Abort, body::ConnectionCut, lease::Nap, request_body::Replay};
 use crate::wire::{Framing, WireError, encoding::Encoding};
 
-pub(super) use self::{chain::Chain, pipeline::Pipeline, script::Script};
+pub(super) use self::{
+    chain::Chain,
+    pipeline::Pipeline,
+    script::{Playing, Script},
+};
 
 /// A body on its way through a [`Pipeline`].
 pub(super) struct Stream<B: Body> {

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{Chain, message};
+use super::Chain;
 use crate::{
     fault::{Piece, Step},
     layer::{
         rows::RowEdits,
         victim::{Rule, Victim},
     },
-    wire::{Chunk, Framer, Framing, Head},
+    wire::{Chunk, Framer, Framing, Head, encoding::Encoding},
 };
 
 /// What happens next on the way to the caller.
@@ -64,7 +64,7 @@ impl Pipeline {
             path: head.path.to_owned(),
             headers: head.headers.clone(),
             framing,
-            framer: Framer::new(framing, victim.lease.body_limit),
+            framer: framer(framing, head.headers, victim.lease.body_limit),
             rows: (!rows.is_empty()).then_some(rows),
             chain: (!chain.is_empty()).then_some(chain),
             steps: VecDeque::new(),
@@ -122,7 +122,7 @@ impl Pipeline {
     /// Lets what is held back go: nothing more comes.
     pub(super) fn finish(&mut self) {
         while self.mode == Mode::Editing
-            && let Some(chunk) = self.framer.next()
+            && let Some(chunk) = self.framer.next().or_else(|| self.framer.last().map(Ok))
         {
             match chunk {
                 Ok(chunk) => self.chunk(chunk),
@@ -156,19 +156,19 @@ impl Pipeline {
         }
     }
 
-    fn chunk(&mut self, chunk: Chunk) {
+    fn chunk(&mut self, mut chunk: Chunk) {
         let head = Head { path: &self.path, headers: &self.headers };
-        let limit = self.victim.lease.body_limit;
-        let chunk = match &mut self.rows {
-            Some(rows) => message::edit(rows, &self.victim, head, chunk, self.framing, limit),
-            None => chunk,
-        };
+        if let Some(rows) = &mut self.rows
+            && !chunk.payload().is_empty()
+            && let Some(spliced) = rows.message(&self.victim, head, chunk.payload())
+        {
+            chunk = chunk.with_payload(spliced.body);
+        }
         let Some(chain) = &mut self.chain else {
             self.steps.push_back(Step::Send(Piece::opaque(chunk.bytes().clone())));
             return;
         };
-        let codec = &self.victim.lease.plan.target.codec;
-        let generation = message::generation(codec.as_ref(), head, &chunk, self.framing);
+        let generation = self.victim.lease.plan.target.codec.generation(head, chunk.payload());
         chain.chunk(chunk, generation, &mut self.steps);
     }
 
@@ -182,6 +182,12 @@ impl Pipeline {
             }
         }
     }
+}
+
+fn framer(framing: Framing, headers: &HeaderMap, limit: usize) -> Framer {
+    // Messages in a coding that is not read have no payload, and pass.
+    let messages = Encoding::of_messages(headers).unwrap_or(Encoding::Identity);
+    Framer::new(framing, limit).with_messages(messages)
 }
 
 impl Drop for Pipeline {

@@ -24,7 +24,7 @@ pub(in crate::layer) struct Script {
     pub(in crate::layer) data: Bytes,
     before: Duration,
     after: Duration,
-    pub(in crate::layer) breaks: bool,
+    breaks: bool,
 }
 
 impl Script {
@@ -54,6 +54,11 @@ impl Script {
             many => many.concat().into(),
         };
         Ok(script)
+    }
+
+    /// Its length, unless it breaks.
+    pub(in crate::layer) fn length(&self) -> Option<u64> {
+        (!self.breaks).then_some(self.data.len() as u64)
     }
 
     /// Does it go out at once, as a whole?

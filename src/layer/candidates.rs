@@ -1,0 +1,51 @@
+//! Other upstreams that a fault may send requests to.
+//!
+//! A scenario names one; where it is, and whether it may be reached at all, is the program's word.
+
+use std::{fmt, sync::Arc};
+
+use http::Uri;
+
+/// Another upstream, by its address and perhaps a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What scenarios may call it.
+    pub name: Option<String>,
+    /// Scheme, host and port.
+    pub address: Uri,
+}
+
+/// All of them. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Candidates(Arc<[Candidate]>);
+
+impl Candidates {
+    /// The address of one that a scenario names.
+    pub(super) fn find(&self, upstream: &str) -> Option<Uri> {
+        let address = upstream.trim_end_matches('/').parse::<Uri>().ok();
+        let is = |candidate: &&Candidate| {
+            candidate.name.as_deref() == Some(upstream)
+                || address.as_ref().is_some_and(|address| same(address, &candidate.address))
+        };
+        self.0.iter().find(is).map(|candidate| candidate.address.clone())
+    }
+}
+
+impl FromIterator<Candidate> for Candidates {
+    fn from_iter<T: IntoIterator<Item = Candidate>>(candidates: T) -> Candidates {
+        Candidates(candidates.into_iter().collect())
+    }
+}
+
+fn same(one: &Uri, other: &Uri) -> bool {
+    one.scheme().is_some() && one.scheme() == other.scheme() && one.authority() == other.authority()
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name}={}", self.address),
+            None => self.address.fmt(f),
+        }
+    }
+}
