@@ -161,7 +161,7 @@ impl Dice {
     /// depends on it alone, and is the same in every request.
     #[must_use]
     pub const fn of(self, unit: UnitHash) -> Dice {
-        Dice { key: self.key, request: unit }
+        Dice { request: unit, ..self }
     }
 
     /// One draw.

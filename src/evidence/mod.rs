@@ -90,6 +90,9 @@ pub struct FaultEvidence {
     pub perturbed: u64,
     /// Predictions that it changed.
     pub predictions: u64,
+    /// Requests that it changed because they asked for it (`x-canard-fault`); none of the others counts them.
+    #[serde(default)]
+    pub asked_for: u64,
     /// Those that it should have changed and could not, by reason.
     pub skipped: BTreeMap<String, u64>,
 }
@@ -162,6 +165,7 @@ impl Evidence {
                 fault.eligible += more.eligible;
                 fault.exposed += more.exposed;
                 fault.perturbed += more.perturbed;
+                fault.asked_for += more.asked_for;
                 fault.predictions += more.predictions;
                 add(&mut fault.skipped, &more.skipped);
             }

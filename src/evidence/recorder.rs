@@ -85,6 +85,7 @@ pub struct FaultCell {
     exposed: AtomicU64,
     perturbed: AtomicU64,
     predictions: AtomicU64,
+    asked_for: AtomicU64,
     skipped: Tally,
 }
 
@@ -119,6 +120,11 @@ impl FaultCell {
         self.predictions.fetch_add(predictions as u64, Relaxed);
     }
 
+    /// A request was changed that asked for it, whatever its unit's draw.
+    pub fn asked_for(&self) {
+        self.asked_for.fetch_add(1, Relaxed);
+    }
+
     /// It should have been changed and could not.
     pub fn skipped(&self, reason: &'static str) {
         self.skipped.add(reason);
@@ -131,6 +137,7 @@ impl FaultCell {
             exposed: self.exposed.load(Relaxed),
             perturbed: self.perturbed.load(Relaxed),
             predictions: self.predictions.load(Relaxed),
+            asked_for: self.asked_for.load(Relaxed),
             skipped: self.skipped.read(),
         }
     }

@@ -77,6 +77,11 @@ impl Piece {
         Piece { chunk: Chunk::opaque(bytes), generation, values: None }
     }
 
+    /// The chunk as it came.
+    pub const fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
     /// What kind of chunk it is.
     pub const fn moment(&self) -> Moment {
         self.generation.moment

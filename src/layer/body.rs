@@ -204,7 +204,8 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let armed = |armed: &Armed| armed.rest.is_none() && armed.limit.as_ref().is_none_or(|limit| !limit.breaks());
+        let armed =
+            |armed: &Armed| armed.rest.is_none() && armed.limit.as_ref().is_none_or(|limit| !limit.breaks());
         self.held.is_none() && self.armed.as_deref().is_none_or(armed) && self.source.is_end_stream()
     }
 

@@ -36,7 +36,8 @@ impl Control {
             return None;
         }
         let values = headers.get_all(ASKS).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let names = values.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
+        let names =
+            values.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
         let control = Control(names.filter(|name| !name.is_empty()).take(MOST).collect());
         headers.remove(ASKS);
         Some(control).filter(|control| !control.0.is_empty())
@@ -75,6 +76,7 @@ fn rule(plan: &Plan, name: &str) -> Option<Rule> {
 
 fn header<T: AsRef<str>>(names: &[T]) -> Option<HeaderValue> {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let text: String = names.join(", ").chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let text: String =
+        names.join(", ").chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
     HeaderValue::from_str(&text).ok().filter(|_| !names.is_empty())
 }

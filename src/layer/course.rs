@@ -9,7 +9,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use super::victim::{Rule, Victim};
-use crate::{exposure::Assignment, fault::Action, wire::Failure};
+use crate::{
+    exposure::Assignment,
+    fault::{self, Action},
+    wire::Failure,
+};
 
 /// What will happen to a request.
 #[derive(Debug, Default)]
@@ -26,6 +30,14 @@ pub(super) struct Course {
     pub(super) after: Vec<(Rule, Duration)>,
     pub(super) throttle: Option<(Rule, f64)>,
     pub(super) ending: Option<(Rule, Ending)>,
+}
+
+/// What faults may know of a request when they decide.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) path: &'a str,
+    /// Length of its body, if it is told.
+    pub(super) bytes: Option<u64>,
 }
 
 /// Limited concurrency: a permit for each request that is let in.
@@ -47,7 +59,7 @@ pub(super) enum Ending {
 
 impl Course {
     /// What each fault of the phase does to this request.
-    pub(super) fn drawn(victim: &Victim, assignment: &Assignment, request_bytes: Option<u64>) -> Course {
+    pub(super) fn drawn(victim: &Victim, assignment: &Assignment, request: Asking<'_>) -> Course {
         let mut course = Course::default();
         for rule in victim.rules() {
             match victim.masks.excludes(rule) {
@@ -61,20 +73,20 @@ impl Course {
             victim.cell(rule).eligible();
             if assignment.gets(victim.injection(rule).share) {
                 victim.cell(rule).exposed();
-                course.add(victim, rule, request_bytes);
+                course.add(victim, rule, request);
             }
         }
         course
     }
 
     /// What the faults do that a request asked for, in the order in which faults compose.
-    pub(super) fn asked(victim: &Victim, rules: &[Rule], request_bytes: Option<u64>) -> Course {
+    pub(super) fn asked(victim: &Victim, rules: &[Rule], request: Asking<'_>) -> Course {
         let mut course = Course::default();
         let mut rules = rules.to_vec();
         rules.sort_by_key(|rule| victim.fault(*rule).stage());
         for rule in rules {
             match victim.masks.excludes(rule) {
-                None => course.add(victim, rule, request_bytes),
+                None => course.add(victim, rule, request),
                 Some(reason) => victim.skip(rule, reason.unwrap_or("where")),
             }
         }
@@ -84,7 +96,11 @@ impl Course {
     /// Without what needs a wire.
     pub(super) fn typed(mut self, victim: &Victim) -> Course {
         const NOT_TYPED: &str = "not-typed";
-        let rules = [std::mem::take(&mut self.amends), std::mem::take(&mut self.streams), std::mem::take(&mut self.heads)];
+        let rules = [
+            std::mem::take(&mut self.amends),
+            std::mem::take(&mut self.streams),
+            std::mem::take(&mut self.heads),
+        ];
         victim.skip_all(rules.into_iter().flatten(), NOT_TYPED);
         let single = [
             self.enter.take().map(|(rule, _)| rule),
@@ -97,8 +113,8 @@ impl Course {
         self
     }
 
-    fn add(&mut self, victim: &Victim, rule: Rule, request_bytes: Option<u64>) {
-        let Some(action) = victim.decide(rule, request_bytes) else { return };
+    fn add(&mut self, victim: &Victim, rule: Rule, request: Asking<'_>) {
+        let Some(action) = victim.decide(rule, request.path, request.bytes) else { return };
         match action {
             Action::Amend => self.amends.push(rule),
             Action::DelayBefore(delay) => self.before.push((rule, delay)),
@@ -106,7 +122,7 @@ impl Course {
             Action::Edit => self.edits.push(rule),
             Action::Stream => self.streams.push(rule),
             Action::Head => self.heads.push(rule),
-            Action::Enter { gate: permits, patience, otherwise } if self.enter.is_none() => {
+            Action::Enter { gate: fault::Gate(permits), patience, otherwise } if self.enter.is_none() => {
                 self.enter = Some((rule, Gate { permits, patience, otherwise }));
             }
             Action::Route { upstream } if self.route.is_none() => self.route = Some((rule, upstream)),
@@ -119,7 +135,10 @@ impl Course {
             Action::Truncate { after_bytes, clean } if self.ending.is_none() => {
                 self.ending = Some((rule, Ending::Truncate { after_bytes, clean }));
             }
-            action @ (Action::Respond { .. } | Action::Answer { .. } | Action::Hang { .. } | Action::Refuse)
+            action @ (Action::Respond { .. }
+            | Action::Answer { .. }
+            | Action::Hang { .. }
+            | Action::Refuse)
                 if self.refuse.is_none() =>
             {
                 self.refuse = Some((rule, action));

@@ -11,7 +11,7 @@ use super::{
     Abort, BoxError, Exposed, ResponseBody,
     body::{Armed, Limit, Pace},
     control::{self, Control},
-    course::{Course, Ending},
+    course::{Asking, Course, Ending},
     ear::Ear,
     lease::Lease,
     masks::{Masks, Need},
@@ -191,10 +191,10 @@ impl Exchange {
 
     /// Decides what will happen to it.
     pub(super) fn decide<B: Body>(&mut self, request: &Request<B>) {
-        let bytes = request.body().size_hint().exact();
+        let request = Asking { path: request.uri().path(), bytes: request.body().size_hint().exact() };
         self.course = match &self.who {
-            Who::Drawn(assignment) => Course::drawn(&self.victim, assignment, bytes),
-            Who::Asked(rules) => Course::asked(&self.victim, rules, bytes),
+            Who::Drawn(assignment) => Course::drawn(&self.victim, assignment, request),
+            Who::Asked(rules) => Course::asked(&self.victim, rules, request),
         };
     }
 

@@ -56,7 +56,11 @@ impl Lease {
             id,
             recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
             memories: plan.phases.iter().map(|phase| phase.injections.iter().map(memory).collect()).collect(),
-            tallies: plan.phases.iter().map(|phase| phase.injections.iter().map(|_| Tally::default()).collect()).collect(),
+            tallies: plan
+                .phases
+                .iter()
+                .map(|phase| phase.injections.iter().map(|_| Tally::default()).collect())
+                .collect(),
             candidates,
             plan,
             ledger,

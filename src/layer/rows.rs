@@ -157,11 +157,7 @@ impl RowEdits {
     }
 
     /// Notes what came of the edits, all of which stand or fall together.
-    fn take(
-        &mut self,
-        edited: Vec<Edited>,
-        spliced: Result<Option<Spliced>, WireError>,
-    ) -> Option<Spliced> {
+    fn take(&mut self, edited: Vec<Edited>, spliced: Result<Option<Spliced>, WireError>) -> Option<Spliced> {
         let reason = spliced.as_ref().err().map(WireError::reason);
         let spliced = spliced.ok().flatten();
         for (account, edited) in self.accounts.iter_mut().zip(edited) {
@@ -198,7 +194,7 @@ impl RowEdits {
 
     /// Puts everything on record.
     pub(super) fn settle(self, victim: &mut Victim) {
-        let unread = self.read.err().flatten();
+        let unread = self.read.err().map(|reason| reason.unwrap_or("no-prediction"));
         let of = match self.side {
             Side::Request => "feature row",
             Side::Response => "prediction",

@@ -21,7 +21,7 @@ impl Totals {
     pub(super) fn add(&mut self, lease: &Lease) {
         for fault in lease.recorder.faults() {
             let name = fault_name(&fault.id);
-            *self.injections.entry(name.to_owned()).or_default() += fault.perturbed;
+            *self.injections.entry(name.to_owned()).or_default() += fault.perturbed + fault.asked_for;
             for (reason, skipped) in fault.skipped {
                 *self.skipped.entry((name.to_owned(), reason)).or_default() += skipped;
             }

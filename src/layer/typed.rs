@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::{
     Handle,
-    course::Course,
+    course::{Asking, Course},
     lease::{Lease, Nap},
     rows::{RowEdits, Side},
     victim::Victim,
@@ -152,7 +152,7 @@ impl Typed {
         let assignment = Assignment::of(&lease.plan.exposure, identity.unit);
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
-        let course = Course::drawn(&victim, &assignment, None).typed(&victim);
+        let course = Course::drawn(&victim, &assignment, Asking { path: "", bytes: None }).typed(&victim);
         let watch = Watch::begin(&Request::new(()), lease.recorder.sink(phase, assignment.arm));
         Some(Box::new(Typed { victim, course, watch }))
     }

@@ -100,7 +100,7 @@ impl Victim {
     }
 
     /// What a fault makes of this request.
-    pub(super) fn decide(&self, rule: Rule, request_bytes: Option<u64>) -> Option<Action> {
+    pub(super) fn decide(&self, rule: Rule, path: &str, request_bytes: Option<u64>) -> Option<Action> {
         let injection = self.injection(rule);
         if !self.asked() && !self.lease.tally(rule).admits(&injection.shape, self.unit) {
             return None;
@@ -108,6 +108,7 @@ impl Victim {
         let memory = self.lease.memory(rule);
         self.fault(rule).decide(&Decide {
             unit: self.unit,
+            path,
             since_phase: self.since_phase(rule),
             request_bytes,
             ..Decide::of(self.dice(rule), self.intensity(rule), memory)
@@ -118,6 +119,7 @@ impl Victim {
     pub(super) fn edit_context(&self, rule: Rule) -> EditContext<'_> {
         let labels = &self.lease.plan.target.labels;
         EditContext {
+            unit: self.unit,
             since_phase: self.since_phase(rule),
             ..EditContext::new(self.dice(rule), self.intensity(rule), labels, self.lease.memory(rule))
         }

@@ -164,9 +164,7 @@ impl<R: Body> Editing<R> {
                 let trailers = body.held.frames.drain(..).find_map(|frame| frame.into_trailers().ok());
                 match script.is_plain() {
                     true => ResponseBody::whole(script.data, trailers),
-                    false => {
-                        ResponseBody::played(script.play(victim.lease.clone(), trailers, abort.clone()))
-                    }
+                    false => ResponseBody::played(script.play(victim.lease.clone(), trailers, abort.clone())),
                 }
             }
         };

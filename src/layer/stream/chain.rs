@@ -105,7 +105,7 @@ impl Chain {
 
     /// Puts everything on record.
     pub(in crate::layer) fn settle(self, victim: &mut Victim) {
-        let unread = self.read.err().flatten();
+        let unread = self.read.err().map(|reason| reason.unwrap_or("no-text"));
         for Editor { mut account, edit } in self.editors {
             account.note(edit.edited());
             account.miss(unread);

@@ -15,7 +15,10 @@ use tokio::time::Instant;
 
 use crate::{
     fault::Step,
-    layer::{Abort, BoxError, ConnectionCut, lease::{Lease, Nap}},
+    layer::{
+        Abort, BoxError, ConnectionCut,
+        lease::{Lease, Nap},
+    },
     wire::WireError,
 };
 
@@ -75,7 +78,15 @@ impl Script {
     ) -> Playing {
         let Script { data, before, after, breaks } = self;
         let end = if breaks { End::Break } else { End::Trailers(trailers) };
-        Playing { data: Some(data).filter(|data| !data.is_empty()), before, after, end, nap: None, lease, abort }
+        Playing {
+            data: Some(data).filter(|data| !data.is_empty()),
+            before,
+            after,
+            end,
+            nap: None,
+            lease,
+            abort,
+        }
     }
 }
 
@@ -126,7 +137,10 @@ impl Playing {
     }
 
     pub(in crate::layer) fn is_end_stream(&self) -> bool {
-        self.data.is_none() && self.after.is_zero() && self.nap.is_none() && matches!(self.end, End::Trailers(None))
+        self.data.is_none()
+            && self.after.is_zero()
+            && self.nap.is_none()
+            && matches!(self.end, End::Trailers(None))
     }
 
     pub(in crate::layer) fn size_hint(&self) -> SizeHint {
