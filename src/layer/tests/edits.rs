@@ -71,7 +71,7 @@ async fn what_cannot_be_edited_passes_as_it_came_and_says_why() {
         (with("etag", "\"strong\""), "checksum"),
         (with("content-encoding", "compress"), "content-encoding"),
         (with("content-encoding", "gzip"), "malformed-body"),
-        (with("content-type", "Text/Event-Stream; charset=utf-8"), "stream"),
+        (with("content-type", "Text/Event-Stream; charset=utf-8"), "no-prediction"),
         (with("content-type", "multipart/x-mixed-replace"), "stream"),
         (with("content-type", "application/grpc-web+proto"), "stream"),
         (with("content-type", "application/stream+json"), "stream"),
