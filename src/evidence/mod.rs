@@ -7,6 +7,7 @@ mod ledger;
 mod queue;
 mod recorder;
 mod sample;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub use ledger::{Ledger, LedgerError, Line, Permit};
 pub use recorder::{ArmSink, FaultCell, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
+pub use text::{NO_REASON, Sums, TextEvidence, TextReading};
 
 /// The class under which labels beyond the limit count.
 pub const OTHER_LABEL: &str = "(other)";
@@ -74,6 +76,9 @@ pub struct ArmEvidence {
     pub invalid: BTreeMap<String, u64>,
     /// Prediction responses whose predictions were not read, by reason.
     pub unread: BTreeMap<String, u64>,
+    /// Generated text.
+    #[serde(default)]
+    pub text: TextEvidence,
 }
 
 /// How often one fault acted.
@@ -125,6 +130,7 @@ impl ArmEvidence {
         self.scores.merge(&other.scores);
         add(&mut self.invalid, &other.invalid);
         add(&mut self.unread, &other.unread);
+        self.text.merge(&other.text);
     }
 
     /// What was counted since `earlier`, a former reading of the same arm.
@@ -138,6 +144,7 @@ impl ArmEvidence {
             scores: self.scores.since(&earlier.scores),
             invalid: subtract(&self.invalid, &earlier.invalid),
             unread: subtract(&self.unread, &earlier.unread),
+            text: self.text.since(&earlier.text),
         }
     }
 }

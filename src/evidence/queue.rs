@@ -137,6 +137,7 @@ mod tests {
             arm: None,
             headers: HeaderMap::new(),
             body: Ok(Vec::new()),
+            passed: Vec::new(),
         }
     }
 

@@ -14,7 +14,10 @@ use std::{
     },
 };
 
-use super::{ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink, queue::Queue};
+use super::{
+    ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink, TextEvidence,
+    queue::Queue,
+};
 use crate::{
     exposure::Arm,
     scenario::Plan,
@@ -76,6 +79,7 @@ struct PredictionCell {
     scores: Scores,
     invalid: BTreeMap<String, u64>,
     unread: BTreeMap<String, u64>,
+    text: TextEvidence,
 }
 
 /// Counts how often one fault acted.
@@ -257,6 +261,9 @@ impl Shared {
     }
 
     fn read(&self, phase: usize, arm: Arm, sample: &Sample) {
+        if let Ok(reading) = sample.text(self.codec.as_ref(), self.limits.body) {
+            return locked(&self.phases[phase].arm(arm).predictions).text.record(&reading);
+        }
         let rows = sample.predictions(self.codec.as_ref(), self.limits.body);
         let mut cell = locked(&self.phases[phase].arm(arm).predictions);
         match rows {
@@ -333,6 +340,7 @@ impl ArmCell {
             scores: predictions.scores.clone(),
             invalid: predictions.invalid.clone(),
             unread: predictions.unread.clone(),
+            text: predictions.text.clone(),
         }
     }
 }
@@ -415,6 +423,7 @@ mod tests {
             arm: None,
             headers: HeaderMap::new(),
             body: Ok(Vec::new()),
+            passed: Vec::new(),
         }
     }
 

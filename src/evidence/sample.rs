@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::TextReading;
 use crate::{
     exposure::Arm,
     wire::{Codec, Head, Row, WireError, encoding::Encoding},
@@ -45,6 +46,8 @@ pub struct Sample {
     pub headers: HeaderMap,
     /// The body as sent, or why it was not kept.
     pub body: Result<Vec<Bytes>, Unread>,
+    /// When each piece of the kept body had passed, from the request's arrival.
+    pub passed: Vec<Duration>,
 }
 
 /// Why a body was not kept.
@@ -85,6 +88,28 @@ impl Sample {
 }
 
 impl Sample {
+    /// The generated text of the response, as sizes and times; decoding stops at `limit` bytes. A stream that
+    /// was compressed tells no times between its tokens.
+    ///
+    /// # Errors
+    /// If the body was not kept, did not arrive whole, or is no generated text.
+    pub fn text(&self, codec: &dyn Codec, limit: usize) -> Result<TextReading, WireError> {
+        let Ok(chunks) = self.body.as_ref().map_err(|_| ()) else { return Err(WireError::NoPrediction) };
+        if !self.whole {
+            return Err(WireError::NoPrediction);
+        }
+        let head = Head { path: self.uri.path(), headers: &self.headers };
+        let coding = Encoding::of(&self.headers)?;
+        if coding == Encoding::Identity {
+            let timed = chunks.iter().cloned().zip(self.passed.iter().copied().map(Some));
+            return TextReading::read(codec, head, timed, limit);
+        }
+        let plain = Bytes::from(coding.decode(&chunks.concat(), limit)?);
+        TextReading::read(codec, head, [(plain, None)], limit)
+    }
+}
+
+impl Sample {
     /// Bytes of memory that the kept body takes.
     pub(crate) fn kept(&self) -> usize {
         let taken = |chunks: &Vec<Bytes>| chunks.iter().map(|chunk| chunk.len() + CHUNK_OVERHEAD).sum();
@@ -115,6 +140,7 @@ pub struct Watch<K: Sink> {
     arm: Option<Arm>,
     headers: HeaderMap,
     kept: Result<Vec<Bytes>, Unread>,
+    passed: Vec<Duration>,
     limit: usize,
     seen: u64,
     expected: Option<u64>,
@@ -133,6 +159,7 @@ impl<K: Sink> Watch<K> {
             arm: None,
             headers: HeaderMap::new(),
             kept: Err(Unread::NotKept),
+            passed: Vec::new(),
             limit: 0,
             seen: 0,
             expected: None,
@@ -208,8 +235,10 @@ impl<K: Sink> Watch<K> {
             // A body in one piece may be as large as the limit.
             if self.seen + (chunks.len() * CHUNK_OVERHEAD) as u64 > self.limit as u64 {
                 self.kept = Err(Unread::TooLarge);
+                self.passed = Vec::new();
             } else {
                 chunks.push(data.clone());
+                self.passed.push(self.started.elapsed());
             }
         }
     }
@@ -246,6 +275,7 @@ impl<K: Sink> Drop for Watch<K> {
             arm: self.arm,
             headers: std::mem::take(&mut self.headers),
             body: std::mem::replace(&mut self.kept, Err(Unread::NotKept)),
+            passed: std::mem::take(&mut self.passed),
         });
     }
 }

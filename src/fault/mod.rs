@@ -8,19 +8,41 @@
 
 mod action;
 mod catalogue;
+mod chunk_order;
 mod context;
 mod corrupt;
+mod empty_answer;
 mod error;
+mod finish_reason;
 mod freeze;
 mod hang;
 mod latency;
+mod malformed_json;
 mod mislabel;
+mod missing_done;
+mod number_substitute;
 mod prediction;
+mod refusal;
 mod reset;
 mod score_shift;
 mod stream;
+mod stream_cut;
+mod stream_error;
+mod stream_latency;
+mod stream_malformed;
+mod stream_stall;
+mod streams;
 #[cfg(test)]
 mod testing;
+mod text;
+mod text_loop;
+mod text_script;
+mod text_substitute;
+#[cfg(test)]
+mod text_testing;
+mod tool_call;
+mod usage;
+mod wrong_model;
 
 use http::response;
 use serde::{Deserialize, Serialize};
@@ -32,16 +54,34 @@ use crate::{
 
 pub use action::{Action, Gate, Stage};
 pub use catalogue::{Entry, Parameter};
+pub use chunk_order::{ChunkOrder, Disorder};
 pub use context::{CheckContext, Decide, EditContext, Members, Memory};
 pub use corrupt::{Corrupt, Corruption};
+pub use empty_answer::EmptyAnswer;
 pub use error::{After, Error};
+pub use finish_reason::{FinishReason, Reason};
 pub use freeze::Freeze;
 pub use hang::Hang;
 pub use latency::{Latency, Lognormal, Normal, Uniform, When};
+pub use malformed_json::{Flaw, JsonIn, MalformedJson};
 pub use mislabel::{Confusion, Mislabel};
+pub use missing_done::{EndMark, MissingDone};
+pub use number_substitute::NumberSubstitute;
+pub use refusal::{Refusal, Telling};
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
 pub use stream::{Piece, Step, StreamContext, StreamEdit};
+pub use stream_cut::{Ending, StreamCut};
+pub use stream_error::StreamError;
+pub use stream_latency::StreamLatency;
+pub use stream_malformed::StreamMalformed;
+pub use stream_stall::StreamStall;
+pub use text_loop::TextLoop;
+pub use text_script::{Script, TextScript};
+pub use text_substitute::TextSubstitute;
+pub use tool_call::{ToolCall, WrongArguments};
+pub use usage::Usage;
+pub use wrong_model::WrongModel;
 
 /// What an edit came to.
 ///
@@ -64,6 +104,30 @@ pub(crate) mod unfit {
     pub(crate) const OTHER_SHAPE: &str = "other-shape";
     /// The row has no value at all.
     pub(crate) const NO_VALUE: &str = "no-value";
+    /// The answer has no text.
+    pub(crate) const NO_TEXT: &str = "no-text";
+    /// The text or the stream is over before the fault comes.
+    pub(crate) const TOO_SHORT: &str = "too-short";
+    /// The body comes whole.
+    pub(crate) const NOT_A_STREAM: &str = "not-a-stream";
+    /// How long streams are is not known yet.
+    pub(crate) const LEARNING_LENGTH: &str = "learning-length";
+    /// It is no JSON, or has no place for the flaw.
+    pub(crate) const NO_JSON: &str = "no-json";
+    /// The protocol has no errors inside a stream.
+    pub(crate) const NO_STREAM_ERROR: &str = "no-stream-error";
+    /// The protocol does not mark the end of a stream.
+    pub(crate) const NO_END_MARK: &str = "no-end-mark";
+    /// The text has no letter from a to z.
+    pub(crate) const NO_LATIN: &str = "no-latin-letters";
+    /// The answer does not say why it ended, or the provider has no word for the reason.
+    pub(crate) const NO_FINISH_REASON: &str = "no-finish-reason";
+    /// The answer names no model.
+    pub(crate) const NO_MODEL: &str = "no-model";
+    /// The answer counts no tokens.
+    pub(crate) const NO_USAGE: &str = "no-usage";
+    /// The answer calls no tool.
+    pub(crate) const NO_TOOL_CALL: &str = "no-tool-call";
 }
 
 /// From one result for each row: did it change, or why could it not?
@@ -204,7 +268,34 @@ macro_rules! faults {
     };
 }
 
-faults!(Latency, Error, Mislabel, ScoreShift, Freeze, Corrupt, Hang, Reset);
+faults!(
+    Latency,
+    Error,
+    Mislabel,
+    ScoreShift,
+    Freeze,
+    Corrupt,
+    Hang,
+    Reset,
+    StreamLatency,
+    StreamStall,
+    StreamCut,
+    StreamError,
+    StreamMalformed,
+    MissingDone,
+    ChunkOrder,
+    TextSubstitute,
+    NumberSubstitute,
+    TextLoop,
+    TextScript,
+    Refusal,
+    EmptyAnswer,
+    MalformedJson,
+    ToolCall,
+    FinishReason,
+    WrongModel,
+    Usage,
+);
 
 impl Fault {
     /// The name that a scenario uses.

@@ -97,7 +97,8 @@ pub(super) fn assert_page(name: &str) {
     let injections: Vec<Injection> = serde_saphyr::from_str(entry.example).unwrap();
     for Injection { fault, .. } in injections {
         assert_eq!(fault.name(), name);
-        assert_eq!(fault.check(&CheckContext { protocol: &Protocol::OpenInference, labels: &iris() }), []);
+        let target = CheckContext { protocol: &Protocol::OpenInference, labels: &iris() };
+        assert_eq!(fault.behaviour().check(&target), []);
         let sent = serde_json::to_string(&fault).unwrap();
         assert_eq!(serde_json::from_str::<Fault>(&sent).unwrap(), fault);
     }

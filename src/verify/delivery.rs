@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Confidence level of every interval here.
-const LEVEL: f64 = 0.95;
+pub(super) const LEVEL: f64 = 0.95;
 const LABEL_SHIFT: &str = "label distribution (total variation)";
 /// A mix of labels that moved by less than this total variation has not moved.
 const STILL: f64 = 0.05;
@@ -66,9 +66,9 @@ fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
 }
 
 #[derive(Clone, Copy)]
-struct Arms<'a> {
-    control: &'a ArmEvidence,
-    treated: &'a ArmEvidence,
+pub(super) struct Arms<'a> {
+    pub(super) control: &'a ArmEvidence,
+    pub(super) treated: &'a ArmEvidence,
     known: PhaseAccuracy,
 }
 
@@ -117,6 +117,7 @@ impl Arms<'_> {
             Fault::Error(error) => vec![self.status_share(error.status.code()), self.error_share()],
             Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
             Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
+            text if matches!(text.stage(), Stage::Text | Stage::Timing) => self.of_text(text, fault),
             other if other.stage() == Stage::Prediction => {
                 vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
             }
@@ -140,7 +141,7 @@ impl Arms<'_> {
         Some(effect(&format!("p{} latency", q * 100.0), "s", control, treated, None))
     }
 
-    fn error_share(&self) -> Option<Effect> {
+    pub(super) fn error_share(&self) -> Option<Effect> {
         let group = |arm: &ArmEvidence| (arm.failed(), arm.requests());
         proportions("error share", group(self.control), group(self.treated))
     }
@@ -162,7 +163,7 @@ impl Arms<'_> {
     }
 
     /// Requests that the fault held or broke; without it none are, by construction.
-    fn touched(&self, fault: &FaultEvidence) -> Option<Effect> {
+    pub(super) fn touched(&self, fault: &FaultEvidence) -> Option<Effect> {
         against_nothing("requests touched", fault.perturbed.min(fault.exposed), fault.exposed)
     }
 
@@ -205,7 +206,13 @@ fn seen_by(injection: &Injection, effects: &[Effect]) -> String {
     }
 }
 
-fn effect(measure: &str, unit: &str, control: f64, treated: f64, difference: Option<Interval>) -> Effect {
+pub(super) fn effect(
+    measure: &str,
+    unit: &str,
+    control: f64,
+    treated: f64,
+    difference: Option<Interval>,
+) -> Effect {
     Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
 }
 
@@ -215,7 +222,7 @@ fn against_nothing(measure: &str, hits: u64, n: u64) -> Option<Effect> {
     Some(effect(measure, "share", 0.0, share.estimate, Some(share)))
 }
 
-fn proportions(measure: &str, control: (u64, u64), treated: (u64, u64)) -> Option<Effect> {
+pub(super) fn proportions(measure: &str, control: (u64, u64), treated: (u64, u64)) -> Option<Effect> {
     let difference = stats::difference_of_proportions(control, treated, LEVEL)?;
     let share = |(hits, n): (u64, u64)| hits as f64 / n as f64;
     Some(effect(measure, "share", share(control), share(treated), Some(difference)))

@@ -13,6 +13,7 @@ mod delivery;
 mod fires;
 mod score;
 mod silent;
+mod text_effects;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@ mod reader;
 mod series;
 mod service;
 mod snapshot;
+mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,9 @@ use crate::wire::{Codec, Labels};
 pub use reader::Reader;
 pub use service::{Viewed, ViewedBody};
 pub use snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot};
+pub use text::{
+    Buckets, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S, OUTPUT_TOKEN_BOUNDS_S, TextKey, TextSeries,
+};
 
 /// Upper bounds of the buckets of request durations in seconds, as OpenTelemetry's conventions advise.
 pub const DURATION_BOUNDS_S: [f64; 14] =

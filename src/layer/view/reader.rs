@@ -33,10 +33,14 @@ impl Reader {
 
     fn read(&self, sample: &Sample) {
         let settings = &self.shard.settings;
+        let path_model = settings.codec.model(sample.uri.path());
+        if let Ok(reading) = sample.text(settings.codec.as_ref(), settings.body) {
+            let model = path_model.or(reading.model.as_deref()).unwrap_or_default();
+            return self.shard.generated(model, sample, &reading);
+        }
         match sample.predictions(settings.codec.as_ref(), settings.body) {
             Ok(rows) => {
-                let model = settings.codec.model(sample.uri.path()).unwrap_or_default();
-                self.shard.predicted(model, arm(sample), &rows);
+                self.shard.predicted(path_model.unwrap_or_default(), arm(sample), &rows);
             }
             Err(error) => self.shard.unread(error.reason()),
         }

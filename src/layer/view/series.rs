@@ -16,11 +16,11 @@ use http::Method;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
-    DURATION_BOUNDS_S, ViewSettings,
+    DURATION_BOUNDS_S, TextKey, TextSeries, ViewSettings,
     snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot},
 };
 use crate::{
-    evidence::{OTHER_LABEL, Sample},
+    evidence::{OTHER_LABEL, Sample, TextReading},
     exposure::Arm,
     wire::{Row, Value},
 };
@@ -38,6 +38,8 @@ const METHODS: [Method; 9] = [
 ];
 /// What nginx calls a request whose caller left; here for every response that did not pass whole.
 const BROKEN: u16 = 499;
+/// Finish reasons of a model that are told apart.
+const REASONS: usize = 16;
 
 /// The counters of one layer.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ struct DurationSeries {
 struct Readings {
     predictions: BTreeMap<PredictionKey, u64>,
     scores: BTreeMap<ScoreKey, ScoreReading>,
+    texts: BTreeMap<TextKey, TextSeries>,
     invalid: BTreeMap<PredictionKey, u64>,
     unread: BTreeMap<&'static str, u64>,
 }
@@ -177,6 +180,16 @@ impl Shard {
         }
     }
 
+    /// Counts the generated text of one response.
+    pub(super) fn generated(&self, model: &str, sample: &Sample, reading: &TextReading) {
+        let mut readings = self.readings();
+        let mut key = TextKey { model: model.to_owned(), arm: arm(sample) };
+        if !readings.texts.contains_key(&key) && readings.texts.len() >= self.settings.series {
+            key.model = OTHER_LABEL.to_owned();
+        }
+        readings.texts.entry(key).or_default().record(reading, sample.latency, REASONS);
+    }
+
     /// Counts a response whose predictions are not read.
     pub(super) fn unread(&self, reason: &'static str) {
         *self.readings().unread.entry(reason).or_default() += 1;
@@ -192,6 +205,9 @@ impl Shard {
         let readings = self.readings();
         for (key, count) in &readings.predictions {
             *snapshot.predictions.entry(key.clone()).or_default() += count;
+        }
+        for (key, texts) in &readings.texts {
+            snapshot.texts.entry(key.clone()).or_default().merge(texts);
         }
         for (key, count) in &readings.invalid {
             *snapshot.invalid.entry(key.clone()).or_default() += count;

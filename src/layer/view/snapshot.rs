@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::DURATION_BOUNDS_S;
+use super::{DURATION_BOUNDS_S, TextKey, TextSeries};
 use crate::stats::SCORE_BINS;
 
 /// Which side callers were on, as far as is known.
@@ -89,6 +89,8 @@ pub struct ViewSnapshot {
     pub predictions: BTreeMap<PredictionKey, u64>,
     /// Scores.
     pub scores: BTreeMap<ScoreKey, ScoreReading>,
+    /// Generated text.
+    pub texts: BTreeMap<TextKey, TextSeries>,
     /// Predictions that are no usable value, by reason.
     pub invalid: BTreeMap<PredictionKey, u64>,
     /// Prediction responses that were not read, by reason.

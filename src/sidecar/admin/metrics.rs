@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     layer::{
         LeaseStatus, Totals,
-        view::{Arms, DURATION_BOUNDS_S, ViewSnapshot},
+        view::{
+            Arms, DURATION_BOUNDS_S, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S, OUTPUT_TOKEN_BOUNDS_S,
+            TextSeries, ViewSnapshot,
+        },
     },
     stats::SCORE_BINS,
 };
@@ -24,6 +27,7 @@ pub(super) fn encode(readings: &Readings<'_>) -> String {
     let mut page = Page { text: String::with_capacity(8 << 10), arms: readings.arms };
     page.durations(readings.view);
     page.predictions(readings.view);
+    page.texts(readings.view);
     page.own(readings);
     page.text
 }
@@ -124,6 +128,45 @@ impl Page {
         self.family(name, "counter", "Prediction responses that the service view did not read.");
         for (reason, count) in &view.unread {
             self.sample(name, &vec![("reason", reason)], count);
+        }
+    }
+
+    fn texts(&mut self, view: &ViewSnapshot) {
+        type Reading = fn(&TextSeries) -> (&'static [f64], &[u64], f64);
+        let families: [(&str, &str, Reading); 3] = [
+            (
+                "gen_ai_server_time_to_first_token_seconds",
+                "From a request's arrival to the first chunk of streamed text.",
+                |text| (&FIRST_TOKEN_BOUNDS_S, &text.first_token.counts, text.first_token.sum),
+            ),
+            (
+                "gen_ai_server_time_per_output_token_seconds",
+                "Mean time between chunks of text in each stream.",
+                |text| (&OUTPUT_TOKEN_BOUNDS_S, &text.output_token.counts, text.output_token.sum),
+            ),
+            (
+                "gen_ai_server_request_duration_seconds",
+                "From the arrival of a request for text to the last byte of its response.",
+                |text| (&GENERATION_BOUNDS_S, &text.request.counts, text.request.sum),
+            ),
+        ];
+        let series = self.merged(&view.texts, |key| key.arm = Arms::Control, |all, more| all.merge(more));
+        for (name, help, reading) in families {
+            self.family(name, "histogram", help);
+            for (key, text) in &series {
+                let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm);
+                let (bounds, counts, sum) = reading(text);
+                self.histogram(name, &labels, bounds, counts, sum);
+            }
+        }
+        let name = "model_generations_total";
+        self.family(name, "counter", "Generated texts by finish reason; (none): it did not say.");
+        for (key, text) in &series {
+            for (reason, count) in &text.reasons {
+                let labels = vec![("model", key.model.as_str()), ("finish_reason", reason.as_str())];
+                let labels = self.with_arm(labels, key.arm);
+                self.sample(name, &labels, count);
+            }
         }
     }
 
