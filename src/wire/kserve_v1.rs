@@ -29,6 +29,11 @@ impl Codec for KserveV1 {
         list::read(tree.root().get("predictions").ok_or(WireError::NoPrediction)?, &self.0)
     }
 
+    fn features(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        let tree = scan(body)?;
+        list::features(tree.root().get("instances").ok_or(WireError::NoPrediction)?)
+    }
+
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         error_field(failure)
     }

@@ -10,13 +10,19 @@
 //! | arrays of one | what they hold |
 //! | objects, or an object of columns | the members that `outputs` names, or those with usual names |
 //!
-//! Anything else (arrays of texts, deeper arrays) is left alone.
+//! Anything else (arrays of texts, deeper arrays) is left alone. TensorFlow's `{"b64": "…"}` is the text that it
+//! holds. The rows of a request are read by [`features`].
+
+mod base64_text;
+mod features;
 
 use super::{
-    Outputs, Reading, Value, WireError,
-    json_api::push,
+    Outputs, Reading, Row, Value, WireError, json_api,
     scan::{Kind, Node},
 };
+
+use base64_text::held;
+pub(super) use features::{features, features_split};
 
 const LABELS: [&str; 5] = ["label", "class", "prediction", "predicted_label", "predicted_class"];
 const SCORES: [&str; 6] = ["scores", "probabilities", "score", "probability", "proba", "confidence"];
@@ -31,24 +37,53 @@ pub(super) fn read(predictions: Node<'_>, outputs: &Outputs) -> Result<Reading, 
         },
         _ => vec![predictions],
     };
+    let items: Vec<_> = rows.iter().map(|row| row.span()).collect();
+    let reading = if rows.iter().any(|row| row.kind() == Kind::Object && held(*row).is_none()) {
+        objects(&rows, outputs)?
+    } else {
+        column(&rows)?
+    };
+    Ok(if predictions.kind() == Kind::Array { reading.with_items(items) } else { reading })
+}
+
+fn objects(rows: &[Node<'_>], outputs: &Outputs) -> Result<Reading, WireError> {
     let mut reading = Reading::default();
-    if rows.iter().any(|row| row.kind() == Kind::Object) {
-        for row in rows {
-            let (label, scores) = members(row, outputs);
-            push(&mut reading, label, scores)?;
-        }
-        let is_empty = reading.rows().iter().all(|row| row.label.is_none() && row.scores.is_empty());
-        return if is_empty { Err(WireError::NoPrediction) } else { Ok(reading) };
-    }
-    let column = Column::of(&rows).ok_or(WireError::NoPrediction)?;
+    let mut lists = true;
     for row in rows {
-        let value = only(row).unwrap_or(row);
+        let (label, scores) = members(*row, outputs);
+        lists &= scores.is_none_or(|scores| scores.kind() == Kind::Array);
+        push(&mut reading, label, scores)?;
+    }
+    if reading.rows().iter().all(|row| row.label.is_none() && row.scores.is_empty()) {
+        return Err(WireError::NoPrediction);
+    }
+    Ok(if lists { reading.with_separator(",") } else { reading })
+}
+
+fn column(rows: &[Node<'_>]) -> Result<Reading, WireError> {
+    let column = Column::of(rows).ok_or(WireError::NoPrediction)?;
+    let mut reading = Reading::default();
+    for row in rows {
+        let value = only(*row).unwrap_or(*row);
         match column {
             Column::Labels => push(&mut reading, Some(value), None)?,
             Column::Scores => push(&mut reading, None, Some(value))?,
         }
     }
-    Ok(reading)
+    let lists = rows.iter().all(|row| row.kind() == Kind::Array);
+    Ok(if lists { reading.with_separator(",") } else { reading })
+}
+
+/// Adds the row of a label, and of a number or an array of numbers.
+fn push(reading: &mut Reading, label: Option<Node<'_>>, scores: Option<Node<'_>>) -> Result<(), WireError> {
+    let Some((label, slot)) = label.and_then(base64_text::cell) else {
+        return json_api::push(reading, label, scores);
+    };
+    let mut rest = Reading::default();
+    json_api::push(&mut rest, None, scores)?;
+    let (scores, slots) = rest.into_scores();
+    reading.push(Row { label: Some(label), scores }, Some(slot), slots);
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +100,13 @@ impl Column {
         }
         let values = || rows.iter().flat_map(|row| row.elements().chain(scalar(*row)));
         if values().next().is_none()
-            || values().any(|value| matches!(value.kind(), Kind::Array | Kind::Object))
+            || values()
+                .any(|value| matches!(value.kind(), Kind::Array | Kind::Object) && held(value).is_none())
         {
             return None;
         }
-        let is_named = values().any(|value| matches!(value.kind(), Kind::String | Kind::True | Kind::False));
+        let is_named = values()
+            .any(|value| matches!(value.kind(), Kind::String | Kind::True | Kind::False | Kind::Object));
         let is_real = values().any(is_real) || values().all(|value| value.kind() == Kind::Null);
         match (is_wide, is_named) {
             (true, true) => None,
@@ -108,7 +145,10 @@ fn is_one_hot(node: Node<'_>) -> bool {
 fn members<'t>(row: Node<'t>, outputs: &Outputs) -> (Option<Node<'t>>, Option<Node<'t>>) {
     let find = |named: &Option<String>, usual: &[&str]| match named {
         Some(name) => row.get(name),
-        None => usual.iter().find_map(|name| row.get(name)).filter(|node| node.kind() != Kind::Object),
+        None => {
+            let usual = usual.iter().find_map(|name| row.get(name));
+            usual.filter(|node| node.kind() != Kind::Object || held(*node).is_some())
+        }
     };
     let (label, scores) = (find(&outputs.label, &LABELS), find(&outputs.scores, &SCORES));
     match (label, scores) {

@@ -33,6 +33,17 @@ impl Codec for Mlflow {
         list::read(predictions.ok_or(WireError::NoPrediction)?, &self.0)
     }
 
+    fn features(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        let tree = scan(body)?;
+        let root = tree.root();
+        if let Some(split) = root.get("dataframe_split") {
+            let data = split.get("data").ok_or(WireError::NoPrediction)?;
+            return list::features_split(split.get("columns"), data);
+        }
+        let rows = ["dataframe_records", "instances", "inputs"].iter().find_map(|name| root.get(name));
+        list::features(rows.ok_or(WireError::NoPrediction)?)
+    }
+
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         let body = json!({ "error_code": error_code(failure.status), "message": failure.message });
         ErrorResponse::json(failure.status, &body)

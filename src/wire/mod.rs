@@ -32,11 +32,16 @@ mod kserve_v1;
 mod list;
 mod mlflow;
 mod open_inference;
+mod open_inference_grpc;
 mod path;
+mod protobuf;
 mod protocol;
 mod reading;
 mod row;
 mod scan;
+mod tensor;
+mod tf_serving;
+mod tf_serving_grpc;
 mod value;
 
 pub use answer::{Answer, Content, Declared};

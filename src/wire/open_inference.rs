@@ -1,29 +1,22 @@
 //! Open Inference Protocol V2 over REST: KServe, MLServer, Triton, and other servers of `/v2/models`.
 //!
-//! A response lists tensors; which of them is the prediction is told by their datatypes and shapes:
-//!
-//! | tensor | taken as |
-//! | --- | --- |
-//! | `BYTES`, `BOOL`, `INT*`, `UINT*` of shape `[n]` or `[n,1]` | label |
-//! | `FP*` or `BF16` of shape `[n,k]`, k ≥ 2 | scores, one for each class |
-//! | `FP*` of shape `[n]` or `[n,1]` | a single score; beside scores for each class, the label if it holds class numbers (Triton's forests) |
-//!
-//! The first that fits is taken; `outputs` of the target names others. Tensors in binary form and Triton's
-//! classification strings are refused, never guessed.
+//! A response lists tensors; `tensor` tells which of them is the prediction. A tensor's values stand in the JSON,
+//! or, in the binary extension, behind it: then `Inference-Header-Content-Length` tells where the JSON ends, and
+//! each tensor's `binary_data_size` how many of the bytes after it are its own, in the order of the outputs. Both
+//! follow an edit that makes a text longer. Requests are built alike, of inputs.
 
-use std::borrow::Cow;
-
-use http::Method;
+use http::{HeaderMap, HeaderName, Method};
 
 use super::{
-    Codec, ErrorResponse, Failure, Head, Outputs, Reading, Row, Value, WireError, error_field,
-    reading::{Format, Slot},
+    Codec, Declared, ErrorResponse, Failure, Framing, Head, Outputs, Reading, Value, WireError, error_field,
+    open_inference_grpc as grpc,
+    reading::{Declaration, Format, Length, LengthField, Slot},
     scan::{Kind, Node, scan},
+    tensor::{self, Data, Datatype, Shape, Tensor},
 };
 
-const BINARY_HEADER: &str = "inference-header-content-length";
-const BINARY: WireError = WireError::Unsupported("tensors in binary form");
-const CLASSIFICATION: WireError = WireError::Unsupported("Triton's classification strings, `value:index`");
+/// Tells where the JSON ends.
+const HEAD_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 #[derive(Debug)]
 pub(super) struct OpenInference(Outputs);
@@ -32,35 +25,11 @@ impl OpenInference {
     pub(super) fn new(outputs: Outputs) -> OpenInference {
         OpenInference(outputs)
     }
-
-    /// The tensors that hold the label and the scores.
-    fn choose<'a, 't>(&self, tensors: &'a [Tensor<'t>]) -> (Option<&'a Tensor<'t>>, Option<&'a Tensor<'t>>) {
-        let named = |name: &Option<String>| {
-            let wanted = name.as_deref()?;
-            tensors.iter().find(|tensor| tensor.name == wanted)
-        };
-        // An output that is named for one half is no candidate for the other.
-        let free = |tensor: &&Tensor<'_>| {
-            let name = Some(&*tensor.name);
-            name != self.0.label.as_deref() && name != self.0.scores.as_deref()
-        };
-        let first = |fits: fn(&Tensor<'_>) -> bool| tensors.iter().filter(free).find(|tensor| fits(tensor));
-        let mut label =
-            named(&self.0.label).or_else(|| first(|t| t.family == Family::Discrete && t.width == 1));
-        let scores = named(&self.0.scores).or_else(|| first(|t| t.family == Family::Real && t.width > 1));
-        let single = first(|t| t.family == Family::Real && t.width == 1);
-        match (label, scores, single) {
-            (None, Some(scores), Some(single)) if single.holds_indices(scores.width) => label = Some(single),
-            (label, None, single) => return (label, single),
-            _ => {}
-        }
-        (label, scores)
-    }
 }
 
 impl Codec for OpenInference {
     fn is_prediction(&self, method: &Method, path: &str) -> bool {
-        method == Method::POST && route(path).is_some()
+        method == Method::POST && (route(path).is_some() || grpc::is_route(path))
     }
 
     fn model<'a>(&self, path: &'a str) -> Option<&'a str> {
@@ -68,18 +37,33 @@ impl Codec for OpenInference {
     }
 
     fn read(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
-        if head.headers.contains_key(BINARY_HEADER) {
-            return Err(BINARY);
+        if grpc::is_route(head.path) {
+            return grpc::read(head.path, body, &self.0);
         }
-        let tree = scan(body)?;
+        let message = Message::of(head.headers, body)?;
+        let tree = scan(message.json())?;
         let outputs = tree.root().get("outputs").ok_or(WireError::NoPrediction)?;
-        let tensors = outputs.elements().map(Tensor::read).collect::<Result<Vec<_>, _>>()?;
-        let (label, scores) = self.choose(&tensors);
-        join(label, scores)
+        let tensors = message.tensors(outputs, "output")?;
+        Ok(message.cover(tensor::predictions(&tensors, &self.0)?))
+    }
+
+    fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        if grpc::is_route(head.path) {
+            return grpc::features(body);
+        }
+        let message = Message::of(head.headers, body)?;
+        let tree = scan(message.json())?;
+        let inputs = tree.root().get("inputs").ok_or(WireError::NoPrediction)?;
+        let tensors = message.tensors(inputs, "input")?;
+        Ok(message.cover(tensor::features(tensors)?))
     }
 
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         error_field(failure)
+    }
+
+    fn stream_error(&self, path: &str, framing: Framing, failure: &Failure) -> Option<bytes::Bytes> {
+        (framing == Framing::Grpc).then(|| grpc::stream_error(path, failure)).flatten()
     }
 }
 
@@ -96,141 +80,93 @@ fn route(path: &str) -> Option<&str> {
     (verb == "infer" && parts.next().is_none()).then_some(model)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Discrete,
-    Real,
-    Other,
+/// A body with its JSON, and binary tensors behind it.
+struct Message<'b> {
+    body: &'b [u8],
+    json: usize,
+    has_binary: bool,
 }
 
-#[derive(Debug)]
-struct Tensor<'t> {
-    name: Cow<'t, str>,
-    family: Family,
-    format: Format,
-    rows: usize,
-    /// Values for each row; 0 for images and the like, which are no predictions.
-    width: usize,
-    node: Node<'t>,
-}
-
-impl<'t> Tensor<'t> {
-    fn read(node: Node<'t>) -> Result<Tensor<'t>, WireError> {
-        let name = node.get("name").and_then(Node::text);
-        let name = name.ok_or_else(|| WireError::Malformed("an output has no name".into()))?;
-        let datatype = node.get("datatype").and_then(Node::text).unwrap_or_default();
-        let (family, format) = match &*datatype {
-            "BYTES" | "BOOL" => (Family::Discrete, Format::Whole),
-            t if t.starts_with("INT") || t.starts_with("UINT") => (Family::Discrete, Format::Whole),
-            "FP64" => (Family::Real, Format::Double),
-            "FP16" | "FP32" | "BF16" => (Family::Real, Format::Single),
-            _ => (Family::Other, Format::Double),
+impl<'b> Message<'b> {
+    fn of(headers: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, WireError> {
+        let Some(length) = headers.get(HEAD_LENGTH) else {
+            return Ok(Message { body, json: body.len(), has_binary: false });
         };
-        let shape = node.get("shape").filter(|shape| shape.kind() == Kind::Array);
-        let shape = shape.ok_or_else(|| WireError::Malformed(format!("output `{name}` has no shape")))?;
-        let (rows, width) = rows_and_width(shape)
-            .ok_or_else(|| WireError::Malformed(format!("output `{name}` has an impossible shape")))?;
-        Ok(Tensor { name, family, format, rows, width, node })
+        let json = length.to_str().ok().and_then(|text| text.parse().ok());
+        let json = json.filter(|json| *json <= body.len());
+        let wrong = || WireError::Malformed(format!("`{HEAD_LENGTH}` is no length of a part of the body"));
+        Ok(Message { body, json: json.ok_or_else(wrong)?, has_binary: true })
     }
 
-    /// Its values, as many as its shape says.
-    fn values(&self) -> Result<impl Iterator<Item = Node<'t>> + Clone, WireError> {
-        let malformed = |what: &str| WireError::Malformed(format!("output `{}` {what}", self.name));
-        let Some(data) = self.node.get("data") else {
-            let parameters = self.node.get("parameters");
-            let binary = parameters.is_some_and(|parameters| parameters.get("binary_data_size").is_some());
-            return Err(if binary { BINARY } else { malformed("has no data") });
-        };
-        let values = data.leaves().ok_or_else(|| malformed("holds an object"))?;
-        if Some(values.clone().count()) != self.rows.checked_mul(self.width) {
-            return Err(malformed("has more or fewer values than its shape says"));
+    fn json(&self) -> &'b [u8] {
+        &self.body[..self.json]
+    }
+
+    fn cover(&self, mut reading: Reading) -> Reading {
+        if self.has_binary {
+            reading.cover(Length { covers: 0..self.json, field: LengthField::Header(HEAD_LENGTH) });
         }
-        Ok(values)
+        reading
     }
 
-    fn holds_indices(&self, classes: usize) -> bool {
-        let is_index = |node: Node<'_>| {
-            let number = node.value().and_then(|value| value.as_f64());
-            number.is_some_and(|n| n.fract() == 0.0 && (0.0..classes as f64).contains(&n))
-        };
-        self.values().is_ok_and(|mut values| values.all(is_index))
-    }
-
-    fn slot(&self, value: Node<'_>) -> Slot {
-        Slot { span: value.span(), format: self.format }
-    }
-}
-
-/// The batch and what each of its rows holds; `None` when a dimension is no size.
-fn rows_and_width(shape: Node<'_>) -> Option<(usize, usize)> {
-    let (mut rows, mut width, mut wide) = (1, 1, 0);
-    for (axis, dimension) in shape.elements().enumerate() {
-        let Some(Value::Int(size)) = dimension.value() else { return None };
-        let size = usize::try_from(size).ok()?;
-        if axis == 0 {
-            rows = size;
-        } else {
-            wide += usize::from(size != 1);
-            width = size.checked_mul(width)?;
-        }
-    }
-    Some((rows, if wide > 1 { 0 } else { width }))
-}
-
-fn join(label: Option<&Tensor<'_>>, scores: Option<&Tensor<'_>>) -> Result<Reading, WireError> {
-    let count = match (label, scores) {
-        (None, None) => return Err(WireError::NoPrediction),
-        (Some(label), Some(scores)) if label.rows != scores.rows => {
-            let (a, b) = (&label.name, &scores.name);
-            return Err(WireError::Malformed(format!(
-                "outputs `{a}` and `{b}` differ in their number of rows"
-            )));
-        }
-        (Some(tensor), _) | (None, Some(tensor)) => tensor.rows,
-    };
-    if let Some(label) = label.filter(|label| label.width != 1) {
-        let message = format!("output `{}` is no label: it has not one value for each row", label.name);
-        return Err(WireError::Malformed(message));
-    }
-    if let Some(scores) = scores.filter(|scores| scores.width == 0) {
-        let message = format!("output `{}` holds no scores: its shape is not [rows, classes]", scores.name);
-        return Err(WireError::Malformed(message));
-    }
-    let mut labels = label.map(|tensor| Ok::<_, WireError>((tensor, tensor.values()?))).transpose()?;
-    let mut numbers = scores.map(|tensor| Ok::<_, WireError>((tensor, tensor.values()?))).transpose()?;
-    let mut reading = Reading::default();
-    for _ in 0..count {
-        let mut row = Row::default();
-        let mut label_slot = None;
-        if let Some((tensor, value)) = labels.as_mut().and_then(|(t, values)| Some((t, values.next()?))) {
-            row.label = Some(label_value(value)?);
-            label_slot = Some(tensor.slot(value));
-        }
-        let mut slots = Vec::new();
-        if let Some((tensor, values)) = &mut numbers {
-            row.scores.reserve_exact(tensor.width);
-            slots.reserve_exact(tensor.width);
-            for value in values.take(tensor.width) {
-                row.scores.push(value.score()?);
-                slots.push(tensor.slot(value));
+    fn tensors<'t>(&self, list: Node<'t>, kind: &'static str) -> Result<Vec<Tensor<'t>>, WireError>
+    where
+        'b: 't,
+    {
+        let mut tensors = Vec::new();
+        let mut at = self.json;
+        for node in list.elements() {
+            let mut tensor = declared(node, kind)?;
+            let parameters = node.get("parameters");
+            let size = parameters.and_then(|parameters| parameters.get("binary_data_size"));
+            let data = node.get("data");
+            if let (None, Some(size)) = (data, size) {
+                let length = match size.value() {
+                    Some(Value::Int(length)) => usize::try_from(length).ok(),
+                    _ => None,
+                };
+                let end =
+                    length.and_then(|length| at.checked_add(length)).filter(|end| *end <= self.body.len());
+                let end = end.ok_or_else(|| tensor.malformed("is longer than the bytes behind the JSON"))?;
+                tensor.data = Data::Raw(self.body, at..end);
+                let field = LengthField::Decimal(size.span());
+                tensor.lengths.push(Length { covers: at..end, field });
+                at = end;
             }
+            tensors.push(tensor);
         }
-        reading.push(row, label_slot, slots);
+        if at != self.body.len() {
+            return Err(WireError::Malformed("there are bytes behind the last tensor".into()));
+        }
+        Ok(tensors)
     }
-    if reading.rows().is_empty() { Err(WireError::NoPrediction) } else { Ok(reading) }
 }
 
-fn label_value(node: Node<'_>) -> Result<Value, WireError> {
-    let value = node.label()?;
-    let is_classification = |text: &str| {
-        let mut parts = text.splitn(3, ':');
-        let number = parts.next().is_some_and(|value| value.parse::<f64>().is_ok());
-        number && parts.next().is_some_and(|index| index.parse::<u32>().is_ok())
+/// What JSON says of a tensor, with its data if they stand there.
+fn declared<'t>(node: Node<'t>, kind: &'static str) -> Result<Tensor<'t>, WireError> {
+    let name = node.get("name").and_then(Node::text);
+    let name = name.ok_or_else(|| WireError::Malformed(format!("an {kind} has no name")))?;
+    let datatype = node.get("datatype");
+    let spelling = datatype.and_then(Node::text).unwrap_or_default();
+    let malformed = |what: &str| WireError::Malformed(format!("{kind} `{name}` {what}"));
+    let dimensions = node.get("shape").filter(|shape| shape.kind() == Kind::Array);
+    let dimensions = dimensions.ok_or_else(|| malformed("has no shape"))?;
+    let sizes = dimensions.elements().map(|size| match size.value() {
+        Some(Value::Int(size)) => Some(size),
+        _ => None,
+    });
+    let sizes = sizes.collect::<Option<Vec<i64>>>().ok_or_else(|| malformed("has an impossible shape"))?;
+    let shape = Shape::of(&sizes).ok_or_else(|| malformed("has an impossible shape"))?;
+    let slot = |node: Node<'_>| Slot { span: node.span(), format: Format::Whole };
+    let declaration = Declaration {
+        declared: Declared { shape: sizes, datatype: spelling.clone().into_owned() },
+        shape: dimensions.elements().map(slot).collect(),
+        datatype: datatype.map(slot),
+        separator: Some(","),
     };
-    match &value {
-        Value::Text(text) if is_classification(text) => Err(CLASSIFICATION),
-        _ => Ok(value),
-    }
+    let data = node.get("data").map_or_else(|| Data::Missing(malformed("has no data")), Data::Json);
+    let (datatype, declaration) = (Datatype::named(&spelling), Some(declaration));
+    Ok(Tensor { kind, name, datatype, shape, data, declaration, lengths: Vec::new() })
 }
 
 #[cfg(test)]

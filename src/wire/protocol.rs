@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Content, JsonPath, PathError, json_api, kserve_v1, mlflow, open_inference};
+use super::{Codec, Content, JsonPath, PathError, json_api, kserve_v1, mlflow, open_inference, tf_serving};
 
 /// Which protocol a target speaks, as a scenario names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum Protocol {
     OpenInference,
     /// KServe V1 and TensorFlow Serving row format: `{"predictions": […]}`.
     KserveV1,
+    /// TensorFlow Serving over REST (predict in rows and columns, classify, regress) and gRPC.
+    TfServing,
     /// MLflow's scoring server, `/invocations`.
     Mlflow,
     /// Any JSON API, with paths to its predictions. Every request by `POST` or `PUT` counts as asking for
@@ -83,6 +85,7 @@ impl Protocol {
         match self {
             Protocol::OpenInference => "open-inference",
             Protocol::KserveV1 => "kserve-v1",
+            Protocol::TfServing => "tf-serving",
             Protocol::Mlflow => "mlflow",
             Protocol::Json(_) => "json",
             Protocol::Http => "http",
@@ -94,7 +97,7 @@ impl Protocol {
         match self {
             Protocol::Http => false,
             Protocol::Json(_) => matches!(content, Content::Predictions),
-            Protocol::OpenInference | Protocol::KserveV1 | Protocol::Mlflow => {
+            Protocol::OpenInference | Protocol::KserveV1 | Protocol::TfServing | Protocol::Mlflow => {
                 matches!(content, Content::Predictions | Content::Features)
             }
         }
@@ -105,6 +108,7 @@ impl Protocol {
         match self {
             Protocol::OpenInference => Arc::new(open_inference::OpenInference::new(outputs.clone())),
             Protocol::KserveV1 => Arc::new(kserve_v1::KserveV1::new(outputs.clone())),
+            Protocol::TfServing => Arc::new(tf_serving::TfServing::new(outputs.clone())),
             Protocol::Mlflow => Arc::new(mlflow::Mlflow::new(outputs.clone())),
             Protocol::Json(api) => Arc::new(json_api::JsonCodec::new(api.clone())),
             Protocol::Http => Arc::new(json_api::NoPredictions),

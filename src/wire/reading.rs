@@ -4,26 +4,33 @@
 //! all other bytes are copied. A number is written as shortly as it can be read back exactly, in the
 //! precision of its tensor: a 32-bit score as `0.9`, never as `0.8999999761581421`.
 
+mod splice;
+
 use std::{io::Write as _, ops::Range};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::{Answer, Content, Declared, Row, Value, WireError};
+
+pub use splice::Spliced;
+use splice::Splicer;
 
 /// Where one value stands in the body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// The bytes of the value, quotes of a string included.
+    /// The bytes of the value, quotes of a string included. Empty where a value that the wire leaves out would
+    /// stand.
     pub span: Range<usize>,
     /// How values are written here.
     pub format: Format,
 }
 
-/// Writes a value where `original` stood.
-pub type Render = fn(value: &Value, original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
-/// Writes values, each with its index among those that `original` holds, in its place.
-pub type RenderPacked =
-    fn(values: &[(usize, &Value)], original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
+/// Writes a value where the original bytes (none when a value is added) stood.
+pub type Render = fn(&Value, original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
+
+/// Writes the changed values of one place, each with its index, in place of the original bytes. When the row has
+/// got another length, there are no original bytes, and the values are all of the row's.
+pub type RenderPacked = fn(&[(usize, &Value)], original: &[u8], out: &mut Vec<u8>) -> Result<(), WireError>;
 
 /// How values are written in a place.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,17 +38,17 @@ pub enum Format {
     /// JSON, numbers with 64-bit precision.
     #[default]
     Double,
-    /// JSON, numbers with 32-bit precision: an `FP32`, `FP16` or `BF16` tensor.
+    /// JSON, numbers with 32-bit precision: an `FP32` tensor.
     Single,
     /// JSON, numbers without a fraction where there is none: an integer tensor.
     Whole,
-    /// In another way than JSON.
+    /// Not as JSON: binary, varint, CSV and others.
     With(Render),
-    /// One of several values in one span, such as a number of a base64 text.
+    /// Several values in one place, such as a base64 embedding.
     Packed {
         /// Which of them.
         index: usize,
-        /// Writes those that changed.
+        /// Writes them together.
         render: RenderPacked,
     },
 }
@@ -50,55 +57,37 @@ impl PartialEq for Format {
     fn eq(&self, other: &Format) -> bool {
         match (self, other) {
             (Format::With(a), Format::With(b)) => std::ptr::fn_addr_eq(*a, *b),
-            (Format::Packed { index: i, render: a }, Format::Packed { index: j, render: b }) => {
-                i == j && std::ptr::fn_addr_eq(*a, *b)
+            (Format::Packed { index: a, render: f }, Format::Packed { index: b, render: g }) => {
+                a == b && std::ptr::fn_addr_eq(*f, *g)
             }
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
 }
 
-/// A length on the wire, of bytes that an edit may lengthen or shorten.
-#[derive(Debug, Clone, PartialEq)]
+/// A length on the wire that covers bytes which an edit may lengthen or shorten.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Length {
-    /// The bytes that it counts; the fields of other lengths may lie in them.
+    /// What it counts.
     pub covers: Range<usize>,
     /// Where it stands.
     pub field: LengthField,
 }
 
 /// Where a length stands, and how it is written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LengthField {
     /// A protobuf varint.
     Varint(Range<usize>),
     /// Four bytes, little-endian.
     U32Le(Range<usize>),
-    /// A decimal number in text.
+    /// Decimal digits.
     Decimal(Range<usize>),
-    /// A header of the message.
+    /// A header, in decimal digits.
     Header(HeaderName),
 }
 
-impl LengthField {
-    fn span(&self) -> Option<&Range<usize>> {
-        match self {
-            LengthField::Varint(span) | LengthField::U32Le(span) | LengthField::Decimal(span) => Some(span),
-            LengthField::Header(_) => None,
-        }
-    }
-}
-
-/// An edited body.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Spliced {
-    /// The bytes.
-    pub body: Vec<u8>,
-    /// Headers that count bytes of it; `Content-Length` is the caller's affair.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// Predictions read from a body, with the place of every value.
+/// Predictions or features read from a body, with the place of every value.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
     content: Content,
@@ -108,16 +97,20 @@ pub struct Reading {
     /// One for each score of each row, one row after another.
     scores: Vec<Slot>,
     columns: Vec<String>,
-    lengths: Vec<Length>,
+    separator: Option<&'static str>,
     items: Vec<Range<usize>>,
+    lengths: Vec<Length>,
     declared: Option<Declaration>,
 }
 
+/// What the wire declares for a tensor, and where.
 #[derive(Debug, Clone, PartialEq)]
-struct Declaration {
-    declared: Declared,
-    shape: Vec<Slot>,
-    datatype: Option<Slot>,
+pub(super) struct Declaration {
+    pub(super) declared: Declared,
+    pub(super) shape: Vec<Slot>,
+    pub(super) datatype: Option<Slot>,
+    /// As of a row: with it there may be more or fewer dimensions.
+    pub(super) separator: Option<&'static str>,
 }
 
 impl Reading {
@@ -146,6 +139,12 @@ impl Reading {
         Reading { columns, ..self }
     }
 
+    /// Rows may get more or fewer scores; this stands between two, where no two show it.
+    #[must_use]
+    pub fn with_separator(self, separator: &'static str) -> Reading {
+        Reading { separator: Some(separator), ..self }
+    }
+
     /// Adds a length that has to follow edits.
     pub fn cover(&mut self, length: Length) {
         self.lengths.push(length);
@@ -160,7 +159,11 @@ impl Reading {
     /// What the wire declares of the tensor, and where.
     #[must_use]
     pub fn declaring(self, declared: Declared, shape: Vec<Slot>, datatype: Option<Slot>) -> Reading {
-        Reading { declared: Some(Declaration { declared, shape, datatype }), ..self }
+        self.with_declaration(Some(Declaration { declared, shape, datatype, separator: None }))
+    }
+
+    pub(super) fn with_declaration(self, declared: Option<Declaration>) -> Reading {
+        Reading { declared, ..self }
     }
 
     /// What the rows are.
@@ -171,6 +174,11 @@ impl Reading {
     /// The predictions, in the order of the batch.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// All scores and their places, row after row.
+    pub(super) fn into_scores(self) -> (Vec<Value>, Vec<Slot>) {
+        (self.rows.into_iter().flat_map(|row| row.scores).collect(), self.scores)
     }
 
     /// What a fault edits.
@@ -188,149 +196,91 @@ impl Reading {
     /// written, and the lengths that count them. `None` when nothing differs.
     ///
     /// # Errors
-    /// When `edited` can't be written where the original stood.
+    /// When `edited` differs in a way that this body can't carry: more or fewer rows, a label where none was, a
+    /// value that the datatype can't hold.
     pub fn splice(&self, body: &[u8], edited: &Answer) -> Result<Option<Spliced>, WireError> {
-        if edited.order.is_some() {
-            return Err(WireError::Unwritable("this body has no list to reorder".into()));
+        let declared = match (&self.declared, &edited.declared) {
+            (Some(before), Some(after)) if before.declared != *after => Some(after.row()),
+            (Some(_), Some(_)) | (None, None) => None,
+            _ => return Err(WireError::Unwritable("what the wire declares can't come or go".into())),
+        };
+        let mut splicer = Splicer::new(body);
+        self.write_rows(&edited.rows, &mut splicer)?;
+        if let Some((before, after)) = self.declared.as_ref().zip(declared.as_ref()) {
+            before.write(after, &mut splicer)?;
         }
-        let differing = self.differing(&edited.rows)?;
-        if differing.is_empty() {
-            return Ok(None);
+        splicer.pack()?;
+        let order = edited.order.as_ref().filter(|order| !order.iter().copied().eq(0..self.rows.len()));
+        if let Some(order) = order {
+            if self.items.is_empty() || self.items.len() != self.rows.len() {
+                return Err(WireError::Unwritable("this body has no list to reorder".into()));
+            }
+            // The best place of a ranking has the best score, whatever is put there.
+            let stays = (self.content == Content::Ranking && self.scores.len() == self.rows.len())
+                .then_some(self.scores.as_slice());
+            splicer.reorder(&self.items, order, stays)?;
         }
-        let mut patches = Patches::default();
-        patches.values(body, differing)?;
-        let headers = patches.lengths(&self.lengths)?;
-        Ok(Some(Spliced { body: patches.apply(body)?, headers }))
+        if splicer.is_empty() { Ok(None) } else { splicer.finish(&self.lengths).map(Some) }
     }
 
-    fn differing<'a>(&'a self, edited: &'a [Row]) -> Result<Vec<(&'a Slot, &'a Value)>, WireError> {
+    fn write_rows<'b>(&self, edited: &'b [Row], splicer: &mut Splicer<'b>) -> Result<(), WireError> {
         let reshaped = || WireError::Unwritable("a fault must not add or drop predictions".into());
         if edited.len() != self.rows.len() {
             return Err(reshaped());
         }
-        let mut edits = Vec::new();
-        let mut slots = self.scores.iter();
+        let mut rest = self.scores.as_slice();
         for ((before, after), label) in self.rows.iter().zip(edited).zip(&self.labels) {
-            if !before.is_alike(after) {
+            let (slots, others) = rest.split_at(before.scores.len());
+            rest = others;
+            if before.label.is_some() != after.label.is_some() {
                 return Err(reshaped());
             }
-            let labels = before.label.iter().zip(&after.label).zip(label);
-            let scores = before.scores.iter().zip(&after.scores).zip(slots.by_ref());
-            let changed = labels.chain(scores).filter(|((old, new), _)| !old.is_same(new));
-            edits.extend(changed.map(|((_, new), slot)| (slot, new)));
+            for ((old, new), slot) in before.label.iter().zip(&after.label).zip(label) {
+                if !old.is_same(new) {
+                    splicer.set(slot, new)?;
+                }
+            }
+            splicer.row(&before.scores, &after.scores, slots, self.separator)?;
         }
-        Ok(edits)
+        Ok(())
+    }
+}
+
+impl Declaration {
+    fn write<'b>(&self, after: &'b Row, splicer: &mut Splicer<'b>) -> Result<(), WireError> {
+        let before = self.declared.row();
+        if let Some((old, new)) = before.label.as_ref().zip(after.label.as_ref())
+            && old != new
+        {
+            let fixed = || WireError::Unwritable("the datatype is not on the wire".into());
+            splicer.set(self.datatype.as_ref().ok_or_else(fixed)?, new)?;
+        }
+        splicer.row(&before.scores, &after.scores, &self.shape, self.separator)
+    }
+}
+
+impl Declared {
+    /// The datatype as a label, the shape as scores: they are written like those of a row.
+    fn row(&self) -> Row {
+        Row {
+            label: Some(Value::Text(self.datatype.clone())),
+            scores: self.shape.iter().copied().map(Value::Int).collect(),
+        }
     }
 }
 
 /// The bytes with values written in their places; `None` when there are none.
 pub(super) fn splice_values(bytes: &[u8], edits: Vec<(&Slot, &Value)>) -> Result<Option<Vec<u8>>, WireError> {
-    if edits.is_empty() {
-        return Ok(None);
+    let mut splicer = Splicer::new(bytes);
+    for (slot, value) in edits {
+        splicer.set(slot, value)?;
     }
-    let mut patches = Patches::default();
-    patches.values(bytes, edits)?;
-    patches.apply(bytes).map(Some)
+    splicer.pack()?;
+    if splicer.is_empty() { Ok(None) } else { splicer.finish(&[]).map(|spliced| Some(spliced.body)) }
 }
 
-/// What takes the place of which bytes.
-#[derive(Debug, Default)]
-struct Patches {
-    /// Places in the original, in order, each with its place in `text`.
-    places: Vec<(Range<usize>, Range<usize>)>,
-    text: Vec<u8>,
-}
-
-impl Patches {
-    fn values(&mut self, body: &[u8], mut edits: Vec<(&Slot, &Value)>) -> Result<(), WireError> {
-        edits.sort_by_key(|(slot, _)| slot.span.start);
-        for together in edits.chunk_by(|a, b| a.0.span == b.0.span) {
-            let (slot, value) = together[0];
-            let original = body.get(slot.span.clone()).ok_or_else(overlap)?;
-            let start = self.text.len();
-            match (slot.format, together) {
-                (Format::Packed { render, .. }, _) => {
-                    let values: Vec<(usize, &Value)> = together
-                        .iter()
-                        .filter_map(|(slot, value)| match slot.format {
-                            Format::Packed { index, .. } => Some((index, *value)),
-                            _ => None,
-                        })
-                        .collect();
-                    render(&values, original, &mut self.text)?;
-                }
-                (Format::With(render), [_]) => render(value, original, &mut self.text)?,
-                (format, [_]) => render(value, format, &mut self.text),
-                _ => return Err(overlap()),
-            }
-            self.places.push((slot.span.clone(), start..self.text.len()));
-        }
-        Ok(())
-    }
-
-    /// Rewrites the lengths whose bytes changed in number; inner ones first, as an outer one counts them.
-    fn lengths(&mut self, lengths: &[Length]) -> Result<Vec<(HeaderName, HeaderValue)>, WireError> {
-        let mut ordered: Vec<&Length> = lengths.iter().collect();
-        let outer = |length: &Length| {
-            let inside =
-                |other: &&Length| other.field.span().is_some_and(|span| length.covers.contains(&span.start));
-            lengths.iter().filter(inside).count()
-        };
-        ordered.sort_by_cached_key(|length| outer(length));
-        let mut headers = Vec::new();
-        for Length { covers, field } in ordered {
-            let inside =
-                self.places.iter().filter(|(span, _)| covers.start <= span.start && span.end <= covers.end);
-            let change: isize = inside.map(|(span, text)| text.len() as isize - span.len() as isize).sum();
-            if change == 0 {
-                continue;
-            }
-            let length = covers.len().checked_add_signed(change).ok_or_else(overlap)?;
-            let start = self.text.len();
-            match field {
-                LengthField::Varint(_) => varint(length as u64, &mut self.text),
-                LengthField::U32Le(_) => {
-                    let length = u32::try_from(length)
-                        .map_err(|_| WireError::Unwritable("a value is too long for its length".into()))?;
-                    self.text.extend_from_slice(&length.to_le_bytes());
-                }
-                LengthField::Decimal(_) => self.text.extend_from_slice(length.to_string().as_bytes()),
-                LengthField::Header(name) => headers.push((name.clone(), HeaderValue::from(length))),
-            }
-            if let Some(span) = field.span() {
-                self.places.push((span.clone(), start..self.text.len()));
-            }
-        }
-        self.places.sort_by_key(|(span, _)| span.start);
-        Ok(headers)
-    }
-
-    fn apply(&self, body: &[u8]) -> Result<Vec<u8>, WireError> {
-        let mut out = Vec::with_capacity(body.len() + self.text.len());
-        let mut copied = 0;
-        for (span, text) in &self.places {
-            out.extend_from_slice(body.get(copied..span.start).ok_or_else(overlap)?);
-            out.extend_from_slice(&self.text[text.clone()]);
-            copied = span.end;
-        }
-        out.extend_from_slice(body.get(copied..).ok_or_else(overlap)?);
-        Ok(out)
-    }
-}
-
-fn overlap() -> WireError {
-    WireError::Unwritable("values overlap".into())
-}
-
-fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn render(value: &Value, format: Format, out: &mut Vec<u8>) {
+/// Writes a value as JSON.
+pub(super) fn render(value: &Value, format: Format, out: &mut Vec<u8>) {
     let written = match value {
         Value::Null => out.write_all(b"null"),
         Value::Bool(truth) => write!(out, "{truth}"),

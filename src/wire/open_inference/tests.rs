@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::*;
-use crate::wire::testing;
+use crate::wire::{Row, testing};
 
 /// MLServer 1.7.1, scikit-learn iris; `predict` and `predict_proba` asked for.
 const MLSERVER: &str = r#"{"model_name":"iris","model_version":"1","id":"a1","parameters":{},"outputs":[{"name":"predict","shape":[2,1],"datatype":"BYTES","parameters":{"content_type":"np"},"data":["setosa","virginica"]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","parameters":{"content_type":"np"},"data":[0.9741809412358787,0.025818943688943833,1.1507517735075009e-7,6.503826752959729e-6,0.01320310614484107,0.986790390028406]}]}"#;
@@ -134,18 +134,117 @@ fn outputs_can_be_named() {
     }
 }
 
+fn binary(json: &str, tensors: &[u8]) -> (HeaderMap, Vec<u8>) {
+    let headers = [(HEAD_LENGTH, HeaderValue::from(json.len()))].into_iter().collect();
+    (headers, [json.as_bytes(), tensors].concat())
+}
+
+fn read_binary(headers: &HeaderMap, body: &[u8]) -> Result<Reading, WireError> {
+    OpenInference::new(Outputs::default()).read(Head { path: "/v2/models/m/infer", headers }, body)
+}
+
+fn binary_output(name: &str, datatype: &str, shape: &str, size: usize) -> String {
+    let head = format!(r#""name":"{name}","datatype":"{datatype}","shape":{shape}"#);
+    format!(r#"{{{head},"parameters":{{"binary_data_size":{size}}}}}"#)
+}
+
 #[test]
-fn binary_tensors_and_classification_are_never_misread() {
-    let mut headers = HeaderMap::new();
-    headers.insert(BINARY_HEADER, HeaderValue::from_static("170"));
-    let codec = OpenInference::new(Outputs::default());
-    assert_eq!(codec.read(Head { path: "/", headers: &headers }, MLSERVER.as_bytes()), Err(BINARY));
-    let body =
-        r#"{"outputs":[{"name":"y","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}"#;
-    assert_eq!(read(body), Err(BINARY));
-    let top = response(&[output("y", "BYTES", "[1]", r#"["0.999994:0:setosa"]"#)]);
-    assert_eq!(read(&top), Err(CLASSIFICATION));
-    assert_eq!(CLASSIFICATION.reason(), "unsupported-form");
+fn a_text_that_grows_in_a_binary_tensor_moves_every_length() {
+    let tensors = [
+        binary_output("label", "BYTES", "[2]", 11),
+        output("p", "FP64", "[2,2]", "[0.25,0.75,0.5,0.5]"),
+        binary_output("half", "FP16", "[2,2]", 8),
+    ];
+    let bytes = b"\x01\0\0\0a\x02\0\0\0bb\0\x38\0\x38\0\x34\0\x3a";
+    let (headers, body) = binary(&response(&tensors), bytes);
+    let reading = read_binary(&headers, &body).unwrap();
+    let text = |text: &str| Some(Value::Text(text.into()));
+    let wanted = [
+        Row { label: text("a"), scores: floats(&[0.25, 0.75]) },
+        Row { label: text("bb"), scores: floats(&[0.5, 0.5]) },
+    ];
+    assert_eq!(reading.rows(), wanted);
+    let mut edited = reading.answer();
+    let long = "a much longer name".repeat(6);
+    edited.rows[1].label = text(&long);
+    edited.rows[0].scores.swap(0, 1);
+    let out = reading.splice(&body, &edited).unwrap().unwrap();
+    let json = response(&tensors)
+        .replace("binary_data_size\":11", "binary_data_size\":117")
+        .replace("0.25,0.75", "0.75,0.25");
+    let length = &[108, 0, 0, 0][..];
+    let (new_headers, new_body) =
+        binary(&json, &[b"\x01\0\0\0a", length, long.as_bytes(), &bytes[11..]].concat());
+    assert_eq!(out.body, new_body);
+    assert_eq!(out.headers, [(HEAD_LENGTH, new_headers[HEAD_LENGTH].clone())]);
+    assert_eq!(read_binary(&new_headers, &out.body).unwrap().rows(), edited.rows);
+}
+
+#[test]
+fn every_datatype_is_read_and_written_in_binary_form() {
+    for (datatype, bytes, value, new, written) in [
+        ("BOOL", &[1][..], Value::Bool(true), Value::Bool(false), &[0][..]),
+        ("INT8", &[0xfe], Value::Int(-2), Value::Int(3), &[3]),
+        ("INT16", &[0, 1], Value::Int(256), Value::Int(-1), &[255, 255]),
+        ("INT32", &[1, 0, 0, 0], Value::Int(1), Value::Int(-1), &[255; 4]),
+        ("INT64", &[1, 0, 0, 0, 0, 0, 0, 0], Value::Int(1), Value::Int(-1), &[255; 8]),
+        ("UINT8", &[255], Value::Int(255), Value::Int(1), &[1]),
+        ("UINT16", &[255, 255], Value::Int(65535), Value::Int(1), &[1, 0]),
+        ("UINT32", &[255; 4], Value::Int(4_294_967_295), Value::Int(1), &[1, 0, 0, 0]),
+        ("UINT64", &[255; 8], Value::Float(u64::MAX as f64), Value::Int(1), &[1, 0, 0, 0, 0, 0, 0, 0]),
+        ("FP16", &[0, 0x38], Value::Float(0.5), Value::Float(0.9), &[0x33, 0x3b]),
+        ("BF16", &[0, 0x3f], Value::Float(0.5), Value::Float(0.9), &[0x66, 0x3f]),
+        ("FP32", &[0, 0, 0, 0x3f], Value::Float(0.5), Value::Float(0.25), &[0, 0, 0x80, 0x3e]),
+        (
+            "FP64",
+            &[0, 0, 0, 0, 0, 0, 0xe0, 0x3f],
+            Value::Float(0.5),
+            Value::Int(1),
+            &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        ),
+    ] {
+        let json = response(&[binary_output("y", datatype, "[1]", bytes.len())]);
+        let (headers, body) = binary(&json, bytes);
+        let reading = read_binary(&headers, &body).unwrap();
+        let mut edited = reading.answer();
+        let row = &mut edited.rows[0];
+        let cell = row.label.as_mut().or(row.scores.first_mut()).unwrap();
+        assert_eq!(*cell, value, "{datatype}");
+        *cell = new;
+        let out = reading.splice(&body, &edited).unwrap().unwrap();
+        assert_eq!((&out.body[json.len()..], out.headers.len()), (written, 0), "{datatype}");
+    }
+}
+
+#[test]
+fn binary_tensors_are_never_misread() {
+    let y = |size| response(&[binary_output("y", "FP32", "[1]", size)]);
+    for (headers, body) in [
+        binary(&y(4), b"abc"),
+        binary(&y(4), b"abcde"),
+        binary(&y(3), b"abc"),
+        binary(&y(usize::MAX), b"abcd"),
+        binary(&response(&[binary_output("y", "BYTES", "[1]", 4)]), &[1, 0, 0, 0]),
+        binary(&response(&[binary_output("y", "BYTES", "[1]", 5)]), &[1, 0, 0, 0, 0xff]),
+    ] {
+        assert!(matches!(read_binary(&headers, &body), Err(WireError::Malformed(_))), "{body:?}");
+    }
+    for length in ["-1", "x", "100000"] {
+        let headers = [(HEAD_LENGTH, HeaderValue::from_static(length))].into_iter().collect();
+        assert!(matches!(read_binary(&headers, y(0).as_bytes()), Err(WireError::Malformed(_))), "{length}");
+    }
+    assert!(matches!(read(&y(4)), Err(WireError::Malformed(_))));
+}
+
+#[test]
+fn triton_s_classes_are_read_from_texts() {
+    let top = response(&[output("y", "BYTES", "[2,2]", r#"["0.9:0","0.1:2","0.8:1","0.2:2"]"#)]);
+    let reading = read(&top).unwrap();
+    assert_eq!(reading.rows()[1], Row { label: Some(Value::Int(1)), scores: floats(&[0.8]) });
+    let mut edited = reading.answer();
+    edited.rows[1].label = Some(Value::Int(2));
+    let out = reading.splice(top.as_bytes(), &edited).unwrap().unwrap();
+    assert_eq!(String::from_utf8(out.body).unwrap(), top.replace(r#""0.8:1","0.2:2""#, r#""0.8:2","0.2:1""#));
 }
 
 #[test]
