@@ -106,7 +106,9 @@ pub(super) fn whole(
     let amended = plain(headers, body, false, victim.lease.body_limit).map(|plain| {
         let spliced = rows.message(victim, Head { path, headers }, &plain)?;
         let coding = Encoding::of(headers).unwrap_or(Encoding::Identity).as_sent(body);
-        headers.extend(spliced.headers);
+        for (name, value) in spliced.headers {
+            headers.insert(name, value);
+        }
         Some(coding.encode(spliced.body).into())
     });
     if let Err(error) = &amended {

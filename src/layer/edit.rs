@@ -123,7 +123,9 @@ fn script(
     if !rows.is_empty()
         && let Some(spliced) = rows.message(victim, Head { path, headers }, &plain)
     {
-        headers.extend(spliced.headers);
+        for (name, value) in spliced.headers {
+            headers.insert(name, value);
+        }
         script = Script::of(spliced.body.into());
     }
     if !chain.is_empty() {
