@@ -11,8 +11,29 @@ mod catalogue;
 mod chunk_order;
 mod context;
 mod corrupt;
+mod embedding;
+mod embedding_resize;
+mod embedding_rotate;
+mod embedding_scale;
+mod embedding_version;
+mod embedding_void;
 mod empty_answer;
 mod error;
+mod feature;
+mod feature_category;
+mod feature_garble;
+mod feature_missing;
+mod feature_noise;
+mod feature_ood;
+mod feature_scale;
+mod feature_stale;
+mod feature_swap;
+mod feature_zero;
+mod feedback;
+mod feedback_flip;
+mod feedback_late;
+mod feedback_missing;
+mod feedback_negative;
 mod finish_reason;
 mod freeze;
 mod hang;
@@ -22,6 +43,11 @@ mod mislabel;
 mod missing_done;
 mod number_substitute;
 mod prediction;
+mod rank_drop;
+mod rank_duplicate;
+mod rank_push;
+mod rank_swap;
+mod ranking;
 mod refusal;
 mod reset;
 mod score_shift;
@@ -52,13 +78,33 @@ use crate::{
     wire::{Answer, Content, Labels, Row},
 };
 
-pub use action::{Action, Gate, Stage};
+pub use action::{Action, Amended, Gate, Stage};
 pub use catalogue::{Entry, Parameter};
 pub use chunk_order::{ChunkOrder, Disorder};
 pub use context::{CheckContext, Decide, EditContext, Members, Memory};
 pub use corrupt::{Corrupt, Corruption};
+pub use embedding_resize::EmbeddingResize;
+pub use embedding_rotate::{EmbeddingRotate, Plane};
+pub use embedding_scale::EmbeddingScale;
+pub use embedding_version::EmbeddingVersion;
+pub use embedding_void::{EmbeddingVoid, Void};
 pub use empty_answer::EmptyAnswer;
 pub use error::{After, Error};
+pub use feature::Columns;
+pub use feature_category::FeatureCategory;
+pub use feature_garble::{FeatureGarble, Garble};
+pub use feature_missing::{Depends, FeatureMissing, Missing};
+pub use feature_noise::FeatureNoise;
+pub use feature_ood::{Bounds, FeatureOod, Side};
+pub use feature_scale::FeatureScale;
+pub use feature_stale::FeatureStale;
+pub use feature_swap::FeatureSwap;
+pub use feature_zero::FeatureZero;
+pub use feedback::Receipt;
+pub use feedback_flip::FeedbackFlip;
+pub use feedback_late::{Backdate, FeedbackLate};
+pub use feedback_missing::FeedbackMissing;
+pub use feedback_negative::FeedbackNegative;
 pub use finish_reason::{FinishReason, Reason};
 pub use freeze::Freeze;
 pub use hang::Hang;
@@ -67,6 +113,10 @@ pub use malformed_json::{Flaw, JsonIn, MalformedJson};
 pub use mislabel::{Confusion, Mislabel};
 pub use missing_done::{EndMark, MissingDone};
 pub use number_substitute::NumberSubstitute;
+pub use rank_drop::RankDrop;
+pub use rank_duplicate::RankDuplicate;
+pub use rank_push::RankPush;
+pub use rank_swap::RankSwap;
 pub use refusal::{Refusal, Telling};
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
@@ -128,6 +178,38 @@ pub(crate) mod unfit {
     pub(crate) const NO_USAGE: &str = "no-usage";
     /// The answer calls no tool.
     pub(crate) const NO_TOOL_CALL: &str = "no-tool-call";
+    /// There is no such column.
+    pub(crate) const UNKNOWN_COLUMN: &str = "unknown-column";
+    /// The value can't be written as such a category.
+    pub(crate) const UNKNOWN_CATEGORY: &str = "unknown-category";
+    /// The value is no finite number.
+    pub(crate) const NOT_A_NUMBER: &str = "not-a-number";
+    /// The value is no text.
+    pub(crate) const NOT_A_TEXT: &str = "not-a-text";
+    /// The text has nothing that could break so.
+    pub(crate) const PLAIN_TEXT: &str = "plain-text";
+    /// Too little was seen yet for an estimate.
+    pub(crate) const STILL_LEARNING: &str = "still-learning";
+    /// The column never moves, so it has no deviation.
+    pub(crate) const CONSTANT: &str = "constant";
+    /// Nothing is known of the key from so long ago.
+    pub(crate) const NOT_OLD_ENOUGH: &str = "not-old-enough";
+    /// More keys than are remembered.
+    pub(crate) const KEYS_OVER_LIMIT: &str = "keys-over-limit";
+    /// More values, or longer ones, than are handled.
+    pub(crate) const TOO_LARGE: &str = "too-large";
+    /// The scores of the list are below 0, or not sorted.
+    pub(crate) const NOT_A_RELEVANCE: &str = "not-a-relevance";
+    /// Not even the largest change would be large enough.
+    pub(crate) const OUT_OF_REACH: &str = "out-of-reach";
+    /// The vector has no length, or none but its own direction.
+    pub(crate) const NO_DIRECTION: &str = "no-direction";
+    /// The body is no JSON.
+    pub(crate) const NOT_JSON: &str = "not-json";
+    /// The value is no timestamp.
+    pub(crate) const NOT_A_TIME: &str = "not-a-time";
+    /// A body with more than one label, of which a part can't be swallowed.
+    pub(crate) const SEVERAL_LABELS: &str = "several-labels";
 }
 
 /// From one result for each row: did it change, or why could it not?
@@ -219,6 +301,15 @@ pub trait Behaviour {
         Edited::default()
     }
 
+    /// Changes the body of a request that carries no features ([`Action::Amend`] of a fault that needs none),
+    /// or swallows it.
+    ///
+    /// # Errors
+    /// Why it should have, and could not.
+    fn amend_body(&self, _body: &[u8], _context: &EditContext<'_>) -> Result<Amended, &'static str> {
+        Ok(Amended::Unchanged)
+    }
+
     /// Changes predictions, embeddings or a ranking ([`Action::Edit`]).
     fn edit(&self, _answer: &mut Answer, _context: &EditContext<'_>) -> Edited {
         Edited::default()
@@ -295,6 +386,28 @@ faults!(
     FinishReason,
     WrongModel,
     Usage,
+    FeatureMissing,
+    FeatureZero,
+    FeatureScale,
+    FeatureSwap,
+    FeatureNoise,
+    FeatureCategory,
+    FeatureGarble,
+    FeatureStale,
+    FeatureOod,
+    RankSwap,
+    RankDrop,
+    RankDuplicate,
+    RankPush,
+    EmbeddingRotate,
+    EmbeddingVersion,
+    EmbeddingScale,
+    EmbeddingResize,
+    EmbeddingVoid,
+    FeedbackLate,
+    FeedbackMissing,
+    FeedbackFlip,
+    FeedbackNegative,
 );
 
 impl Fault {

@@ -19,6 +19,11 @@ pub(super) fn edits(rate: Share, context: &Decide<'_>) -> Option<Action> {
     (rate.scaled(context.intensity) > Share::NONE).then_some(Action::Edit)
 }
 
+/// The decision of a fault that edits features: it does unless it can't act.
+pub(super) fn amends(rate: Share, context: &Decide<'_>) -> Option<Action> {
+    (rate.scaled(context.intensity) > Share::NONE).then_some(Action::Amend)
+}
+
 /// A rate that never acts.
 pub(super) fn check_rate(rate: Share) -> Option<Problem> {
     let help = "write a rate above 0%, or leave the fault out";
