@@ -1,4 +1,4 @@
-//! Corrupt: scores that are no numbers, or no possible ones.
+//! Corrupt: scores that are no numbers, or no possible ones, and tensors that are not what they are declared to be.
 //!
 //! Not-a-number and the infinities are written as the bare tokens that Python and C++ servers write, so a
 //! strict JSON reader at the caller fails on them, as it does in life.
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_rate, edits},
-    unfit::NO_VALUE,
+    purpose,
+    unfit::{NO_VALUE, NOT_DECLARED},
 };
 use crate::{
     unit::Share,
@@ -36,6 +37,10 @@ pub enum Corruption {
     Infinity,
     /// A score of -999, or a class that there is not.
     OutOfRange,
+    /// The last dimension that is declared is one more than there is.
+    WrongShape,
+    /// Another datatype is declared than there is.
+    WrongDatatype,
 }
 
 impl fmt::Display for Corruption {
@@ -45,6 +50,8 @@ impl fmt::Display for Corruption {
             Corruption::Null => "null",
             Corruption::Infinity => "infinity",
             Corruption::OutOfRange => "out of range",
+            Corruption::WrongShape => "wrong shape",
+            Corruption::WrongDatatype => "wrong datatype",
         })
     }
 }
@@ -65,6 +72,9 @@ pub struct Corrupt {
     pub rate: Share,
     /// What takes the place of their scores, or of the label where there are no scores.
     pub with: Corruption,
+    /// Places of the scores that are replaced, from 0; left out, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Vec<usize>>,
 }
 
 static ENTRY: Entry = Entry {
@@ -74,7 +84,11 @@ static ENTRY: Entry = Entry {
              scores; the rate of invalid predictions among the treated is `rate`. `nan` and `infinity` are the \
              bare tokens that real servers write (no strict JSON); a label that is a text or a truth value \
              can't carry them and becomes null. `out-of-range` is a score of -999, the common sentinel, or a \
-             class that there is not (number 999, or `__unknown__`; null for a truth value).",
+             class that there is not (number 999, or `__unknown__`; null for a truth value). `wrong-shape` and \
+             `wrong-datatype` change what is declared of the tensor, for a share `rate` of the responses, and leave its \
+             values: the last dimension grows by one; a floating-point tensor is declared INT64, any other FP32. A \
+             protocol that declares neither counts as `not-declared`, a position that a row does not have as \
+             `no-value`.",
     parameters: &[
         Parameter {
             name: "rate",
@@ -84,9 +98,15 @@ static ENTRY: Entry = Entry {
         },
         Parameter {
             name: "with",
-            values: "`nan`, `null`, `infinity` or `out-of-range`",
+            values: "`nan`, `null`, `infinity`, `out-of-range`, `wrong-shape` or `wrong-datatype`",
             default: "none; it is needed",
-            meaning: "what takes the place of the value",
+            meaning: "what takes the place of the value, or what is declared wrongly",
+        },
+        Parameter {
+            name: "positions",
+            values: "places from 0: [0, 2]",
+            default: "every score",
+            meaning: "which scores of a row are replaced",
         },
     ],
     example: "- fault: { corrupt: { rate: 10%, with: nan } }",
@@ -102,6 +122,8 @@ impl Corrupt {
             Corruption::Null => Value::Null,
             Corruption::Infinity => Value::Float(f64::INFINITY),
             Corruption::OutOfRange => Value::Float(SENTINEL),
+            // Values stay; see `declare`.
+            Corruption::WrongShape | Corruption::WrongDatatype => Value::Null,
         }
     }
 
@@ -118,14 +140,55 @@ impl Corrupt {
 
     /// Replaces the scores of a row, or its label; `false` when they were that already.
     fn spoil(&self, row: &mut Row, labels: &Labels) -> Result<bool, &'static str> {
-        let label = row.label.as_mut().filter(|_| row.scores.is_empty());
-        if label.is_none() && row.scores.is_empty() {
+        if let (Some(label), [], None) = (&mut row.label, row.scores.as_slice(), &self.positions) {
+            let wrong = self.label(label, labels);
+            let changes = !label.is_same(&wrong);
+            *label = wrong;
+            return Ok(changes);
+        }
+        let places: Vec<usize> = match &self.positions {
+            Some(positions) => positions.iter().copied().filter(|place| *place < row.scores.len()).collect(),
+            None => (0..row.scores.len()).collect(),
+        };
+        if places.is_empty() {
             return Err(NO_VALUE);
         }
-        let wrong = label.map(|label| (self.label(label, labels), label));
-        let wrong = wrong.into_iter().chain(row.scores.iter_mut().map(|score| (self.score(), score)));
-        let differing = wrong.filter(|(new, old)| !old.is_same(new)).map(|(new, old)| *old = new);
+        let wrong = self.score();
+        let differing = places.into_iter().filter(|place| {
+            let before = std::mem::replace(&mut row.scores[*place], wrong.clone());
+            !before.is_same(&wrong)
+        });
         Ok(differing.count() > 0)
+    }
+
+    /// Declares the tensor to be what it is not; all its rows count as changed.
+    fn declare(&self, answer: &mut Answer) -> Edited {
+        let rows = answer.rows.len();
+        let told = answer.declared.as_mut().and_then(|declared| match self.with {
+            Corruption::WrongShape => {
+                let last = declared.shape.last_mut()?;
+                *last = last.saturating_add(1);
+                Some(())
+            }
+            _ if declared.datatype.is_empty() => None,
+            _ => {
+                let floats = ["FP", "BF", "DT_FLOAT", "DT_DOUBLE", "DT_HALF", "DT_BFLOAT"];
+                let is_float = floats.iter().any(|prefix| declared.datatype.starts_with(prefix));
+                let tensorflow = declared.datatype.starts_with("DT_");
+                declared.datatype = match (is_float, tensorflow) {
+                    (true, false) => "INT64",
+                    (false, false) => "FP32",
+                    (true, true) => "DT_INT64",
+                    (false, true) => "DT_FLOAT",
+                }
+                .to_owned();
+                Some(())
+            }
+        });
+        match told {
+            Some(()) => Edited { changed: rows.max(1), unfit: None },
+            None => Edited { changed: 0, unfit: Some(NOT_DECLARED) },
+        }
     }
 }
 
@@ -143,11 +206,24 @@ impl Behaviour for Corrupt {
     }
 
     fn describe(&self) -> String {
-        format!("{} {}", self.rate, self.with)
+        let positions = self.positions.iter().flatten().map(usize::to_string).collect::<Vec<_>>();
+        let at = if positions.is_empty() { String::new() } else { format!(" at {}", positions.join(", ")) };
+        format!("{} {}{at}", self.rate, self.with)
     }
 
     fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
-        check_rate(self.rate).into_iter().collect()
+        let declares = matches!(self.with, Corruption::WrongShape | Corruption::WrongDatatype);
+        let positions = match self.positions.as_deref() {
+            Some([]) => Some(
+                Problem::new("positions", "no position is replaced").help("leave `positions` out for all"),
+            ),
+            Some(_) if declares => Some(Problem::new(
+                "positions",
+                format!("a {} is that of a whole tensor, not of positions", self.with),
+            )),
+            _ => None,
+        };
+        [check_rate(self.rate), positions].into_iter().flatten().collect()
     }
 
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {
@@ -156,6 +232,10 @@ impl Behaviour for Corrupt {
 
     fn edit(&self, answer: &mut Answer, context: &EditContext<'_>) -> Edited {
         let rate = self.rate.scaled(context.intensity);
+        if matches!(self.with, Corruption::WrongShape | Corruption::WrongDatatype) {
+            let acts = context.dice.at(purpose::ACT, context.index(0)).within(rate);
+            return if acts { self.declare(answer) } else { Edited::default() };
+        }
         let acted = context.chosen(rate, &mut answer.rows);
         acted.map(|(_, row)| self.spoil(row, context.labels)).collect()
     }

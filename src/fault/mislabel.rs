@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
-    prediction::{can_tell, check_class, check_rate, edits, relabel},
+    prediction::{another, can_tell, check_class, check_rate, edits, relabel},
     purpose,
+    turn::pick,
     unfit::UNKNOWN_CLASS,
 };
 use crate::{
     draw::Draw,
     unit::Share,
-    wire::{Answer, Labels, Row, Value},
+    wire::{Answer, Labels, Row},
 };
 
 /// For each true class the shares in which it is told as each class: rows of 100 %.
@@ -120,8 +121,8 @@ impl Mislabel {
                 return if any { Ok(None) } else { Err(UNKNOWN_CLASS) };
             };
             let others = shares.iter().filter(|(name, _)| **name != class);
-            let to = pick(others, size.uniform() * rate.fraction());
-            return Ok(to.map(|name| Cow::Borrowed(name.as_str())));
+            let others = others.map(|(name, share)| (name, share.fraction()));
+            return Ok(pick(others, size.uniform() * rate.fraction()).map(Cow::Borrowed));
         }
         if let Some(from) = self.from.as_ref().filter(|from| **from != class) {
             return if can_tell(row, from, context.labels) { Ok(None) } else { Err(UNKNOWN_CLASS) };
@@ -134,32 +135,6 @@ impl Mislabel {
             }
         }
     }
-}
-
-/// Any class but `class`, uniformly.
-fn another<'a>(class: &str, row: &Row, draw: Draw, labels: &'a Labels) -> Option<&'a str> {
-    let others = || labels.names().iter().filter(|name| *name != class);
-    match others().count() {
-        0 => match row.label {
-            Some(Value::Bool(truth)) => Some(if truth { "false" } else { "true" }),
-            _ => None,
-        },
-        count => others().nth(draw.index(count)).map(String::as_str),
-    }
-}
-
-/// The first name whose cumulated share passes `point`.
-fn pick<'a>(shares: impl Iterator<Item = (&'a String, &'a Share)>, point: f64) -> Option<&'a String> {
-    let mut passed = 0.0;
-    let mut last = None;
-    for (name, share) in shares.filter(|(_, share)| **share > Share::NONE) {
-        passed += share.fraction();
-        last = Some(name);
-        if point < passed {
-            break;
-        }
-    }
-    last
 }
 
 /// How much of a class a row of the matrix tells wrong.

@@ -6,9 +6,11 @@
 //!
 //! Adding one: write its file, add its line to `faults!` below.
 
+mod accuracy_drop;
 mod action;
 mod catalogue;
 mod chunk_order;
+mod concept_drift;
 mod context;
 mod corrupt;
 mod embedding;
@@ -19,6 +21,7 @@ mod embedding_version;
 mod embedding_void;
 mod empty_answer;
 mod error;
+mod estimate;
 mod feature;
 mod feature_category;
 mod feature_garble;
@@ -32,24 +35,34 @@ mod feature_zero;
 mod feedback;
 mod feedback_flip;
 mod feedback_late;
+mod feedback_loop;
 mod feedback_missing;
 mod feedback_negative;
 mod finish_reason;
 mod freeze;
 mod hang;
+mod label_shift;
 mod latency;
+mod low_margin;
 mod malformed_json;
+mod miscalibrate;
 mod mislabel;
 mod missing_done;
 mod number_substitute;
+mod opportunity_gap;
+mod parity_gap;
 mod prediction;
+mod prior_shift;
+mod quantize;
 mod rank_drop;
 mod rank_duplicate;
 mod rank_push;
 mod rank_swap;
 mod ranking;
 mod refusal;
+mod regression;
 mod reset;
+mod score;
 mod score_shift;
 mod stream;
 mod stream_cut;
@@ -58,6 +71,8 @@ mod stream_latency;
 mod stream_malformed;
 mod stream_stall;
 mod streams;
+mod swap;
+mod target_confusion;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -67,6 +82,9 @@ mod text_substitute;
 #[cfg(test)]
 mod text_testing;
 mod tool_call;
+#[cfg(test)]
+mod traffic;
+mod turn;
 mod usage;
 mod wrong_model;
 
@@ -78,9 +96,11 @@ use crate::{
     wire::{Answer, Content, Labels, Row},
 };
 
+pub use accuracy_drop::AccuracyDrop;
 pub use action::{Action, Amended, Gate, Stage};
 pub use catalogue::{Entry, Parameter};
 pub use chunk_order::{ChunkOrder, Disorder};
+pub use concept_drift::ConceptDrift;
 pub use context::{CheckContext, Decide, EditContext, Members, Memory};
 pub use corrupt::{Corrupt, Corruption};
 pub use embedding_resize::EmbeddingResize;
@@ -90,6 +110,7 @@ pub use embedding_version::EmbeddingVersion;
 pub use embedding_void::{EmbeddingVoid, Void};
 pub use empty_answer::EmptyAnswer;
 pub use error::{After, Error};
+pub use estimate::Marginals;
 pub use feature::Columns;
 pub use feature_category::FeatureCategory;
 pub use feature_garble::{FeatureGarble, Garble};
@@ -103,21 +124,30 @@ pub use feature_zero::FeatureZero;
 pub use feedback::Receipt;
 pub use feedback_flip::FeedbackFlip;
 pub use feedback_late::{Backdate, FeedbackLate};
+pub use feedback_loop::FeedbackLoop;
 pub use feedback_missing::FeedbackMissing;
 pub use feedback_negative::FeedbackNegative;
 pub use finish_reason::{FinishReason, Reason};
-pub use freeze::Freeze;
+pub use freeze::{Freeze, Hold};
 pub use hang::Hang;
+pub use label_shift::LabelShift;
 pub use latency::{Latency, Lognormal, Normal, Uniform, When};
+pub use low_margin::LowMargin;
 pub use malformed_json::{Flaw, JsonIn, MalformedJson};
+pub use miscalibrate::{Confidence, Miscalibrate};
 pub use mislabel::{Confusion, Mislabel};
 pub use missing_done::{EndMark, MissingDone};
 pub use number_substitute::NumberSubstitute;
+pub use opportunity_gap::OpportunityGap;
+pub use parity_gap::{GivenRates, ParityGap};
+pub use prior_shift::{PriorShift, Towards};
+pub use quantize::Quantize;
 pub use rank_drop::RankDrop;
 pub use rank_duplicate::RankDuplicate;
 pub use rank_push::RankPush;
 pub use rank_swap::RankSwap;
 pub use refusal::{Refusal, Telling};
+pub use regression::Regression;
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
 pub use stream::{Piece, Step, StreamContext, StreamEdit};
@@ -126,6 +156,8 @@ pub use stream_error::StreamError;
 pub use stream_latency::StreamLatency;
 pub use stream_malformed::StreamMalformed;
 pub use stream_stall::StreamStall;
+pub use swap::Swap;
+pub use target_confusion::TargetConfusion;
 pub use text_loop::TextLoop;
 pub use text_script::{Script, TextScript};
 pub use text_substitute::TextSubstitute;
@@ -152,7 +184,7 @@ pub(crate) mod unfit {
     pub(crate) const NOT_A_PROBABILITY: &str = "not-a-probability";
     /// The row has another shape than the one that is held.
     pub(crate) const OTHER_SHAPE: &str = "other-shape";
-    /// The row has no value at all.
+    /// The row has no value at all, or none at the places that are meant.
     pub(crate) const NO_VALUE: &str = "no-value";
     /// The answer has no text.
     pub(crate) const NO_TEXT: &str = "no-text";
@@ -210,6 +242,18 @@ pub(crate) mod unfit {
     pub(crate) const NOT_A_TIME: &str = "not-a-time";
     /// A body with more than one label, of which a part can't be swallowed.
     pub(crate) const SEVERAL_LABELS: &str = "several-labels";
+    /// The row is no regression: it has not one number, or a class beside it.
+    pub(crate) const NO_NUMBER: &str = "no-number";
+    /// The wire declares no shape or datatype.
+    pub(crate) const NOT_DECLARED: &str = "not-declared";
+    /// Too few predictions were seen for an estimate.
+    pub(crate) const LEARNING: &str = "still-learning";
+    /// A class that is needed was never predicted.
+    pub(crate) const NOT_SEEN: &str = "class-not-seen";
+    /// The group is told no positives, so it can't be told fewer.
+    pub(crate) const NO_POSITIVES: &str = "no-positives";
+    /// The model does on its own what the fault would do.
+    pub(crate) const ALREADY_THERE: &str = "already-there";
 }
 
 /// From one result for each row: did it change, or why could it not?
@@ -364,6 +408,19 @@ faults!(
     Error,
     Mislabel,
     ScoreShift,
+    AccuracyDrop,
+    TargetConfusion,
+    Swap,
+    LabelShift,
+    ParityGap,
+    OpportunityGap,
+    ConceptDrift,
+    LowMargin,
+    PriorShift,
+    Miscalibrate,
+    Quantize,
+    FeedbackLoop,
+    Regression,
     Freeze,
     Corrupt,
     Hang,

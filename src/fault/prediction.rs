@@ -4,8 +4,11 @@
 //! and the new class change places, so that the set of scores, and with it every confidence, stays as the
 //! model gave it.
 
-use super::{Action, Decide, Problem, unfit::UNKNOWN_CLASS};
+use std::{borrow::Cow, sync::OnceLock};
+
+use super::{Action, Decide, EditContext, Edited, Problem, purpose, unfit::UNKNOWN_CLASS};
 use crate::{
+    draw::{Dice, Draw},
     unit::Share,
     wire::{Labels, Row, Value},
 };
@@ -13,6 +16,66 @@ use crate::{
 /// The types that a class may be written as: `virginica`, `2`, `true`, all of them read as text.
 #[cfg(feature = "schema")]
 pub(super) const SCALAR: [&str; 3] = ["string", "number", "boolean"];
+
+/// A row of a batch, and the draws that it has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its place among the rows at hand.
+    pub(super) index: usize,
+    number: u32,
+    dice: Dice,
+}
+
+impl Place {
+    /// A draw of its own.
+    pub(super) fn draw(self, purpose: u32) -> Draw {
+        self.dice.at(purpose, self.number)
+    }
+
+    /// Is it among a share of all rows?
+    pub(super) fn acts(self, rate: Share) -> bool {
+        self.draw(purpose::ACT).within(rate)
+    }
+}
+
+/// Edits each row that the injection may touch.
+pub(super) fn each(
+    rows: &mut [Row],
+    context: &EditContext<'_>,
+    mut edit: impl FnMut(Place, &mut Row) -> Result<bool, &'static str>,
+) -> Edited {
+    let rows = rows.iter_mut().enumerate().filter(|(index, _)| context.only.contains(*index));
+    let place = |index| Place { index, number: context.index(index), dice: context.dice };
+    rows.map(|(index, row)| edit(place(index), row)).collect()
+}
+
+/// What is computed from the settings, once. It is no part of them: all are equal, and a copy computes anew.
+#[derive(Debug)]
+pub(super) struct Derived<T>(OnceLock<T>);
+
+impl<T> Derived<T> {
+    pub(super) fn get_or_init(&self, compute: impl FnOnce() -> T) -> &T {
+        self.0.get_or_init(compute)
+    }
+}
+
+impl<T> Default for Derived<T> {
+    fn default() -> Derived<T> {
+        Derived(OnceLock::new())
+    }
+}
+
+impl<T> Clone for Derived<T> {
+    fn clone(&self) -> Derived<T> {
+        Derived::default()
+    }
+}
+
+impl<T> PartialEq for Derived<T> {
+    fn eq(&self, _other: &Derived<T>) -> bool {
+        true
+    }
+}
 
 /// The decision of a fault that edits predictions: it does unless it can't act.
 pub(super) fn edits(rate: Share, context: &Decide<'_>) -> Option<Action> {
@@ -52,6 +115,108 @@ pub(super) fn number_of(name: &str, labels: &Labels) -> Option<i64> {
 /// The place of a class among scores.
 pub(super) fn index_of(name: &str, labels: &Labels) -> Option<usize> {
     number_of(name, labels).and_then(|number| usize::try_from(number).ok())
+}
+
+/// The name of the class at a place among scores; its number's text where classes have no names.
+pub(super) fn name_at(place: usize, labels: &Labels) -> Cow<'_, str> {
+    labels
+        .names()
+        .get(place)
+        .map_or_else(|| Cow::Owned(place.to_string()), |name| Cow::Borrowed(name.as_str()))
+}
+
+/// Any class but `class`, uniformly.
+pub(super) fn another<'a>(class: &str, row: &Row, draw: Draw, labels: &'a Labels) -> Option<&'a str> {
+    let others = || labels.names().iter().filter(|name| *name != class);
+    match others().count() {
+        0 => match row.label {
+            Some(Value::Bool(truth)) => Some(if truth { "false" } else { "true" }),
+            _ => None,
+        },
+        count => others().nth(draw.index(count)).map(String::as_str),
+    }
+}
+
+/// The positive class of a decision, and the one that is told in its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Poles<'a> {
+    pub(super) positive: Option<&'a str>,
+    pub(super) negative: Option<&'a str>,
+}
+
+impl Poles<'_> {
+    /// Settings that leave a class open.
+    pub(super) fn check(self, labels: &Labels) -> Vec<Problem> {
+        let named = |key, name: Option<&str>| name.and_then(|name| check_class(key, name, labels));
+        let mut problems: Vec<Problem> = [named("positive", self.positive), named("negative", self.negative)]
+            .into_iter()
+            .flatten()
+            .collect();
+        if self.positive.is_some() && self.positive == self.negative {
+            problems.push(Problem::new("negative", "`positive` and `negative` are the same class"));
+        }
+        let open = [("positive", self.positive, self.negative), ("negative", self.negative, self.positive)];
+        for (key, _, other) in open.into_iter().filter(|(_, name, _)| name.is_none()) {
+            if labels.names().len() > 2 {
+                let help = format!("the target's labels are {}", labels.names().join(", "));
+                let message = format!("with more than two classes, `{key}` has to be named");
+                problems.push(Problem::new("", message).help(help));
+            } else if labels.names().is_empty() && other.is_some_and(|name| opposite(name).is_none()) {
+                let help =
+                    format!("name the class with `{key}`, or list the classes under `labels` of the target");
+                problems.push(Problem::new("", format!("what `{key}` is, is not known")).help(help));
+            }
+        }
+        problems
+    }
+
+    /// Is a row told the positive class? `None` if it tells no class, or could never tell that one.
+    pub(super) fn is_positive(self, row: &Row, labels: &Labels) -> Option<bool> {
+        let class = labels.of(row)?;
+        let positive = self.pole(self.positive, 1, row, labels);
+        let positive =
+            if class == positive { true } else { can_tell(row, &positive, labels).then_some(false)? };
+        Some(positive)
+    }
+
+    /// Is a row told the negative class?
+    pub(super) fn is_negative(self, row: &Row, labels: &Labels) -> bool {
+        let negative = self.pole(self.negative, 0, row, labels);
+        labels.of(row).is_some_and(|class| class == negative)
+    }
+
+    /// What is told in place of one of both.
+    pub(super) fn other(self, row: &Row, positive: bool, labels: &Labels) -> String {
+        let (name, place) = if positive { (self.negative, 0) } else { (self.positive, 1) };
+        self.pole(name, place, row, labels)
+    }
+
+    fn pole(self, name: Option<&str>, place: usize, row: &Row, labels: &Labels) -> String {
+        if let Some(name) = name {
+            return name.to_owned();
+        }
+        // Of two classes, whichever was not named.
+        let named = if place == 1 { self.negative } else { self.positive };
+        match (labels.names(), named) {
+            ([first, second], Some(named)) if named == second => first.clone(),
+            ([first, second], Some(named)) if named == first => second.clone(),
+            ([first, second], None) => if place == 1 { second } else { first }.clone(),
+            ([], Some(named)) => opposite(named).unwrap_or("0").to_owned(),
+            ([], None) if matches!(row.label, Some(Value::Bool(_))) => (place == 1).to_string(),
+            _ => place.to_string(),
+        }
+    }
+}
+
+/// The other one of two classes without names.
+fn opposite(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "0" => "1",
+        "1" => "0",
+        "false" => "true",
+        "true" => "false",
+        _ => return None,
+    })
 }
 
 /// Could a row like this ever tell the class `name`?

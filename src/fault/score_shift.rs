@@ -9,14 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
     prediction::{check_class, check_rate, edits, index_of},
+    score::{LARGEST, moving, probabilities, rewrite, tilt},
     unfit::NOT_A_PROBABILITY,
 };
 use crate::{
     unit::Share,
-    wire::{Answer, Labels, Row, Value},
+    wire::{Answer, Labels},
 };
-
-const LARGEST: f64 = 20.0;
 
 /// Moves probabilities by a step in logit space.
 ///
@@ -91,39 +90,14 @@ static ENTRY: Entry = Entry {
             below a delta of about 0.4.",
 };
 
-/// The scores, if they are probabilities: one, or one for each class with a sum of 1 but for rounding.
-fn probabilities(row: &Row) -> Option<Vec<f64>> {
-    let scores = row.scores.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()?;
-    let rounding = (0.005 * scores.len() as f64).min(0.05);
-    let fits = scores.iter().all(|p| (0.0..=1.0).contains(p))
-        && (scores.len() == 1 || (scores.iter().sum::<f64>() - 1.0).abs() <= rounding);
-    fits.then_some(scores)
-}
-
-impl ScoreShift {
-    fn shift(&self, scores: &mut [f64], delta: f64, labels: &Labels) -> Option<()> {
-        let class = match &self.class {
-            Some(name) => index_of(name, labels)?,
-            None => scores.len().max(2) - 1,
-        };
-        match scores {
-            [p] => {
-                let odds = match class {
-                    0 => (-delta).exp(),
-                    1 => delta.exp(),
-                    _ => return None,
-                };
-                *p = *p * odds / (1.0 - *p + *p * odds);
-            }
-            many => {
-                let before: f64 = many.iter().sum();
-                *many.get_mut(class)? *= delta.exp();
-                let after: f64 = many.iter().sum();
-                many.iter_mut().for_each(|p| *p *= before / after);
-            }
-        }
-        Some(())
+/// A class whose place among the scores is not known.
+pub(super) fn check_place(key: &'static str, class: &str, labels: &Labels) -> Option<Problem> {
+    if index_of(class, labels).is_none() && labels.names().is_empty() {
+        let help = "list the classes under `labels` of the target, or give the number of the class";
+        let message = format!("the place of `{class}` among the scores is not known");
+        return Some(Problem::new(key, message).help(help));
     }
+    check_class(key, class, labels)
 }
 
 impl Behaviour for ScoreShift {
@@ -145,17 +119,7 @@ impl Behaviour for ScoreShift {
     }
 
     fn check(&self, target: &CheckContext<'_>) -> Vec<Problem> {
-        let labels = target.labels;
-        let unknown = self.class.as_ref().and_then(|class| match index_of(class, labels) {
-            None if labels.names().is_empty() => {
-                let help = "list the classes under `labels` of the target, or give the number of the class";
-                Some(
-                    Problem::new("class", format!("the place of `{class}` among the scores is not known"))
-                        .help(help),
-                )
-            }
-            _ => check_class("class", class, labels),
-        });
+        let unknown = self.class.as_ref().and_then(|class| check_place("class", class, target.labels));
         [check_rate(self.rate), unknown].into_iter().flatten().collect()
     }
 
@@ -168,10 +132,10 @@ impl Behaviour for ScoreShift {
         let acted = context.chosen(self.rate, &mut answer.rows);
         let moved = acted.map(|(_, row)| {
             let before = probabilities(row).ok_or(NOT_A_PROBABILITY)?;
+            let class = moving(&before, self.class.as_deref(), context.labels).ok_or(NOT_A_PROBABILITY)?;
             let mut after = before.clone();
-            self.shift(&mut after, delta, context.labels).ok_or(NOT_A_PROBABILITY)?;
-            let moved = before.iter().zip(&after).zip(&mut row.scores).filter(|((b, a), _)| b != a);
-            Ok(moved.map(|((_, p), score)| *score = Value::Float(*p)).count() > 0)
+            tilt(&mut after, |place| if place == class { delta.exp() } else { 1.0 });
+            Ok(rewrite(row, &before, &after))
         });
         moved.collect()
     }

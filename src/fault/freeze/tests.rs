@@ -62,6 +62,42 @@ fn nothing_to_hold_is_fine() {
     assert_eq!(edit(&fault("{ value: a }"), &mut [row(None, &[])], &Labels::default(), 1.0), 0);
 }
 
+/// The classes that requests at these seconds are told, each seen by `observe` before it is edited.
+fn told(fault: &Freeze, at: &[(u64, &str)]) -> Vec<String> {
+    let (memory, labels) = (fault.memory(), Labels::default());
+    let dice = Dice::new(crate::draw::Key::new(1, "x"), crate::draw::UnitHash::from_u64(1));
+    let ask = |(second, class): &(u64, &str)| {
+        let mut answer = Answer::of_rows(vec![row(text(class), &[])]);
+        fault.observe(&answer.rows, Members::All, &labels, &memory);
+        let since_phase = Duration::from_secs(*second);
+        let context = EditContext { since_phase, ..EditContext::new(dice, 1.0, &labels, &memory) };
+        fault.edit(&mut answer, &context);
+        labels.of(&answer.rows[0]).unwrap().into_owned()
+    };
+    at.iter().map(ask).collect()
+}
+
+#[test]
+fn what_is_held_is_taken_anew() {
+    let requests = [(0, "a"), (9, "b"), (10, "c"), (19, "d"), (35, "e"), (36, "f")];
+    assert_eq!(told(&fault("{ every: 10s }"), &requests), ["a", "a", "c", "c", "e", "e"]);
+    assert_eq!(told(&fault("{ every: 10s, hold: last }"), &requests), ["a", "a", "b", "b", "d", "d"]);
+    assert_eq!(told(&fault("{ hold: last }"), &requests), ["a"; 6]);
+}
+
+#[test]
+fn the_last_prediction_is_one_that_came_before() {
+    let fault = fault("{ hold: last }");
+    let (memory, labels) = (fault.memory(), Labels::default());
+    for class in ["a", "b", "c"] {
+        fault.observe(&[row(text(class), &[])], Members::All, &labels, &memory);
+    }
+    let dice = Dice::new(crate::draw::Key::new(1, "x"), crate::draw::UnitHash::from_u64(1));
+    let mut answer = Answer::of_rows(vec![row(text("c"), &[])]);
+    fault.edit(&mut answer, &EditContext::new(dice, 1.0, &labels, &memory));
+    assert_eq!(answer.rows[0], row(text("b"), &[]));
+}
+
 #[test]
 fn it_says_what_it_does() {
     assert_page("freeze");
@@ -72,6 +108,17 @@ fn it_says_what_it_does() {
         ["`setosb` is none of the target's labels"]
     );
     assert_eq!(problems("{ freeze: { rate: 0% } }", &iris()), ["a rate of 0% never acts"]);
+    assert_eq!(
+        fault("{ hold: last, every: 30s }").describe(),
+        "100% held at the last prediction, anew every 30s"
+    );
+    for (yaml, message) in [
+        ("{ freeze: { every: 0s } }", "nothing is held for no time"),
+        ("{ freeze: { value: setosa, every: 5s } }", "`every` does not go with a fixed `value`"),
+        ("{ freeze: { value: setosa, hold: last } }", "`hold` does not go with a fixed `value`"),
+    ] {
+        assert_eq!(problems(yaml, &iris()), [message]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fault::testing::{assert_page, assert_rate, edit, iris, parse, problems, row, text};
+use crate::wire::Value;
 use crate::{draw::Dice, fault::testing::decide};
 
 const N: usize = 30_000;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fault::testing::{assert_page, assert_rate, edit, iris, parse, problems, row, text};
+use crate::wire::{Row, Value};
 
 fn fault(yaml: &str) -> ScoreShift {
     serde_saphyr::from_str(yaml).unwrap()
