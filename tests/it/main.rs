@@ -5,6 +5,9 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod catalogue;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod readme;

@@ -1,0 +1,61 @@
+//! Every scenario of the catalogue is run as its reader would run it: each fault takes effect, and the built-in
+//! monitor behaves as the scenario says.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use canard::event::{Delivered, Report};
+use tokio::{process::Command, sync::Semaphore, task::JoinSet, time::timeout};
+
+use crate::run::{repo, shown};
+
+/// Longest that one run may take.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// Runs side by side: they mostly wait, and on two cores more would disturb each other's latencies.
+const AT_ONCE: usize = 6;
+
+fn scenarios() -> Vec<PathBuf> {
+    let folder = repo("scenarios/catalogue");
+    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    files.sort();
+    files
+}
+
+/// Runs one; tells what is wrong with how it ended.
+async fn play(scenario: PathBuf) -> Result<(), String> {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+    command.current_dir(repo("")).arg("run").arg(&scenario).arg("--report").arg(out.path());
+    let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await;
+    let output = output.map_err(|_| "takes too long".to_owned())?.unwrap();
+    if output.status.code() != Some(0) {
+        return Err(format!("ended with {}\n{}", output.status, shown(&output)));
+    }
+    let report =
+        std::fs::read_to_string(out.path().join("report.json")).map_err(|error| error.to_string())?;
+    let report: Report = serde_json::from_str(&report).map_err(|error| error.to_string())?;
+    let missing = report.deliveries.iter().filter(|delivery| delivery.delivered != Delivered::Yes);
+    let missing: Vec<String> = missing
+        .map(|d| format!("{} was not delivered: {:?}, skipped {:?}", d.fault.id, d.delivered, d.skipped))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("{}\n{}", missing.join("\n"), shown(&output))) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_runs_as_it_says() {
+    let _turn = crate::stack::turn().await;
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = JoinSet::new();
+    for scenario in scenarios() {
+        let places = places.clone();
+        runs.spawn(async move {
+            let _place = places.acquire().await.unwrap();
+            let name = scenario.file_stem().unwrap().to_string_lossy().into_owned();
+            play(scenario).await.map_err(|why| format!("=== {name}: {why}"))
+        });
+    }
+    let failures: BTreeSet<String> = runs.join_all().await.into_iter().filter_map(Result::err).collect();
+    let failures: Vec<String> = failures.into_iter().collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
