@@ -22,7 +22,7 @@ use crate::{
     exposure::Arm,
     scenario::Plan,
     stats::{Histogram, LATENCY_BUCKETS, Scores, latency_bucket},
-    wire::{Codec, Labels, Row, Value},
+    wire::{Answer, Codec, Content, Labels, Row, Value},
 };
 
 /// HTTP statuses have three digits.
@@ -213,7 +213,8 @@ impl Recorder {
     pub fn predictions(&self, phase: usize, arm: Arm, rows: &[Row]) {
         let shared = &self.shared;
         let mut cell = locked(&shared.phases[phase].arm(arm).predictions);
-        rows.iter().for_each(|row| cell.count(row, &shared.labels, shared.limits.labels));
+        let content = Content::Predictions;
+        rows.iter().for_each(|row| cell.count(content, row, &shared.labels, shared.limits.labels));
     }
 
     /// A reading of everything so far. Reads the responses that are queued, which may take as long as
@@ -264,10 +265,12 @@ impl Shared {
         if let Ok(reading) = sample.text(self.codec.as_ref(), self.limits.body) {
             return locked(&self.phases[phase].arm(arm).predictions).text.record(&reading);
         }
-        let rows = sample.predictions(self.codec.as_ref(), self.limits.body);
+        let answer = sample.predictions(self.codec.as_ref(), self.limits.body);
         let mut cell = locked(&self.phases[phase].arm(arm).predictions);
-        match rows {
-            Ok(rows) => rows.iter().for_each(|row| cell.count(row, &self.labels, self.limits.labels)),
+        match answer {
+            Ok(Answer { content, rows, .. }) => {
+                rows.iter().for_each(|row| cell.count(content, row, &self.labels, self.limits.labels));
+            }
             Err(error) => cell.miss(error.reason()),
         }
     }
@@ -346,12 +349,12 @@ impl ArmCell {
 }
 
 impl PredictionCell {
-    fn count(&mut self, row: &Row, labels: &Labels, distinct: usize) {
+    fn count(&mut self, content: Content, row: &Row, labels: &Labels, distinct: usize) {
         self.read += 1;
-        if let Some(reason) = row.invalid() {
+        if let Some(reason) = row.invalid(content) {
             *self.invalid.entry(reason.to_owned()).or_default() += 1;
         }
-        if let Some(label) = labels.of(row) {
+        if let Some(label) = labels.of(row).filter(|_| content == Content::Predictions) {
             let name = match self.labels.contains_key(label.as_ref()) || self.labels.len() < distinct {
                 true => label.as_ref(),
                 false => OTHER_LABEL,
@@ -361,7 +364,9 @@ impl PredictionCell {
                 None => _ = self.labels.insert(name.to_owned(), 1),
             }
         }
-        if let Some(highest) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max) {
+        if content != Content::Embeddings
+            && let Some(highest) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
+        {
             self.scores.record(highest);
         }
     }
@@ -448,7 +453,7 @@ mod tests {
     fn labels_beyond_the_limit_count_together() {
         let mut cell = PredictionCell::default();
         for class in [1, 2, 3, 1, 4] {
-            cell.count(&row(Some(Value::Int(class)), &[]), &Labels::default(), 2);
+            cell.count(Content::Predictions, &row(Some(Value::Int(class)), &[]), &Labels::default(), 2);
         }
         let want = [("1".to_owned(), 2), ("2".to_owned(), 1), (OTHER_LABEL.to_owned(), 2)];
         assert_eq!((cell.read, cell.labels), (5, want.into()));
@@ -465,7 +470,7 @@ mod tests {
             (row(None, &[250_000.0]), None),
             (row(Some(Value::Int(1)), &[0.7]), None),
         ] {
-            assert_eq!(row.invalid(), reason, "{row:?}");
+            assert_eq!(row.invalid(Content::Predictions), reason, "{row:?}");
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::TextReading;
 use crate::{
     exposure::Arm,
-    wire::{Codec, Head, Row, WireError, encoding::Encoding},
+    wire::{Answer, Codec, Framer, Framing, Head, WireError, encoding::Encoding},
 };
 
 /// What a chunk counts on top of its bytes: one that is all but empty takes memory too.
@@ -60,31 +60,55 @@ pub enum Unread {
 }
 
 impl Sample {
-    /// The predictions of the response; decoding stops at `limit` bytes.
+    /// The predictions of the response, of all its messages if it is a stream; decoding stops at `limit` bytes.
     ///
     /// # Errors
     /// If the body was not kept, did not arrive whole, or is not what the protocol says.
-    pub fn predictions(&self, codec: &dyn Codec, limit: usize) -> Result<Vec<Row>, WireError> {
+    pub fn predictions(&self, codec: &dyn Codec, limit: usize) -> Result<Answer, WireError> {
         let chunks = match &self.body {
             Ok(chunks) if self.whole => chunks,
             Err(Unread::TooLarge) => return Err(WireError::TooLarge { limit }),
             Ok(_) | Err(Unread::NotKept) => return Err(WireError::NoPrediction),
         };
-        let joined;
-        let body = match chunks.as_slice() {
-            [one] => one.as_ref(),
-            many => {
-                joined = many.concat();
-                joined.as_slice()
-            }
+        let joined = match chunks.as_slice() {
+            [one] => one.clone(),
+            many => many.concat().into(),
         };
         let head = Head { path: self.uri.path(), headers: &self.headers };
-        match Encoding::of(&self.headers)? {
-            Encoding::Identity => codec.read(head, body),
-            coding => codec.read(head, &coding.decode(body, limit)?),
+        let body = match Encoding::of(&self.headers)? {
+            Encoding::Identity => joined,
+            coding => coding.decode(&joined, limit)?.into(),
+        };
+        match codec.framing(head) {
+            Framing::Whole => codec.read(head, &body).map(|reading| reading.answer()),
+            framing => of_messages(codec, head, framing, body, limit),
         }
-        .map(|reading| reading.rows().to_vec())
     }
+}
+
+/// The predictions of all the messages of a stream that hold any.
+fn of_messages(
+    codec: &dyn Codec,
+    head: Head<'_>,
+    framing: Framing,
+    body: Bytes,
+    limit: usize,
+) -> Result<Answer, WireError> {
+    let messages =
+        if framing == Framing::Grpc { Encoding::of_messages(head.headers)? } else { Encoding::Identity };
+    let mut framer = Framer::new(framing, limit).with_messages(messages);
+    framer.push(body);
+    let (mut answer, mut refused) = (None::<Answer>, None);
+    while let Some(chunk) = framer.next() {
+        match chunk.and_then(|chunk| codec.read(head, chunk.payload())) {
+            Ok(reading) => match &mut answer {
+                None => answer = Some(reading.answer()),
+                Some(answer) => answer.rows.extend_from_slice(reading.rows()),
+            },
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    answer.ok_or(refused.unwrap_or(WireError::NoPrediction))
 }
 
 impl Sample {

@@ -154,6 +154,15 @@ pub enum BuiltinSignal {
     DistinctPredictions,
     /// Share of predictions that are no usable value (null, NaN, out of range).
     InvalidShare,
+    /// A quantile of the time to the first token of a stream, in seconds: `time-to-first-token: 95%`.
+    TimeToFirstToken(Share),
+    /// A quantile of the mean time between the tokens of a stream, in seconds: `time-per-output-token: 95%`.
+    TimePerOutputToken(Share),
+    /// Share of generated texts with this finish reason, `(none)` for those without one:
+    /// `finish-reason-share: stop`.
+    FinishReasonShare(String),
+    /// Share of generated texts that are empty.
+    EmptyShare,
 }
 
 /// `Debug` without the token.
@@ -202,6 +211,16 @@ pub fn default_stage() -> StageDocument {
         ),
         ("HighErrorRate".to_owned(), rule(BuiltinSignal::ErrorShare, "> 5%", 5, twenty())),
         ("PredictionDrift".to_owned(), rule(BuiltinSignal::PredictionPsi, "> 0.2", 6, 100)),
+        ("InvalidPredictions".to_owned(), rule(BuiltinSignal::InvalidShare, "> 5%", 5, twenty())),
+        (
+            "SlowFirstToken".to_owned(),
+            rule(BuiltinSignal::TimeToFirstToken(Share::ALL.scaled(0.95)), "> 300ms", 5, twenty()),
+        ),
+        (
+            "MissingFinishReason".to_owned(),
+            rule(BuiltinSignal::FinishReasonShare("(none)".to_owned()), "> 5%", 5, twenty()),
+        ),
+        ("EmptyAnswers".to_owned(), rule(BuiltinSignal::EmptyShare, "> 5%", 5, twenty())),
     ]);
     StageDocument {
         environment: Some("built-in".to_owned()),

@@ -158,13 +158,19 @@ fn listener(checker: &mut Checker<'_>, at: Path, text: &str, taken: &mut Vec<Str
 fn rule(checker: &mut Checker<'_>, at: &Path, rule: &BuiltinRule) {
     let fires = at.then("fires");
     match &rule.signal {
-        BuiltinSignal::Latency(quantile) => {
+        BuiltinSignal::Latency(quantile)
+        | BuiltinSignal::TimeToFirstToken(quantile)
+        | BuiltinSignal::TimePerOutputToken(quantile) => {
             time_limit(checker, fires, &rule.fires);
             if *quantile == Share::NONE {
-                checker.push(Problem::at(at.then("signal").then("latency"), "the 0% quantile says nothing"));
+                checker.push(Problem::at(at.then("signal"), "the 0% quantile says nothing"));
             }
         }
-        BuiltinSignal::ErrorShare | BuiltinSignal::LabelShare(_) | BuiltinSignal::InvalidShare => {
+        BuiltinSignal::ErrorShare
+        | BuiltinSignal::LabelShare(_)
+        | BuiltinSignal::InvalidShare
+        | BuiltinSignal::FinishReasonShare(_)
+        | BuiltinSignal::EmptyShare => {
             share_limit(checker, fires, &rule.fires);
         }
         BuiltinSignal::PredictionPsi | BuiltinSignal::ScorePsi | BuiltinSignal::DistinctPredictions => {

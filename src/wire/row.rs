@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::Value;
+use super::{Content, Value};
 
 /// One prediction: the answer for one input of a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,10 +19,13 @@ impl Row {
         self.label.is_some() == other.label.is_some() && self.scores.len() == other.scores.len()
     }
 
-    /// Why it is no usable value: `null`, `nan`, `infinite`, or `out-of-range` for a score that is none of 0 to 1.
+    /// Why it is no usable value of this content: `null`, `nan`, `infinite`, or `out-of-range` for a score that is none of 0 to 1.
     /// A lone score without a label may be a regression, which has no range.
-    pub fn invalid(&self) -> Option<&'static str> {
-        let bounded = self.scores.len() > 1 || self.label.is_some();
+    pub fn invalid(&self, content: Content) -> Option<&'static str> {
+        let bounded = match content {
+            Content::Predictions => self.scores.len() > 1 || self.label.is_some(),
+            _ => false,
+        };
         let mut values = self.label.iter().chain(&self.scores);
         let wrong = values.find_map(|value| match value {
             Value::Null => Some("null"),

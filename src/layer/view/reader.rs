@@ -39,9 +39,7 @@ impl Reader {
             return self.shard.generated(model, sample, &reading);
         }
         match sample.predictions(settings.codec.as_ref(), settings.body) {
-            Ok(rows) => {
-                self.shard.predicted(path_model.unwrap_or_default(), arm(sample), &rows);
-            }
+            Ok(answer) => self.shard.predicted(path_model.unwrap_or_default(), arm(sample), &answer),
             Err(error) => self.shard.unread(error.reason()),
         }
     }

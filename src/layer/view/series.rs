@@ -22,7 +22,7 @@ use super::{
 use crate::{
     evidence::{OTHER_LABEL, Sample, TextReading},
     exposure::Arm,
-    wire::{Row, Value},
+    wire::{Answer, Content, Value},
 };
 
 const METHODS: [Method; 9] = [
@@ -159,16 +159,19 @@ impl Shard {
     }
 
     /// Counts the predictions of one response.
-    pub(super) fn predicted(&self, model: &str, arm: Arms, rows: &[Row]) {
+    pub(super) fn predicted(&self, model: &str, arm: Arms, answer: &Answer) {
         let mut readings = self.readings();
-        for row in rows {
-            if let Some(label) = self.settings.labels.of(row) {
+        for row in &answer.rows {
+            if answer.content == Content::Predictions
+                && let Some(label) = self.settings.labels.of(row)
+            {
                 count(&mut readings.predictions, model, &label, arm, self.settings.series);
             }
-            if let Some(reason) = row.invalid() {
+            if let Some(reason) = row.invalid(answer.content) {
                 count(&mut readings.invalid, model, reason, arm, self.settings.series);
             }
-            if let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
+            if answer.content != Content::Embeddings
+                && let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
                 && score.is_finite()
             {
                 let mut key = ScoreKey { model: model.to_owned(), arm };

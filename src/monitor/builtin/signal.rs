@@ -3,7 +3,8 @@
 use crate::{
     evidence::{ArmEvidence, Evidence},
     scenario::{BuiltinRule, BuiltinSignal},
-    stats::{SCORE_BINS, psi},
+    stats::{Histogram, SCORE_BINS, psi},
+    unit::Share,
 };
 
 /// Groups that scores are put into for the stability index: deciles of the reference, as is usual (Siddiqi,
@@ -55,11 +56,10 @@ pub(super) fn measure(rule: &BuiltinRule, window: &ArmEvidence, reference: &Refe
         Some(value) if gate(n) => Measured::Value(value),
         _ => Measured::TooFew,
     };
+    let time = |seen: &Histogram, quantile: &Share| value(seen.count(), seen.quantile(quantile.fraction()));
     let labelled: u64 = window.labels.values().sum();
     match &rule.signal {
-        BuiltinSignal::Latency(quantile) => {
-            value(window.latency.count(), window.latency.quantile(quantile.fraction()))
-        }
+        BuiltinSignal::Latency(quantile) => time(&window.latency, quantile),
         BuiltinSignal::ErrorShare => value(window.requests(), window.error_share()),
         BuiltinSignal::LabelShare(label) => {
             let hits = window.labels.get(label).copied().unwrap_or(0);
@@ -71,6 +71,15 @@ pub(super) fn measure(rule: &BuiltinRule, window: &ArmEvidence, reference: &Refe
         BuiltinSignal::InvalidShare => {
             let invalid: u64 = window.invalid.values().sum();
             value(window.predictions, Some(invalid as f64 / window.predictions as f64))
+        }
+        BuiltinSignal::TimeToFirstToken(quantile) => time(&window.text.time_to_first_token, quantile),
+        BuiltinSignal::TimePerOutputToken(quantile) => time(&window.text.time_per_output_token, quantile),
+        BuiltinSignal::FinishReasonShare(reason) => {
+            let hits = window.text.finish_reasons.get(reason).copied().unwrap_or(0);
+            value(window.text.answers, Some(hits as f64 / window.text.answers as f64))
+        }
+        BuiltinSignal::EmptyShare => {
+            value(window.text.answers, Some(window.text.empty as f64 / window.text.answers as f64))
         }
         BuiltinSignal::PredictionPsi | BuiltinSignal::ScorePsi if !reference.complete => Measured::NotYet,
         BuiltinSignal::PredictionPsi => {
@@ -129,6 +138,12 @@ pub(super) fn describe(rule: &BuiltinRule) -> String {
         BuiltinSignal::LabelShare(label) => format!("share of `{label}`"),
         BuiltinSignal::DistinctPredictions => "distinct predictions".to_owned(),
         BuiltinSignal::InvalidShare => "share of invalid predictions".to_owned(),
+        BuiltinSignal::TimeToFirstToken(quantile) => format!("{quantile} quantile of time to first token"),
+        BuiltinSignal::TimePerOutputToken(quantile) => {
+            format!("{quantile} quantile of time per output token")
+        }
+        BuiltinSignal::FinishReasonShare(reason) => format!("share of finish reason `{reason}`"),
+        BuiltinSignal::EmptyShare => "share of empty texts".to_owned(),
     };
     format!("{signal} {} over {}", rule.fires, rule.window)
 }

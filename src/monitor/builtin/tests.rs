@@ -174,6 +174,31 @@ async fn labels_and_invalid_values_are_shares_of_predictions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn generated_texts_are_watched_for_their_timing_and_their_ends() {
+    let mut texts = answers(200, 50, 1);
+    for _ in 0..50 {
+        texts.text.time_to_first_token.record(Duration::from_millis(400));
+        texts.text.time_per_output_token.record(Duration::from_millis(40));
+    }
+    texts.text.answers = 50;
+    texts.text.empty = 10;
+    texts.text.finish_reasons = [("stop".to_owned(), 40), ("(none)".to_owned(), 10)].into();
+    let p95 = Share::new(0.95).unwrap();
+    let table = [
+        (BuiltinSignal::TimeToFirstToken(p95), "> 350ms", "> 450ms"),
+        (BuiltinSignal::TimePerOutputToken(p95), "> 35ms", "> 45ms"),
+        (BuiltinSignal::FinishReasonShare("(none)".into()), "> 19%", "> 21%"),
+        (BuiltinSignal::EmptyShare, "> 19%", "> 21%"),
+    ];
+    for (signal, broken, holds) in table {
+        for (fires, expected) in [(broken, AlertState::Firing), (holds, AlertState::Inactive)] {
+            let mut bench = bench(BuiltinRule { hold: Span::ZERO, ..rule(signal.clone(), fires) });
+            assert_eq!(state(&bench.seconds(4, 0, &texts).await), expected, "{signal:?} {fires}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_evidence_there_is_no_all_clear() {
     let mut bench = bench(BuiltinRule { hold: Span::ZERO, ..rule(BuiltinSignal::ErrorShare, "> 10%") });
     let armed = bench.evidence.lock().unwrap().take();
