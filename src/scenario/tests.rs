@@ -269,7 +269,7 @@ fn a_scenario_must_fit_its_stage() {
     let document = compile(&source).unwrap().document;
     let list = check_against_stage(&document, &source, &default_stage());
     insta::assert_snapshot!(said(Err(Diagnostics { source: source.clone(), list })), @r#"
-24:25 no monitor of the stage `built-in` knows `HighErorRate` [did you mean `HighErrorRate`?] (its rules are `HighErrorRate`, `HighLatency` or `PredictionDrift`)
+24:25 no monitor of the stage `built-in` knows `HighErorRate` [did you mean `HighErrorRate`?] (its rules are `EmptyAnswers`, `HighErrorRate`, `HighLatency`, `InvalidPredictions`, `MissingFinishReason`, `PredictionDrift` or `SlowFirstToken`)
 32:23 the stage `built-in` has no monitor `prometheus` [not there] (its monitors are `builtin`)
 "#);
     let prometheus = stage("monitors: { prometheus: { prometheus: { url: 'http://h:9090' } } }").unwrap();

@@ -104,7 +104,7 @@ Error:
    :                          ^^^^^|^^^^
    :                               `-- did you mean `HighLatency`?
    `----
-  help: its rules are `HighErrorRate`, `HighLatency` or `PredictionDrift`
+  help: its rules are `EmptyAnswers`, `HighErrorRate`, `HighLatency`, `InvalidPredictions`, `MissingFinishReason`, `PredictionDrift` or `SlowFirstToken`
 "#);
 }
 
