@@ -24,7 +24,8 @@ use super::{
 use base64_text::held;
 pub(super) use features::{features, features_split};
 
-const LABELS: [&str; 5] = ["label", "class", "prediction", "predicted_label", "predicted_class"];
+const LABELS: [&str; 7] =
+    ["label", "class", "prediction", "predicted_label", "predicted_class", "labels", "classes"];
 const SCORES: [&str; 6] = ["scores", "probabilities", "score", "probability", "proba", "confidence"];
 
 /// Reads the value of `predictions`.

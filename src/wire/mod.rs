@@ -21,7 +21,13 @@
 //! ```
 
 mod answer;
+mod anthropic;
+mod any_json;
+mod auto;
+mod bentoml;
 mod codec;
+mod cohere;
+mod csv;
 pub mod encoding;
 mod error;
 mod failure;
@@ -29,20 +35,34 @@ mod framing;
 mod generation;
 mod json_api;
 mod kserve_v1;
+mod limits;
 mod list;
+mod litserve;
 mod mlflow;
+mod ollama;
 mod open_inference;
 mod open_inference_grpc;
+mod openai;
+mod parts;
 mod path;
 mod protobuf;
 mod protocol;
+mod quoted;
+mod ranked;
+mod ray_serve;
 mod reading;
 mod row;
+mod sagemaker;
 mod scan;
+mod tei;
 mod tensor;
 mod tf_serving;
 mod tf_serving_grpc;
+mod tgi;
+mod torchserve;
+mod triton_generate;
 mod value;
+mod vector;
 
 pub use answer::{Answer, Content, Declared};
 pub use codec::{Codec, Head};

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Content, JsonPath, PathError, json_api, kserve_v1, mlflow, open_inference, tf_serving};
+use super::{
+    Codec, Content, JsonPath, PathError, anthropic, auto, bentoml, cohere, json_api, kserve_v1, litserve, mlflow,
+    ollama, open_inference, openai, ray_serve, sagemaker, tei, tf_serving, tgi, torchserve, triton_generate,
+};
 
 /// Which protocol a target speaks, as a scenario names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,37 @@ pub enum Protocol {
     TfServing,
     /// MLflow's scoring server, `/invocations`.
     Mlflow,
+    /// OpenAI's API: chat, completions, embeddings, Responses; vLLM, llama.cpp and others serve it too.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Ollama's own API, and OpenAI's beside it.
+    Ollama,
+    /// Hugging Face's Text Generation Inference, and OpenAI's API beside it.
+    Tgi,
+    /// Hugging Face's Text Embeddings Inference.
+    Tei,
+    /// Cohere's rerank, which vLLM, Jina and others serve too.
+    Cohere,
+    /// Triton's generate extension.
+    TritonGenerate,
+    /// TorchServe, `/predictions/M`.
+    #[serde(rename = "torchserve")]
+    TorchServe,
+    /// Amazon SageMaker, `/invocations`: JSON and CSV.
+    #[serde(rename = "sagemaker")]
+    SageMaker,
+    /// BentoML: a bare JSON value on any route.
+    #[serde(rename = "bentoml")]
+    BentoMl,
+    /// Ray Serve: any JSON on any route.
+    RayServe,
+    /// LitServe: any JSON, and OpenAI's API.
+    #[serde(rename = "litserve")]
+    LitServe,
+    /// Told by route, content type and body, for each route by itself.
+    Auto,
     /// Any JSON API, with paths to its predictions. Every request by `POST` or `PUT` counts as asking for
     /// predictions; `when` of the target narrows them.
     Json(JsonApi),
@@ -67,7 +101,8 @@ impl TryFrom<JsonApiPaths> for JsonApi {
 /// Names of the outputs (or columns) that hold the prediction, where the protocol leaves a choice.
 ///
 /// Left out, datatypes and shapes tell them apart in the Open Inference Protocol. In lists of objects (KServe
-/// V1, MLflow) the first of `label`, `class`, `prediction`, `predicted_label`, `predicted_class` is the label,
+/// V1, MLflow) the first of `label`, `class`, `prediction`, `predicted_label`, `predicted_class`, `labels`,
+/// `classes` is the label,
 /// the first of `scores`, `probabilities`, `score`, `probability`, `proba`, `confidence` the scores.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -87,6 +122,19 @@ impl Protocol {
             Protocol::KserveV1 => "kserve-v1",
             Protocol::TfServing => "tf-serving",
             Protocol::Mlflow => "mlflow",
+            Protocol::OpenAi => "openai",
+            Protocol::Anthropic => "anthropic",
+            Protocol::Ollama => "ollama",
+            Protocol::Tgi => "tgi",
+            Protocol::Tei => "tei",
+            Protocol::Cohere => "cohere",
+            Protocol::TritonGenerate => "triton-generate",
+            Protocol::TorchServe => "torchserve",
+            Protocol::SageMaker => "sagemaker",
+            Protocol::BentoMl => "bentoml",
+            Protocol::RayServe => "ray-serve",
+            Protocol::LitServe => "litserve",
+            Protocol::Auto => "auto",
             Protocol::Json(_) => "json",
             Protocol::Http => "http",
         }
@@ -94,11 +142,23 @@ impl Protocol {
 
     /// Can its bodies carry such content?
     pub const fn carries(&self, content: Content) -> bool {
+        use Content::{Embeddings, Features, Predictions, Ranking, Text};
         match self {
             Protocol::Http => false,
-            Protocol::Json(_) => matches!(content, Content::Predictions),
+            Protocol::Auto => true,
+            Protocol::Json(_) => matches!(content, Predictions),
             Protocol::OpenInference | Protocol::KserveV1 | Protocol::TfServing | Protocol::Mlflow => {
-                matches!(content, Content::Predictions | Content::Features)
+                matches!(content, Predictions | Features)
+            }
+            Protocol::OpenAi | Protocol::Ollama | Protocol::Tgi => matches!(content, Text | Embeddings | Features),
+            Protocol::Anthropic | Protocol::TritonGenerate => matches!(content, Text | Features),
+            Protocol::Tei => matches!(content, Predictions | Embeddings | Ranking | Features),
+            Protocol::Cohere => matches!(content, Ranking | Features),
+            Protocol::TorchServe => matches!(content, Predictions | Text),
+            Protocol::SageMaker => matches!(content, Predictions | Text | Features),
+            Protocol::BentoMl => matches!(content, Predictions | Embeddings | Text),
+            Protocol::RayServe | Protocol::LitServe => {
+                matches!(content, Predictions | Embeddings | Text | Features)
             }
         }
     }
@@ -107,9 +167,22 @@ impl Protocol {
     pub fn codec(&self, outputs: &Outputs) -> Arc<dyn Codec> {
         match self {
             Protocol::OpenInference => Arc::new(open_inference::OpenInference::new(outputs.clone())),
-            Protocol::KserveV1 => Arc::new(kserve_v1::KserveV1::new(outputs.clone())),
             Protocol::TfServing => Arc::new(tf_serving::TfServing::new(outputs.clone())),
+            Protocol::KserveV1 => Arc::new(kserve_v1::KserveV1::new(outputs.clone())),
             Protocol::Mlflow => Arc::new(mlflow::Mlflow::new(outputs.clone())),
+            Protocol::OpenAi => Arc::new(openai::OpenAi),
+            Protocol::Anthropic => Arc::new(anthropic::Anthropic),
+            Protocol::Ollama => Arc::new(ollama::Ollama),
+            Protocol::Tgi => Arc::new(tgi::Tgi),
+            Protocol::Tei => Arc::new(tei::Tei),
+            Protocol::Cohere => Arc::new(cohere::Cohere),
+            Protocol::TritonGenerate => Arc::new(triton_generate::TritonGenerate),
+            Protocol::TorchServe => Arc::new(torchserve::TorchServe::new(outputs.clone())),
+            Protocol::SageMaker => Arc::new(sagemaker::SageMaker::new(outputs.clone())),
+            Protocol::BentoMl => Arc::new(bentoml::BentoMl::new(outputs.clone())),
+            Protocol::RayServe => Arc::new(ray_serve::RayServe::new(outputs.clone())),
+            Protocol::LitServe => Arc::new(litserve::LitServe::new(outputs.clone())),
+            Protocol::Auto => Arc::new(auto::Auto::new(outputs)),
             Protocol::Json(api) => Arc::new(json_api::JsonCodec::new(api.clone())),
             Protocol::Http => Arc::new(json_api::NoPredictions),
         }

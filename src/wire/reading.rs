@@ -4,6 +4,7 @@
 //! all other bytes are copied. A number is written as shortly as it can be read back exactly, in the
 //! precision of its tensor: a 32-bit score as `0.9`, never as `0.8999999761581421`.
 
+mod rank;
 mod splice;
 
 use std::{io::Write as _, ops::Range};
@@ -199,6 +200,8 @@ impl Reading {
     /// When `edited` differs in a way that this body can't carry: more or fewer rows, a label where none was, a
     /// value that the datatype can't hold.
     pub fn splice(&self, body: &[u8], edited: &Answer) -> Result<Option<Spliced>, WireError> {
+        let ranked = self.ranked(edited);
+        let edited = ranked.as_ref().unwrap_or(edited);
         let declared = match (&self.declared, &edited.declared) {
             (Some(before), Some(after)) if before.declared != *after => Some(after.row()),
             (Some(_), Some(_)) | (None, None) => None,

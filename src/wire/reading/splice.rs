@@ -205,7 +205,7 @@ impl<'b> Splicer<'b> {
             let to = inside.partition_point(|piece| piece.old.start < range.end);
             let mut pieces = inside.get(from..to).unwrap_or_default().to_vec();
             if let Some(staying) = &staying
-                && let (Some(here), Some(own)) = (staying.get(place).or(staying.get(item)), staying.get(item))
+                && let (Some(here), Some(own)) = (staying.get(place).or(staying.last()), staying.get(item))
             {
                 let at = pieces.partition_point(|piece| piece.old.start < own.old.start);
                 pieces.insert(at, Piece { old: own.old.clone(), new: here.new.clone() });
