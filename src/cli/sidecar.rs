@@ -71,9 +71,28 @@ pub(super) struct SidecarArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ViewProtocol {
+    Auto,
     OpenInference,
     KserveV1,
+    TfServing,
     Mlflow,
+    #[value(name = "openai")]
+    OpenAi,
+    Anthropic,
+    Ollama,
+    Tgi,
+    Tei,
+    Cohere,
+    TritonGenerate,
+    #[value(name = "torchserve")]
+    TorchServe,
+    #[value(name = "sagemaker")]
+    SageMaker,
+    #[value(name = "bentoml")]
+    BentoMl,
+    RayServe,
+    #[value(name = "litserve")]
+    LitServe,
     Json,
     Http,
 }
@@ -123,8 +142,22 @@ impl SidecarArgs {
             }
             ViewProtocol::Json => return Ok(Protocol::Json(api)),
             ViewProtocol::OpenInference => Protocol::OpenInference,
+            ViewProtocol::Auto => Protocol::Auto,
             ViewProtocol::KserveV1 => Protocol::KserveV1,
+            ViewProtocol::TfServing => Protocol::TfServing,
             ViewProtocol::Mlflow => Protocol::Mlflow,
+            ViewProtocol::OpenAi => Protocol::OpenAi,
+            ViewProtocol::Anthropic => Protocol::Anthropic,
+            ViewProtocol::Ollama => Protocol::Ollama,
+            ViewProtocol::Tgi => Protocol::Tgi,
+            ViewProtocol::Tei => Protocol::Tei,
+            ViewProtocol::Cohere => Protocol::Cohere,
+            ViewProtocol::TritonGenerate => Protocol::TritonGenerate,
+            ViewProtocol::TorchServe => Protocol::TorchServe,
+            ViewProtocol::SageMaker => Protocol::SageMaker,
+            ViewProtocol::BentoMl => Protocol::BentoMl,
+            ViewProtocol::RayServe => Protocol::RayServe,
+            ViewProtocol::LitServe => Protocol::LitServe,
             ViewProtocol::Http => Protocol::Http,
         };
         if given {

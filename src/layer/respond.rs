@@ -1,19 +1,16 @@
 //! The response of a fault in the upstream's place: where an action becomes a status and a body.
 //!
 //! gRPC carries its status in trailers under HTTP 200, so a gRPC call is answered "trailers-only": as the
-//! protocol's codec says, else with the code that gRPC's own table gives for the HTTP status.
+//! protocol's codec says, else as [`grpc_error`] does.
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderValue, Response, header::RETRY_AFTER};
 use http_body::Body;
 
 use super::{ResponseBody, exchange::Exchange, victim::Rule};
 use crate::{
     fault::Action,
-    wire::{Codec, Failure},
+    wire::{Codec, Failure, grpc_error},
 };
 
 const GRPC_STATUS: &str = "grpc-status";
@@ -62,24 +59,12 @@ fn error<R: Body>(
     failure: &Failure,
     is_grpc: bool,
 ) -> Response<ResponseBody<R>> {
-    let error = codec.error(path, failure);
-    if is_grpc && !error.headers.contains_key(GRPC_STATUS) {
-        return grpc(failure);
-    }
+    let error = match codec.error(path, failure) {
+        error if is_grpc && !error.headers.contains_key(GRPC_STATUS) => grpc_error(failure),
+        error => error,
+    };
     let mut response = Response::new(ResponseBody::whole(error.body, None));
     (*response.status_mut(), *response.headers_mut()) = (error.status, error.headers);
-    retry_after(&mut response, failure);
-    response
-}
-
-fn grpc<R: Body>(failure: &Failure) -> Response<ResponseBody<R>> {
-    let mut response = Response::new(ResponseBody::whole(Bytes::new(), None));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, HeaderValue::from(grpc_code(failure.status.as_u16())));
-    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&failure.message)) {
-        headers.insert("grpc-message", message);
-    }
     retry_after(&mut response, failure);
     response
 }
@@ -88,30 +73,6 @@ fn retry_after<R: Body>(response: &mut Response<ResponseBody<R>>, failure: &Fail
     if let Some(after) = failure.retry_after.filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
-}
-
-/// The gRPC code of an HTTP status (gRPC's `http-grpc-status-mapping.md`): 14 is UNAVAILABLE.
-const fn grpc_code(status: u16) -> u16 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    }
-}
-
-/// Percent-encoding as gRPC wants it for `grpc-message`: printable ASCII stays, except `%`.
-fn percent_encoded(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    for byte in message.bytes() {
-        match byte {
-            b'%' | 0..0x20 | 0x7f.. => out.push_str(&format!("%{byte:02X}")),
-            printable => out.push(printable as char),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use serde_json::json;
 
 use super::{
     Codec, ErrorResponse, Failure, FailureKind, Framing, Generation, Head, Kind, Moment, Node, Reading, Role,
     WireError,
+    failure::quoted,
     limits::{retry_after, rfc3339, set, unique_id},
     openai,
     parts::{Parts, index},
@@ -58,14 +58,9 @@ impl Codec for Anthropic {
 
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         let id = format!("req_{}", unique_id());
-        let mut response = ErrorResponse::json(
-            failure.status,
-            &json!({
-                "type": "error",
-                "error": { "type": error_type(failure), "message": failure.message },
-                "request_id": id,
-            }),
-        );
+        let error = error(failure);
+        let body = format!(r#"{{"type":"error","error":{error},"request_id":"{id}"}}"#);
+        let mut response = ErrorResponse::members(failure.status, body);
         let headers = &mut response.headers;
         set(headers, "request-id", &id);
         let again = failure.status.is_server_error() || failure.status == StatusCode::TOO_MANY_REQUESTS;
@@ -78,8 +73,7 @@ impl Codec for Anthropic {
     }
 
     fn stream_error(&self, _path: &str, framing: Framing, failure: &Failure) -> Option<Bytes> {
-        let error = json!({ "type": error_type(failure), "message": failure.message });
-        let data = json!({ "type": "error", "error": error });
+        let data = format!(r#"{{"type":"error","error":{}}}"#, error(failure));
         (framing == Framing::Sse).then(|| format!("event: error\ndata: {data}\n\n").into())
     }
 }
@@ -144,6 +138,10 @@ fn read_block(parts: &mut Parts, block: Node<'_>, number: u32, complete: bool) {
         }
         _ => {}
     }
+}
+
+fn error(failure: &Failure) -> String {
+    format!(r#"{{"type":"{}","message":{}}}"#, error_type(failure), quoted(&failure.message))
 }
 
 /// The type of an error, as Anthropic's reference names them.

@@ -47,7 +47,8 @@ pub(super) fn generation(payload: &[u8], is_stream: bool) -> Result<Generation, 
 
 /// A text without any JSON around it.
 pub(super) fn bare_text(payload: &[u8], moment: Moment) -> Result<Generation, WireError> {
-    let text = std::str::from_utf8(payload).map_err(|_| WireError::Malformed("a text is not Unicode".into()))?;
+    let text =
+        std::str::from_utf8(payload).map_err(|_| WireError::Malformed("a text is not Unicode".into()))?;
     let slot = Slot { span: 0..payload.len(), format: Format::With(render_bare) };
     let mut parts = Parts::default();
     parts.push(Role::Text, Value::Text(text.to_owned()), slot);

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::Method;
 
 use super::{
-    Codec, ErrorResponse, Failure, Framing, Generation, Head, Outputs, Protocol, Reading, WireError, anthropic,
-    cohere, ollama, openai, tei, tgi, torchserve, triton_generate,
+    Codec, ErrorResponse, Failure, Framing, Generation, Head, Outputs, Protocol, Reading, WireError,
+    anthropic, cohere, ollama, openai, tei, tgi, torchserve, triton_generate,
 };
 
 /// Nothing was read yet.
@@ -44,7 +44,10 @@ impl Auto {
         // The first kind that fits counts.
         let kinds = vec![
             kind(|path| triton_generate::route(path).is_some(), &[Protocol::TritonGenerate]),
-            kind(|path| path.contains("/v2/models/") || path.contains("/inference.GRPC"), &[Protocol::OpenInference]),
+            kind(
+                |path| path.contains("/v2/models/") || path.contains("/inference.GRPC"),
+                &[Protocol::OpenInference],
+            ),
             kind(|path| path.contains("/tensorflow.serving."), &[Protocol::TfServing]),
             kind(|path| path.contains("/v1/models/"), &[Protocol::KserveV1, Protocol::TfServing]),
             kind(openai::is_route, &[Protocol::OpenAi]),
@@ -69,7 +72,10 @@ impl Auto {
     /// Who serves a route, as far as is known.
     fn likely(&self, path: &str) -> Option<&dyn Codec> {
         let kind = self.kind(path)?;
-        kind.candidates.get(kind.settled.load(Ordering::Relaxed)).or(kind.candidates.first()).map(AsRef::as_ref)
+        kind.candidates
+            .get(kind.settled.load(Ordering::Relaxed))
+            .or(kind.candidates.first())
+            .map(AsRef::as_ref)
     }
 
     /// Reads by the protocol that is settled, or by the first that can.
@@ -114,7 +120,8 @@ fn is_free(path: &str) -> bool {
 
 impl Codec for Auto {
     fn is_prediction(&self, method: &Method, path: &str) -> bool {
-        self.kind(path).is_some_and(|kind| kind.candidates.iter().any(|codec| codec.is_prediction(method, path)))
+        self.kind(path)
+            .is_some_and(|kind| kind.candidates.iter().any(|codec| codec.is_prediction(method, path)))
     }
 
     fn model<'a>(&self, path: &'a str) -> Option<&'a str> {
@@ -164,7 +171,11 @@ mod tests {
     fn a_route_tells_its_protocol() {
         let auto = auto();
         for (path, body, content) in [
-            ("/v2/models/m/infer", r#"{"outputs":[{"name":"y","datatype":"INT64","shape":[1],"data":[1]}]}"#, Content::Predictions),
+            (
+                "/v2/models/m/infer",
+                r#"{"outputs":[{"name":"y","datatype":"INT64","shape":[1],"data":[1]}]}"#,
+                Content::Predictions,
+            ),
             ("/v1/models/m:predict", r#"{"predictions":[1]}"#, Content::Predictions),
             ("/v1/embeddings", r#"{"data":[{"embedding":[0.5]}]}"#, Content::Embeddings),
             ("/api/embed", r#"{"embeddings":[[0.5]]}"#, Content::Embeddings),
@@ -175,10 +186,13 @@ mod tests {
             ("/predictions/m", r#"{"a":0.5}"#, Content::Predictions),
         ] {
             assert!(auto.is_prediction(&Method::POST, path), "{path}");
-            let reading = auto.read(at(path), body.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let reading =
+                auto.read(at(path), body.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"));
             assert_eq!(reading.content(), content, "{path}");
         }
-        for path in ["/v1/models", "/v2/repository/index", "/api/pull", "/healthz", "/v1/feedback", "/metrics"] {
+        for path in
+            ["/v1/models", "/v2/repository/index", "/api/pull", "/healthz", "/v1/feedback", "/metrics"]
+        {
             assert!(!auto.is_prediction(&Method::POST, path), "{path}");
         }
         assert!(!auto.is_prediction(&Method::GET, "/classify"));

@@ -5,11 +5,11 @@
 
 use bytes::Bytes;
 use http::{Method, header::CONTENT_TYPE};
-use serde_json::json;
 
 use super::{
     Codec, ErrorResponse, Failure, Framing, Generation, Head, Moment, Outputs, Reading, WireError, any_json,
     codec::error_field,
+    failure::quoted,
     openai::{self, OpenAi},
 };
 
@@ -56,11 +56,14 @@ impl Codec for BentoMl {
 
     fn error(&self, path: &str, failure: &Failure) -> ErrorResponse {
         if openai::is_route(path) {
-            return ErrorResponse::json(failure.status, &openai::error_body(failure));
+            return ErrorResponse::members(failure.status, openai::error_body(failure));
         }
         match failure.status.as_u16() {
             404 => ErrorResponse::new(failure.status, "text/plain; charset=utf-8", failure.message.clone()),
-            400 => ErrorResponse::json(failure.status, &json!({ "error": failure.message, "detail": [] })),
+            400 => {
+                let body = format!(r#"{{"error":{},"detail":[]}}"#, quoted(&failure.message));
+                ErrorResponse::members(failure.status, body)
+            }
             _ => error_field(failure),
         }
     }

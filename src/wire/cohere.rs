@@ -40,8 +40,8 @@ impl Codec for Cohere {
     fn features(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
         let tree = scan(body)?;
         let documents = tree.root().get("documents").ok_or(WireError::NoPrediction)?;
-        let text = |document: Node<'_>| vec![document.get("text").unwrap_or(document)];
-        let reading = openai::cells_of(documents.elements().map(text))?;
+        let texts = documents.elements().map(|document| vec![document.get("text").unwrap_or(document)]);
+        let reading = openai::cells_of(texts)?;
         Ok(reading.with_columns(vec!["document".to_owned()]))
     }
 

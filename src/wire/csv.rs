@@ -105,7 +105,11 @@ fn cell(text: &str, start: usize) -> Result<Cell, WireError> {
     let plain = rest[..length].trim();
     let value = match plain {
         "" => Value::Null,
-        _ => plain.parse().map(Value::Int).or_else(|_| number(plain)).unwrap_or_else(|()| Value::Text(plain.into())),
+        _ => plain
+            .parse()
+            .map(Value::Int)
+            .or_else(|_| number(plain))
+            .unwrap_or_else(|()| Value::Text(plain.into())),
     };
     Ok(Cell { span: start..start + length, value })
 }
@@ -122,7 +126,9 @@ fn render(value: &Value, _original: &[u8], out: &mut Vec<u8>) -> Result<(), Wire
         Value::Float(number) if number.is_nan() => "nan".to_owned(),
         Value::Float(number) if number.is_infinite() => if *number > 0.0 { "inf" } else { "-inf" }.to_owned(),
         Value::Float(number) => format!("{number:?}"),
-        Value::Text(text) if text.contains(['"', ',', '\r', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Value::Text(text) if text.contains(['"', ',', '\r', '\n']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
         Value::Text(text) => text.clone(),
     };
     out.extend_from_slice(text.as_bytes());
@@ -143,7 +149,10 @@ mod tests {
         let body = b"1, 2.50,\"a,\"\"b\"\r\n,-3e2,x\n\n";
         let reading = features(body).unwrap();
         let text = |text: &str| Value::Text(text.into());
-        let read = [vec![Value::Int(1), Value::Float(2.5), text("a,\"b")], vec![Value::Null, Value::Float(-300.0), text("x")]];
+        let read = [
+            vec![Value::Int(1), Value::Float(2.5), text("a,\"b")],
+            vec![Value::Null, Value::Float(-300.0), text("x")],
+        ];
         assert_eq!(values(&reading), read);
         let mut rows = reading.rows().to_vec();
         rows[0].scores[2] = text("c,d");
@@ -158,7 +167,10 @@ mod tests {
         let first = |body: &[u8]| predictions(body).unwrap().rows()[0].clone();
         assert_eq!(first(b"0.75\n0.5\n"), Row { label: None, scores: vec![Value::Float(0.75)] });
         assert_eq!(first(b"2\n0\n"), Row { label: Some(Value::Int(2)), scores: vec![] });
-        assert_eq!(first(b"cat,0.9\n"), Row { label: Some(Value::Text("cat".into())), scores: vec![Value::Float(0.9)] });
+        assert_eq!(
+            first(b"cat,0.9\n"),
+            Row { label: Some(Value::Text("cat".into())), scores: vec![Value::Float(0.9)] }
+        );
         assert_eq!(first(b"0.25,0.75").scores.len(), 2);
         assert_eq!(first(b"0.25,").scores, [Value::Float(0.25), Value::Null]);
         for body in [&b""[..], b"\n\n", b"1,x", b"\"a", b"\"a\"b,1", b"\xff"] {

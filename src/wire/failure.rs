@@ -70,8 +70,21 @@ impl ErrorResponse {
         ErrorResponse { status, headers, body: body.into() }
     }
 
+    /// An error whose body is JSON, its members in the order in which the provider writes them.
+    pub(super) fn members(status: StatusCode, body: String) -> ErrorResponse {
+        ErrorResponse::new(status, "application/json", body)
+    }
+
     /// An error whose body is JSON.
     pub fn json(status: StatusCode, body: &serde_json::Value) -> ErrorResponse {
         ErrorResponse::new(status, "application/json", body.to_string())
     }
 }
+
+/// A text as JSON, for bodies whose members keep their order.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,7 @@ mod error;
 mod failure;
 mod framing;
 mod generation;
+mod grpc_error;
 mod json_api;
 mod kserve_v1;
 mod limits;
@@ -70,6 +71,7 @@ pub use error::WireError;
 pub use failure::{ErrorResponse, Failure, FailureKind};
 pub use framing::{Chunk, Framer, Framing};
 pub use generation::{Generation, Moment, Part, Role};
+pub use grpc_error::grpc_error;
 pub use path::{JsonPath, PathError};
 pub use protocol::{JsonApi, Outputs, Protocol};
 pub use reading::{Format, Length, LengthField, Reading, Render, RenderPacked, Slot, Spliced};
@@ -79,6 +81,8 @@ pub use value::Value;
 
 use codec::error_field;
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Codec for Ollama {
         if is_route(path) {
             error_field(failure)
         } else {
-            ErrorResponse::json(failure.status, &openai::error_body(failure))
+            ErrorResponse::members(failure.status, openai::error_body(failure))
         }
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Codec, Content, JsonPath, PathError, anthropic, auto, bentoml, cohere, json_api, kserve_v1, litserve, mlflow,
-    ollama, open_inference, openai, ray_serve, sagemaker, tei, tf_serving, tgi, torchserve, triton_generate,
+    Codec, Content, JsonPath, PathError, anthropic, auto, bentoml, cohere, json_api, kserve_v1, litserve,
+    mlflow, ollama, open_inference, openai, ray_serve, sagemaker, tei, tf_serving, tgi, torchserve,
+    triton_generate,
 };
 
 /// Which protocol a target speaks, as a scenario names it.
@@ -150,7 +151,9 @@ impl Protocol {
             Protocol::OpenInference | Protocol::KserveV1 | Protocol::TfServing | Protocol::Mlflow => {
                 matches!(content, Predictions | Features)
             }
-            Protocol::OpenAi | Protocol::Ollama | Protocol::Tgi => matches!(content, Text | Embeddings | Features),
+            Protocol::OpenAi | Protocol::Ollama | Protocol::Tgi => {
+                matches!(content, Text | Embeddings | Features)
+            }
             Protocol::Anthropic | Protocol::TritonGenerate => matches!(content, Text | Features),
             Protocol::Tei => matches!(content, Predictions | Embeddings | Ranking | Features),
             Protocol::Cohere => matches!(content, Ranking | Features),

@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_left_alone() {
-        for body in ["[]", "{}", "[1]", r#"[{"label":"a"}]"#, r#"{"a":"b"}"#, r#"[{"label":1,"score":1}]"#, "1"] {
+        for body in
+            ["[]", "{}", "[1]", r#"[{"label":"a"}]"#, r#"{"a":"b"}"#, r#"[{"label":1,"score":1}]"#, "1"]
+        {
             let tree = scan(body.as_bytes()).unwrap();
             assert_eq!(push(&mut Reading::default(), tree.root()), Ok(false), "{body}");
         }

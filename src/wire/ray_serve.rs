@@ -46,7 +46,7 @@ impl Codec for RayServe {
 
     fn error(&self, path: &str, failure: &Failure) -> ErrorResponse {
         if openai::is_route(path) {
-            return ErrorResponse::json(failure.status, &openai::error_body(failure));
+            return ErrorResponse::members(failure.status, openai::error_body(failure));
         }
         ErrorResponse::new(failure.status, "text/plain; charset=utf-8", failure.message.clone())
     }

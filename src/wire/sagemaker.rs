@@ -7,7 +7,8 @@ use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
 use super::{
-    Codec, ErrorResponse, Failure, FailureKind, Framing, Generation, Head, Outputs, Reading, WireError, any_json, csv,
+    Codec, ErrorResponse, Failure, FailureKind, Framing, Generation, Head, Outputs, Reading, WireError,
+    any_json, csv,
     limits::{set, unique_id},
     openai,
     tgi::Tgi,
@@ -46,7 +47,8 @@ impl Codec for SageMaker {
     /// Hugging Face's containers answer like Text Generation Inference, others like OpenAI.
     fn generation(&self, head: Head<'_>, payload: &[u8]) -> Result<Generation, WireError> {
         let is_stream = Framing::of(head.headers) != Framing::Whole;
-        Tgi.generation(head, payload).or_else(|error| openai::generation(payload, is_stream).map_err(|_| error))
+        Tgi.generation(head, payload)
+            .or_else(|error| openai::generation(payload, is_stream).map_err(|_| error))
     }
 
     fn error(&self, path: &str, failure: &Failure) -> ErrorResponse {
@@ -108,7 +110,8 @@ mod tests {
 
     #[test]
     fn json_and_csv_are_told_by_the_content_type() {
-        let csv: HeaderMap = [(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))].into_iter().collect();
+        let csv: HeaderMap =
+            [(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))].into_iter().collect();
         let json = HeaderMap::new();
         let path = "/invocations";
         let row = Row { label: None, scores: vec![Value::Float(0.5)] };

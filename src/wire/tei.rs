@@ -2,10 +2,10 @@
 //! OpenAI's embeddings, where its errors have OpenAI's names.
 
 use http::{Method, StatusCode};
-use serde_json::json;
 
 use super::{
     Codec, ErrorResponse, Failure, FailureKind, Head, Kind, Node, Reading, Row, WireError, cohere,
+    failure::quoted,
     json_api::push,
     limits::retry_after,
     openai::{self, OpenAi},
@@ -45,7 +45,9 @@ impl Codec for Tei {
         match (first.kind(), inner.map(Node::kind)) {
             (Kind::Object, _) if first.get("index").is_some() => cohere::rank(root, "score"),
             (Kind::Object, _) => classes([root]),
-            (Kind::Array, Some(Kind::Object)) if inner.is_some_and(|item| item.get("value").is_some()) => sparse(root),
+            (Kind::Array, Some(Kind::Object)) if inner.is_some_and(|item| item.get("value").is_some()) => {
+                sparse(root)
+            }
             (Kind::Array, Some(Kind::Object)) => classes(root.elements()),
             (Kind::Array, Some(Kind::Array)) => Err(WireError::Unsupported("a vector for each token")),
             (Kind::Array, _) => vector::read(root.elements()),
@@ -74,11 +76,12 @@ impl Codec for Tei {
 
     fn error(&self, path: &str, failure: &Failure) -> ErrorResponse {
         let kind = error_type(failure);
+        let (message, code) = (quoted(&failure.message), failure.status.as_u16());
         let body = match path.ends_with("/embeddings") {
-            true => json!({ "message": failure.message, "code": failure.status.as_u16(), "type": kind }),
-            false => json!({ "error": failure.message, "error_type": kind }),
+            true => format!(r#"{{"message":{message},"code":{code},"type":"{kind}"}}"#),
+            false => format!(r#"{{"error":{message},"error_type":"{kind}"}}"#),
         };
-        let mut response = ErrorResponse::json(failure.status, &body);
+        let mut response = ErrorResponse::members(failure.status, body);
         retry_after(&mut response.headers, failure.retry_after);
         response
     }

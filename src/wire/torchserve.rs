@@ -54,7 +54,8 @@ impl Codec for TorchServe {
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         let (code, kind) = (failure.status.as_u16(), exception(failure));
         let message = serde_json::Value::from(failure.message.as_str());
-        let body = format!("{{\n  \"code\": {code},\n  \"type\": \"{kind}\",\n  \"message\": {message}\n}}\n");
+        let body =
+            format!("{{\n  \"code\": {code},\n  \"type\": \"{kind}\",\n  \"message\": {message}\n}}\n");
         ErrorResponse::new(failure.status, "application/json", body)
     }
 }
@@ -62,7 +63,9 @@ impl Codec for TorchServe {
 fn exception(failure: &Failure) -> &'static str {
     match (failure.kind, failure.status.as_u16()) {
         (Some(FailureKind::ModelNotFound), _) | (None, 404) => "ModelNotFoundException",
-        (Some(FailureKind::InvalidRequest | FailureKind::ContextLength), _) | (None, 400) => "BadRequestException",
+        (Some(FailureKind::InvalidRequest | FailureKind::ContextLength), _) | (None, 400) => {
+            "BadRequestException"
+        }
         (None, 405) => "MethodNotAllowedException",
         (Some(FailureKind::Authentication), _) | (None, 401 | 403) => "InvalidKeyException",
         (Some(FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Unavailable), _)

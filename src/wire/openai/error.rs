@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
 
 use crate::wire::{
     ErrorResponse, Failure, FailureKind,
+    failure::quoted,
     limits::{go_duration, retry_after, set, unique_id},
 };
 
@@ -20,7 +20,7 @@ const TOKENS_PER_MINUTE: u32 = 30_000;
 
 /// The whole answer.
 pub(super) fn response(failure: &Failure) -> ErrorResponse {
-    let mut response = ErrorResponse::json(failure.status, &body(failure));
+    let mut response = ErrorResponse::members(failure.status, body(failure));
     let headers = &mut response.headers;
     set(headers, "x-request-id", &request_id());
     retry_after(headers, failure.retry_after);
@@ -44,22 +44,27 @@ fn limits(headers: &mut HeaderMap, reset: Duration) {
 }
 
 /// The body.
-pub(in crate::wire) fn body(failure: &Failure) -> Value {
+pub(in crate::wire) fn body(failure: &Failure) -> String {
     let (kind, code, param) = words(failure);
-    json!({ "error": { "message": failure.message, "type": kind, "param": param, "code": code } })
+    let (message, kind, param, code) =
+        (quoted(&failure.message), quoted(kind), or_null(param), or_null(code));
+    format!(r#"{{"error":{{"message":{message},"type":{kind},"param":{param},"code":{code}}}}}"#)
+}
+
+fn or_null(text: Option<&str>) -> String {
+    text.map_or("null".to_owned(), quoted)
 }
 
 /// An error inside a stream, complete with its delimiters.
 pub(super) fn event(path: &str, failure: &Failure) -> Bytes {
-    let (_, code, param) = words(failure);
-    match path.ends_with("/responses") {
-        true => {
-            let code = code.unwrap_or("server_error");
-            let data = json!({ "type": "error", "code": code, "message": failure.message, "param": param });
-            format!("event: error\ndata: {data}\n\n").into()
-        }
-        false => format!("data: {}\n\n", body(failure)).into(),
+    if !path.ends_with("/responses") {
+        return format!("data: {}\n\n", body(failure)).into();
     }
+    let (_, code, param) = words(failure);
+    let (code, message, param) =
+        (quoted(code.unwrap_or("server_error")), quoted(&failure.message), or_null(param));
+    let data = format!(r#"{{"type":"error","code":{code},"message":{message},"param":{param}}}"#);
+    format!("event: error\ndata: {data}\n\n").into()
 }
 
 fn request_id() -> String {

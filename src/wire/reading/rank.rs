@@ -12,7 +12,11 @@ impl Reading {
     /// The edited answer in the order of its scores; `None` if it is no ranking, or is in order.
     pub(super) fn ranked(&self, edited: &Answer) -> Option<Answer> {
         let is_list = self.content == Content::Ranking && edited.rows.len() == self.rows.len();
-        if !is_list || self.items.len() != self.rows.len() || !is_sorted(&self.rows) || is_sorted(&edited.rows) {
+        if !is_list
+            || self.items.len() != self.rows.len()
+            || !is_sorted(&self.rows)
+            || is_sorted(&edited.rows)
+        {
             return None;
         }
         let mut order: Vec<usize> = (0..edited.rows.len()).collect();
