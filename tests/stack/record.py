@@ -150,6 +150,7 @@ def kserve(r):
     r.http("kserve", "v2-wrong-shape", V2, {"inputs": [tensor([[1.0, 2.0]])]})
     r.http("kserve", "v2-unknown-model", "/v2/models/nobody/infer", {"inputs": [tensor(FLOWERS)]})
     r.http("kserve", "v2-malformed", V2, b'{"inputs": [')
+    binary(r, "kserve", "v2-binary", "features", FLOWERS, [("label", True), ("probabilities", True)], datatype="FP64")
 
 
 def mlflow(r):
@@ -237,22 +238,23 @@ def triton_json(r, inputs):
 DATATYPES = ["bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "fp16", "fp32", "fp64", "bytes"]
 
 
-def triton_binary(r, rows):
-    """Bodies as the real client builds them."""
+def binary(r, server, case, name, rows, outputs, model="iris", datatype="FP32", headers=None):
+    """Asks as the real client does, with binary tensors."""
     import numpy
     import tritonclient.http as http
 
-    def ask(case, name, array, outputs, model="iris", binary_in=True, headers=None, **more):
-        given = http.InferInput(name, list(array.shape), "FP32")
-        given.set_data_from_numpy(array, binary_data=binary_in)
-        asked = [http.InferRequestedOutput(*output) for output in outputs] if outputs else None
-        make = http.InferenceServerClient.generate_request_body
-        body, length = make([given], outputs=asked, request_id="1", **more)
-        head = {"content-type": "application/octet-stream"} if length else {}
-        head |= {"inference-header-content-length": str(length)} if length else {}
-        r.http("triton", case, f"/v2/models/{model}/infer", body, head | (headers or {}))
+    array = numpy.array(rows, dtype=numpy.float32 if datatype == "FP32" else numpy.float64)
+    given = http.InferInput(name, list(array.shape), datatype)
+    given.set_data_from_numpy(array, binary_data=True)
+    asked = [http.InferRequestedOutput(*output) for output in outputs] if outputs else None
+    body, length = http.InferenceServerClient.generate_request_body([given], outputs=asked, request_id="1")
+    head = {"content-type": "application/octet-stream", "inference-header-content-length": str(length)}
+    r.http(server, case, f"/v2/models/{model}/infer", body, head | (headers or {}))
 
-    flowers, x = numpy.array(rows, dtype=numpy.float32), numpy.array([[1.0], [-0.5]], dtype=numpy.float32)
+
+def triton_binary(r, rows):
+    ask = lambda *case, **how: binary(r, "triton", *case, **how)  # noqa: E731
+    flowers, x = rows, [[1.0], [-0.5]]
     both = [("label", True), ("probabilities", True)]
     ask("binary", "features", flowers, both)
     ask("binary-all", "features", flowers, None)
@@ -260,9 +262,9 @@ def triton_binary(r, rows):
     ask("binary-in-json-out", "features", flowers, [("label", False), ("probabilities", False)])
     ask("binary-datatypes", "x", x, [(name, True) for name in DATATYPES], model="datatypes")
     ask("binary-classification", "features", flowers, [("probabilities", True, 2)])
-    ask("binary-gzip", "features", numpy.tile(flowers, (5, 1)), both, headers={"accept-encoding": "gzip"})
-    ask("binary-deflate", "features", numpy.tile(flowers, (5, 1)), both, headers={"accept-encoding": "deflate"})
-    ask("binary-wrong-shape", "features", flowers[:, :2], both)
+    ask("binary-gzip", "features", flowers * 5, both, headers={"accept-encoding": "gzip"})
+    ask("binary-deflate", "features", flowers * 5, both, headers={"accept-encoding": "deflate"})
+    ask("binary-wrong-shape", "features", [[1.0, 2.0]], both)
 
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -351,7 +353,26 @@ def faithful(r):
     ask("tf-serving-classify", "/v1/models/iris:classify", examples=examples)
 
 
-SERVERS = [mlserver, mlserver_grpc, kserve, kserve_grpc, triton, triton_grpc, mlflow, bentoml, litserve, fakellm, faithful]
+def llama(r):
+    ask = lambda case, path, **body: r.http("llama", case, path, {"model": "random"} | body)  # noqa: E731
+    user = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 12}
+    for suffix, more in [("", {}), ("-stream", {"stream": True})]:
+        chat = "/v1/chat/completions"
+        ask(f"openai-chat{suffix}", chat, **user, **more)
+        ask(f"openai-logprobs{suffix}", chat, **user, **more, logprobs=True, top_logprobs=2, n_predict=4)
+        ask(f"openai-completions{suffix}", "/v1/completions", prompt="the duck", max_tokens=12, **more)
+        ask(f"openai-responses{suffix}", "/v1/responses", input="hello", max_output_tokens=12, **more)
+        ask(f"anthropic{suffix}", "/v1/messages", **user, **more)
+    ask("openai-chat-stream-usage", chat, **user, stream=True, stream_options={"include_usage": True})
+    ask("openai-chat-two", chat, **user, n=2, stream=True)
+    ask("openai-embeddings", "/v1/embeddings", input=["one", "three"])
+    ask("openai-embeddings-base64", "/v1/embeddings", input=["one", "three"], encoding_format="base64")
+    ask("openai-chat-too-long", chat, messages=[{"role": "user", "content": "z" * 4000}])
+    ask("openai-chat-invalid", chat, messages="hello")
+    ask("unknown-route", "/v1/nobody")
+
+
+SERVERS = [mlserver, mlserver_grpc, kserve, kserve_grpc, triton, triton_grpc, mlflow, bentoml, litserve, fakellm, llama, faithful]
 
 
 def main():
