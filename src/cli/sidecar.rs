@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Failure, output};
 use crate::{
-    sidecar::{Config, HostHeader, Sidecar, SidecarError, Token, Upstream},
+    sidecar::{Candidate, Config, HostHeader, Sidecar, SidecarError, Token, Upstream},
     telemetry,
     wire::{JsonApi, JsonPath, Protocol},
 };
@@ -19,9 +19,15 @@ use crate::{
 /// lost, and it exits 0. A second signal ends it at once, and it exits 130.
 #[derive(Debug, Args)]
 pub(super) struct SidecarArgs {
-    /// The model server, such as http://127.0.0.1:8080; the sidecar can reach no other
+    /// The model server, such as http://127.0.0.1:8080; the sidecar can reach no other but candidates
     #[arg(long, value_name = "URL")]
     upstream: Upstream,
+    /// Another upstream that faults may send requests to, with a name for scenarios; repeatable
+    #[arg(long, value_name = "[NAME=]URL")]
+    candidate: Vec<Candidate>,
+    /// Let single requests ask for faults of the armed plan by `x-canard-fault: NAME`, for tests
+    #[arg(long)]
+    request_control: bool,
     /// Where callers come in
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
@@ -116,6 +122,8 @@ impl SidecarArgs {
     fn config(self) -> Result<Config, Failure> {
         let protocol = self.protocol()?;
         let mut config = Config::new(self.upstream);
+        config.candidates = self.candidate;
+        config.request_control = self.request_control;
         config.listen = self.listen;
         config.admin = Some(self.admin);
         config.admin_token = self.admin_token.and_then(Token::new);

@@ -3,7 +3,7 @@
 //! With no stage file, everything runs in this process: the demo model, a sidecar in front of it, generated
 //! traffic and the built-in monitor.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
@@ -15,9 +15,9 @@ use super::{
 use crate::{
     demo::Demo,
     monitor::{self, AlertSource, EvidenceSource, MonitorError},
-    scenario::{Plan, SidecarAddress, SidecarSettings, StageDocument, default_stage},
+    scenario::{Plan, SidecarAddress, SidecarSettings, StageDocument, Switch, default_stage},
     sidecar::{
-        Config, Sidecar, SidecarError, Upstream, UpstreamError,
+        Candidate, Config, Sidecar, SidecarError, Upstream, UpstreamError,
         client::{AdminClient, AdminError},
     },
     traffic::{Generator, Outcome, Recording, TrafficError},
@@ -168,7 +168,7 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
             upstream
         };
         let settings = document.sidecar.clone().unwrap_or_default();
-        let sidecar = site.sidecar.insert(host(&plan, &upstream, &settings, ledger)?);
+        let sidecar = site.sidecar.insert(host(&plan, &upstream, &document.candidates, &settings, ledger)?);
         let callers = format!("http://{}", sidecar.listen_addr());
         if !embedded {
             notices.push(format!("callers come in at {callers}; the sidecar passes them to {upstream}"));
@@ -226,6 +226,7 @@ fn evidence_of(fleet: &Fleet) -> EvidenceSource {
 fn host(
     plan: &Plan,
     upstream: &str,
+    candidates: &BTreeMap<String, String>,
     settings: &SidecarSettings,
     ledger: Option<PathBuf>,
 ) -> Result<Sidecar, StageError> {
@@ -236,6 +237,11 @@ fn host(
     let mut config = Config::new(upstream.parse::<Upstream>()?);
     config.listen = address(&settings.listen)?;
     config.admin = Some(address(&settings.admin)?);
+    config.candidates = candidates
+        .iter()
+        .map(|(name, address)| Ok(Candidate { name: Some(name.clone()), upstream: address.parse()? }))
+        .collect::<Result<_, UpstreamError>>()?;
+    config.request_control = settings.request_control == Switch::On;
     config.admin_token = std::env::var("CANARD_TOKEN").ok().and_then(crate::sidecar::Token::new);
     config.protocol = plan.target.protocol.clone();
     config.labels.clone_from(&plan.document.target.labels);

@@ -22,7 +22,7 @@ use crate::{
     evidence::Watch,
     exposure::{self, Assignment},
     scenario::{Mark, RequestView},
-    wire::{Answer, Content},
+    wire::Answer,
 };
 
 /// The response mark.
@@ -236,11 +236,8 @@ impl Exchange {
             victim.marks().for_each(|mark| _ = response.headers_mut().append(MARK, mark));
         }
         response.extensions_mut().insert(Exposed { arm: victim.arm });
-        let target = &victim.lease.plan.target;
-        let rows = [Content::Predictions, Content::Embeddings, Content::Ranking];
-        let reads = response.status().is_success()
-            && rows.iter().any(|content| target.protocol.carries(*content))
-            && target.codec.is_prediction(watch.method(), watch.uri().path());
+        let codec = &victim.lease.plan.target.codec;
+        let reads = response.status().is_success() && codec.is_prediction(watch.method(), watch.uri().path());
         watch.respond(&response, Some(victim.arm), reads.then_some(victim.lease.body_limit));
         if limit.as_ref().is_some_and(Limit::breaks) {
             watch.broke();

@@ -192,6 +192,11 @@ impl RowEdits {
         }
     }
 
+    /// Notes that it is counted already why the edits end.
+    pub(super) fn stop(&mut self) {
+        self.read = Ok(());
+    }
+
     /// Puts everything on record.
     pub(super) fn settle(self, victim: &mut Victim) {
         let unread = self.read.err().map(|reason| reason.unwrap_or("no-prediction"));

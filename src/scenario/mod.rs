@@ -37,6 +37,6 @@ pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Squa
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
     AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
-    SidecarAddress, SidecarSettings, StageDocument, WebhookSettings, default_stage,
+    SidecarAddress, SidecarSettings, StageDocument, Switch, WebhookSettings, default_stage,
 };
 pub use stage_check::compile_stage;

@@ -17,6 +17,9 @@ pub struct StageDocument {
     /// The model server; `run` puts a sidecar in front of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// Other upstreams that faults may send requests to, by the name that scenarios use.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub candidates: BTreeMap<String, String>,
     /// Sidecars that already stand in the traffic, instead of `upstream`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<SidecarAddress>,
@@ -50,6 +53,21 @@ pub struct SidecarSettings {
     /// Admin API and `/metrics`, `address:port`; any free port of loopback if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<String>,
+    /// Whether single requests may ask for faults of the armed plan by `x-canard-fault`, for tests; `off` if
+    /// left out.
+    pub request_control: Switch,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    #[default]
+    Off,
 }
 
 /// A source of alerts.

@@ -62,7 +62,16 @@ fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
             checker.push(Problem::at(at.then("url"), "this sidecar is listed twice"));
         }
     }
-    let SidecarSettings { listen, admin } = stage.sidecar.clone().unwrap_or_default();
+    for (name, address) in &stage.candidates {
+        let at = path(["candidates", name.as_str()]);
+        checker.name(&at, "name of the candidate", name);
+        url(checker, at, address);
+    }
+    if !stage.candidates.is_empty() && stage.upstream.is_none() {
+        let problem = Problem::at(path(["candidates"]), "canard hosts no sidecar that could reach these");
+        checker.push(problem.help("give `upstream`, or start the sidecars with `--candidate NAME=URL`"));
+    }
+    let SidecarSettings { listen, admin, request_control: _ } = stage.sidecar.clone().unwrap_or_default();
     let listeners = [("listen", listen), ("admin", admin)];
     let mut taken: Vec<String> = Vec::new();
     for (key, address) in listeners {

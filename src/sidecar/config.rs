@@ -14,6 +14,10 @@ use crate::{
 pub struct Config {
     /// The model server. The sidecar can reach no other.
     pub upstream: Upstream,
+    /// Other upstreams that faults may send requests to. A scenario can name no others.
+    pub candidates: Vec<Candidate>,
+    /// Whether single requests may ask for faults by `x-canard-fault`, for tests.
+    pub request_control: bool,
     /// Where callers come in; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where the admin API and `/metrics` listen; none for a sidecar that only its own process drives.
@@ -53,6 +57,8 @@ impl Config {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Config {
             upstream,
+            candidates: Vec::new(),
+            request_control: false,
             listen: loopback,
             admin: Some(loopback),
             admin_token: None,
@@ -172,6 +178,11 @@ impl Upstream {
         self.authority.port_u16().unwrap_or(if self.tls { 443 } else { 80 })
     }
 
+    /// Is this its address?
+    pub(super) fn is(&self, uri: &http::Uri) -> bool {
+        uri.scheme() == Some(&self.scheme()) && uri.authority() == Some(&self.authority)
+    }
+
     pub(super) fn scheme(&self) -> Scheme {
         if self.tls { Scheme::HTTPS } else { Scheme::HTTP }
     }
@@ -206,6 +217,46 @@ impl FromStr for Upstream {
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme(), self.authority)
+    }
+}
+
+/// Another upstream that faults may send requests to: `http://host[:port]`, or `name=http://host[:port]`.
+///
+/// ```
+/// use canard::sidecar::Candidate;
+/// let candidate: Candidate = "last-year=http://127.0.0.1:8081".parse()?;
+/// assert_eq!(candidate.name.as_deref(), Some("last-year"));
+/// # Ok::<(), canard::sidecar::UpstreamError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What scenarios may call it; they may also give its address.
+    pub name: Option<String>,
+    /// Its address.
+    pub upstream: Upstream,
+}
+
+impl FromStr for Candidate {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Candidate, UpstreamError> {
+        let (name, address) = match text.split_once('=') {
+            Some((name, address)) if !name.contains('/') => (Some(name.trim().to_owned()), address),
+            _ => (None, text),
+        };
+        if name.as_deref().is_some_and(str::is_empty) {
+            return Err(UpstreamError { text: text.to_owned(), why: "its name is empty" });
+        }
+        Ok(Candidate { name, upstream: address.parse()? })
+    }
+}
+
+impl From<&Candidate> for layer::Candidate {
+    fn from(candidate: &Candidate) -> layer::Candidate {
+        let upstream = &candidate.upstream;
+        let address = http::Uri::builder().scheme(upstream.scheme()).authority(upstream.authority.clone());
+        let address = address.path_and_query("/").build().unwrap_or_default();
+        layer::Candidate { name: candidate.name.clone(), address }
     }
 }
 

@@ -66,7 +66,7 @@ pub enum TlsError {
     Settings(#[from] rustls::Error),
 }
 
-/// Opens connections to the one upstream.
+/// Opens connections to one upstream.
 #[derive(Clone)]
 pub(super) struct Connector {
     upstream: Upstream,
@@ -98,9 +98,9 @@ impl Connection {
 }
 
 impl Connector {
-    pub(super) fn new(config: &Config) -> Result<Connector, TlsError> {
-        let tls = config.upstream.tls.then(|| Tls::new(config)).transpose()?;
-        Ok(Connector { upstream: config.upstream.clone(), tls, timeout: config.limits.connect })
+    pub(super) fn new(upstream: &Upstream, config: &Config) -> Result<Connector, TlsError> {
+        let tls = upstream.tls.then(|| Tls::new(upstream, config)).transpose()?;
+        Ok(Connector { upstream: upstream.clone(), tls, timeout: config.limits.connect })
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -127,7 +127,7 @@ impl Connector {
 }
 
 impl Tls {
-    fn new(config: &Config) -> Result<Tls, TlsError> {
+    fn new(upstream: &Upstream, config: &Config) -> Result<Tls, TlsError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = &config.upstream_ca {
@@ -159,7 +159,7 @@ impl Tls {
         Ok(Tls {
             negotiated: speaking(&[b"h2", b"http/1.1"]),
             http2: speaking(&[b"h2"]),
-            name: ServerName::try_from(config.upstream.host().to_owned())?,
+            name: ServerName::try_from(upstream.host().to_owned())?,
         })
     }
 }

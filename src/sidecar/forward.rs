@@ -32,6 +32,7 @@ use super::{
     pool::{Borrowed, Pool, Sender},
     respond::{ForwardError, is_grpc},
 };
+use crate::layer::RouteTo;
 
 /// The caller, put into each request's extensions by its connection.
 #[derive(Debug, Clone)]
@@ -70,22 +71,47 @@ pub(super) struct Route {
     pub(super) http2: bool,
 }
 
-/// Forwards requests to the upstream over one worker's pool. It never fails: errors become responses.
+/// One worker's way to one upstream.
+#[derive(Debug)]
+pub(super) struct Lane<B> {
+    pub(super) pool: Arc<Pool<B>>,
+    pub(super) route: Arc<Route>,
+}
+
+/// Forwards requests to the upstream over one worker's pool, or to a candidate that a fault names. It never
+/// fails: errors become responses.
 #[derive(Debug)]
 pub(super) struct Forward<B> {
-    pool: Arc<Pool<B>>,
-    route: Arc<Route>,
+    lanes: Arc<Lanes<B>>,
+}
+
+#[derive(Debug)]
+struct Lanes<B> {
+    upstream: Arc<Lane<B>>,
+    candidates: Vec<Arc<Lane<B>>>,
 }
 
 impl<B> Clone for Forward<B> {
     fn clone(&self) -> Self {
-        Forward { pool: self.pool.clone(), route: self.route.clone() }
+        Forward { lanes: self.lanes.clone() }
     }
 }
 
 impl<B> Forward<B> {
-    pub(super) fn new(pool: Arc<Pool<B>>, route: Arc<Route>) -> Forward<B> {
-        Forward { pool, route }
+    pub(super) fn new(upstream: Lane<B>, candidates: impl IntoIterator<Item = Lane<B>>) -> Forward<B> {
+        let candidates = candidates.into_iter().map(Arc::new).collect();
+        Forward { lanes: Arc::new(Lanes { upstream: Arc::new(upstream), candidates }) }
+    }
+
+    /// Where a request goes.
+    fn lane(&self, request: &mut Request<B>) -> Arc<Lane<B>> {
+        let Lanes { upstream, candidates } = self.lanes.as_ref();
+        if candidates.is_empty() {
+            return upstream.clone();
+        }
+        let named = request.extensions_mut().remove::<RouteTo>();
+        let found = named.and_then(|RouteTo(uri)| candidates.iter().find(|lane| lane.route.upstream.is(&uri)));
+        found.unwrap_or(upstream).clone()
     }
 }
 
@@ -103,11 +129,11 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let forward = self.clone();
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let lane = self.lane(&mut request);
         Box::pin(async move {
             let grpc = is_grpc(request.headers());
-            Ok(forward.exchange(request, grpc).await.unwrap_or_else(|error| {
+            Ok(lane.exchange(request, grpc).await.unwrap_or_else(|error| {
                 tracing::debug!(%error, "not forwarded");
                 error.response(grpc)
             }))
@@ -115,7 +141,7 @@ where
     }
 }
 
-impl<B> Forward<B>
+impl<B> Lane<B>
 where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,

@@ -27,14 +27,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use admin::OPENAPI;
-pub use config::{Config, HostHeader, Limits, Token, Upstream, UpstreamError};
+pub use config::{Candidate, Config, HostHeader, Limits, Token, Upstream, UpstreamError};
 pub use connect::TlsError;
 
 use self::{
     admin::Admin,
     connect::Connector,
     crew::Crew,
-    forward::Route,
+    forward::{Lane, Route},
     pool::Pool,
     worker::{Ending, Server},
 };
@@ -138,7 +138,7 @@ impl Sidecar {
     /// # Errors
     /// If a port, the ledger or TLS can't be had, or the admin API would be open to the network.
     pub fn start(config: Config) -> Result<Sidecar, SidecarError> {
-        let connector = Connector::new(&config)?;
+        let lanes = lanes(&config)?;
         let count = config
             .workers
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
@@ -166,11 +166,6 @@ impl Sidecar {
             crew: Crew::default(),
             alive,
         };
-        let route = Arc::new(Route {
-            upstream: config.upstream.clone(),
-            host: config.host,
-            http2: config.upstream_http2,
-        });
         if let Some(listener) = admin {
             sidecar.admin = listener.local_addr().ok();
             let admin = Arc::new(Admin::new(&config, &sidecar, view.clone()));
@@ -178,10 +173,17 @@ impl Sidecar {
         }
         let connections = Arc::new(Semaphore::new(config.limits.connections));
         for (index, listener) in listeners.into_iter().enumerate() {
-            let pool = Arc::new(Pool::new(connector.clone(), config.limits.clone()));
+            let mut open = lanes.iter().map(|(connector, route)| Lane {
+                pool: Arc::new(Pool::new(connector.clone(), config.limits.clone())),
+                route: route.clone(),
+            });
+            let Some(upstream) = open.next() else { break };
+            let candidates: Vec<_> = open.collect();
+            let pools: Vec<_> =
+                std::iter::once(&upstream).chain(&candidates).map(|lane| lane.pool.clone()).collect();
             let (layer, reader) = view.layer();
             let server = Server {
-                stack: stack::stack(pool.clone(), route.clone(), &sidecar.handle, &layer),
+                stack: stack::stack(upstream, candidates, &sidecar.handle, &layer),
                 limits: config.limits.clone(),
                 connections: connections.clone(),
                 ending: sidecar.ending.clone(),
@@ -189,7 +191,9 @@ impl Sidecar {
             let runtime = runtime()?;
             sidecar.start_worker(index, life.clone(), move || {
                 runtime.block_on(async {
-                    tokio::spawn(pool::sweep_forever(pool));
+                    for pool in pools {
+                        tokio::spawn(pool::sweep_forever(pool));
+                    }
                     tokio::spawn(reader.run());
                     server.run(listener).await
                 })
@@ -282,12 +286,28 @@ impl Drop for Sidecar {
     }
 }
 
+/// The way to the upstream, and to each candidate.
+fn lanes(config: &Config) -> Result<Vec<(Connector, Arc<Route>)>, TlsError> {
+    let upstreams = std::iter::once(&config.upstream).chain(config.candidates.iter().map(|c| &c.upstream));
+    let lane = |upstream: &Upstream| {
+        let route = Route { upstream: upstream.clone(), host: config.host, http2: config.upstream_http2 };
+        Ok((Connector::new(upstream, config)?, Arc::new(route)))
+    };
+    upstreams.map(lane).collect()
+}
+
 fn handle(config: &Config) -> Result<Handle, SidecarError> {
     let limits = config.layer_limits.clone();
-    let Some(path) = &config.ledger else { return Ok(Handle::new(limits)) };
-    let ledger = Ledger::file(path, limits.ledger_queue)
-        .map_err(|source| SidecarError::Ledger { path: path.clone(), source })?;
-    Ok(Handle::with_ledger(limits, ledger))
+    let handle = match &config.ledger {
+        None => Handle::new(limits),
+        Some(path) => {
+            let ledger = Ledger::file(path, limits.ledger_queue)
+                .map_err(|source| SidecarError::Ledger { path: path.clone(), source })?;
+            Handle::with_ledger(limits, ledger)
+        }
+    };
+    let handle = handle.with_candidates(config.candidates.iter().map(Into::into));
+    Ok(if config.request_control { handle.with_request_control() } else { handle })
 }
 
 fn view(config: &Config) -> View {

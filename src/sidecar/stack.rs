@@ -1,6 +1,6 @@
 //! The sidecar's stack, assembled in one place.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -9,8 +9,7 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    forward::{Forward, Route},
-    pool::Pool,
+    forward::{Forward, Lane},
 };
 use crate::layer::{
     self, ChaosLayer, Handle, RequestBody,
@@ -24,17 +23,17 @@ pub(super) type ToCaller = ViewedBody<layer::ResponseBody<ResponseBody<ToUpstrea
 
 /// One worker's stack, from the inside out.
 pub(super) fn stack(
-    pool: Arc<Pool<ToUpstream>>,
-    route: Arc<Route>,
+    upstream: Lane<ToUpstream>,
+    candidates: Vec<Lane<ToUpstream>>,
     handle: &Handle,
     view: &ViewLayer,
 ) -> impl Service<Request<Incoming>, Response = Response<ToCaller>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static {
-    // The upstream itself. Its errors become responses here, so that a fault that edits or delays responses
+    // The upstream itself, and others that faults may send requests to. Its errors become responses here, so that a fault that edits or delays responses
     // meets a failing upstream like any other answer.
-    let stack = Forward::new(pool, route);
+    let stack = Forward::new(upstream, candidates);
     // The faults. The same layer that a model server embeds; inside the view, so that what it does is seen.
     let stack = ChaosLayer::new(handle.clone()).layer(stack);
     // What callers see. Outermost, because an injected delay or error is part of it.

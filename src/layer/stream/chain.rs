@@ -47,6 +47,13 @@ impl Chain {
         Chain { editors: rules.into_iter().filter_map(editor).collect(), read: Err(None) }
     }
 
+    /// These editors, each on the account of one rule.
+    #[cfg(test)]
+    pub(super) fn of(victim: &Victim, edits: Vec<(Rule, Box<dyn StreamEdit>)>) -> Chain {
+        let editor = |(rule, edit)| Some(Editor { account: Account::open(victim, rule)?, edit });
+        Chain { editors: edits.into_iter().filter_map(editor).collect(), read: Err(None) }
+    }
+
     pub(in crate::layer) fn is_empty(&self) -> bool {
         self.editors.is_empty()
     }
@@ -96,6 +103,11 @@ impl Chain {
         if let Err(unread) = &mut self.read {
             unread.get_or_insert(reason);
         }
+    }
+
+    /// Notes that it is counted already why the edits end.
+    pub(super) fn stop(&mut self) {
+        self.read = Ok(());
     }
 
     /// Notes that a changed piece could not be written.

@@ -206,3 +206,6 @@ impl<B: Body> Stream<B> {
 fn ok() -> HeaderMap {
     [(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))].into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,8 @@ impl Pipeline {
     /// Ends the edits, and counts why.
     pub(super) fn stop(&mut self, reason: &'static str) {
         self.victim.skip_all(self.rules(), reason);
+        self.rows.iter_mut().for_each(RowEdits::stop);
+        self.chain.iter_mut().for_each(Chain::stop);
         self.pass();
     }
 

@@ -4,6 +4,7 @@ mod bodies;
 mod edits;
 mod faults;
 mod leases;
+mod streams;
 
 use std::{
     convert::Infallible,
@@ -91,7 +92,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
     }
 }
 
-const TTL: Duration = Duration::from_secs(30);
+pub(in crate::layer) const TTL: Duration = Duration::from_secs(30);
 
 fn armed(faults: &[&str]) -> (Handle, LeaseId) {
     let handle = Handle::default();
@@ -143,7 +144,7 @@ fn treated(handle: &Handle) -> ArmEvidence {
 }
 
 /// A body whose frames come when the test sends them.
-struct ChannelBody(tokio::sync::mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>);
+pub(in crate::layer) struct ChannelBody(pub(in crate::layer) tokio::sync::mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>);
 
 impl Body for ChannelBody {
     type Data = Bytes;
