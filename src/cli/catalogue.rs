@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use crate::fault::{Entry, Parameter};
+use crate::fault::{Entry, Group, Parameter};
 
 const WIDTH: usize = 96;
+
+/// Faults, group by group.
+pub(super) type Listing = Vec<(Group, Vec<&'static Entry>)>;
 
 /// A fault's page for the terminal.
 pub(super) fn text(entry: &Entry) -> String {
@@ -32,17 +35,108 @@ fn section(page: &mut String, title: &str, text: &str) {
     }
 }
 
-/// The whole catalogue, as `docs/faults.md` holds it.
-pub(super) fn markdown(all: &[&Entry]) -> String {
-    let mut page = String::from(
-        "<!-- Written by `canard faults --format markdown`; do not edit. -->\n\n# The faults\n\n| fault | what it does |\n| --- | --- |\n",
-    );
-    for entry in all {
-        let _ = writeln!(page, "| [{0}](#{0}) | {1} |", entry.name, cell(entry.summary));
+/// A line for each fault.
+pub(super) fn list(listing: &Listing) -> String {
+    let mut page = lines(listing, |entry| entry.summary);
+    page.push_str("\n`canard faults NAME` tells all about one, `canard faults --monitor psi` what an alert should see.\n");
+    page
+}
+
+/// What a kind of monitor should see, and what it can't.
+pub(super) fn for_monitor(words: &str, sees: &Listing, blind: &Listing) -> String {
+    let count = |listing: &Listing| listing.iter().map(|(_, entries)| entries.len()).sum::<usize>();
+    let faults = |n: usize| if n == 1 { "1 fault".to_owned() } else { format!("{n} faults") };
+    let mut page = String::new();
+    for (listing, what) in [(sees, "should be seen by"), (blind, "can't be seen, or only in part, by")] {
+        if count(listing) > 0 {
+            let _ = writeln!(page, "{} that {what} a monitor of `{words}`\n", faults(count(listing)));
+            page.push_str(&lines(listing, |entry| {
+                if what.starts_with("should") { entry.seen_by } else { entry.blind }
+            }));
+            page.push('\n');
+        }
     }
-    for entry in all {
-        page.push('\n');
-        page.push_str(&markdown_of(entry));
+    page.push_str("`canard faults NAME` tells all about one.\n");
+    page
+}
+
+fn lines(listing: &Listing, text: impl Fn(&Entry) -> &'static str) -> String {
+    let names = listing.iter().flat_map(|(_, entries)| entries.iter().map(|entry| entry.name.len()));
+    let indent = " ".repeat(names.max().unwrap_or(0) + 4);
+    let mut page = String::new();
+    for (group, entries) in listing.iter().filter(|(_, entries)| !entries.is_empty()) {
+        let gap = if page.is_empty() { "" } else { "\n" };
+        let _ = writeln!(page, "{gap}{}", group.title());
+        for entry in entries {
+            let text = wrapped(text(entry), &indent);
+            let _ = writeln!(page, "  {}{}", entry.name, &text[entry.name.len() + 2..]);
+        }
+    }
+    page
+}
+
+/// Abbreviations and what they stand for: who asks for one means the other too.
+const MEANS: [(&str, &str); 10] = [
+    ("psi", "population stability"),
+    ("ks", "kolmogorov smirnov"),
+    ("js", "jensen shannon"),
+    ("ece", "calibration"),
+    ("ttft", "first token"),
+    ("itl", "between tokens"),
+    ("p99", "latency quantiles"),
+    ("p95", "latency quantiles"),
+    ("5xx", "error rate"),
+    ("slo", "service level"),
+];
+
+/// Does a text hold these words, in any order? Long ones may be begun only; so `quantile` finds `quantiles`, and
+/// `ks` does not find `checks`.
+pub(super) fn holds(text: &str, words: &str) -> bool {
+    let there = split(text);
+    let held = |word: &str| {
+        let short = word.chars().count() < 4;
+        there.iter().any(|own| if short { own == word } else { own.starts_with(word) })
+    };
+    split(words).iter().all(|word| {
+        let means = MEANS.iter().filter(|(short, _)| short == word);
+        held(word) || means.into_iter().any(|(_, long)| long.split(' ').all(held))
+    })
+}
+
+/// Does a fault's page hold these words?
+pub(super) fn says(entry: &Entry, words: &str) -> bool {
+    let Entry { name, summary, effect, parameters, example, seen_by, blind } = entry;
+    let settings = parameters.iter().map(|p| [p.name, p.meaning, p.values].join(" "));
+    let page: Vec<String> = [name, summary, effect, example, seen_by, blind]
+        .map(|text| (*text).to_owned())
+        .into_iter()
+        .chain(settings)
+        .collect();
+    holds(&page.join(" "), words)
+}
+
+fn split(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != 'χ').filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect()
+}
+
+/// The whole catalogue, as `docs/faults.md` holds it.
+pub(super) fn markdown(listing: &Listing) -> String {
+    let mut page =
+        String::from("<!-- Written by `canard faults --format markdown`; do not edit. -->\n\n# The faults\n");
+    let there = || listing.iter().filter(|(_, entries)| !entries.is_empty());
+    for (group, entries) in there() {
+        let _ = write!(page, "\n**{}**\n\n| fault | what it does |\n| --- | --- |\n", group.title());
+        for entry in entries {
+            let _ = writeln!(page, "| [{0}](#{0}) | {1} |", entry.name, cell(entry.summary));
+        }
+    }
+    for (group, entries) in there() {
+        let _ = write!(page, "\n# {}\n", group.title());
+        for entry in entries {
+            page.push('\n');
+            page.push_str(&markdown_of(entry));
+        }
     }
     page
 }
@@ -90,4 +184,34 @@ fn wrapped(text: &str, indent: &str) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+
+    #[test]
+    fn words_are_found_whole_or_begun_and_abbreviations_stand_for_what_they_mean() {
+        let text = "Latency quantiles (p95, p99); schema checks, Kolmogorov-Smirnov on the scores.";
+        for found in ["quantile", "LATENCY p99", "ks", "checks schema", "kolmogorov-smirnov", "scor"] {
+            assert!(holds(text, found), "{found}");
+        }
+        for not in ["js", "psi", "hecks", "latency recall", "p9"] {
+            assert!(!holds(text, not), "{not}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_listed_once_in_its_group() {
+        let list = list(&Fault::groups());
+        for entry in Fault::catalogue() {
+            let line = list.lines().filter(|line| line.split_whitespace().next() == Some(entry.name));
+            assert_eq!(line.count(), 1, "{}", entry.name);
+            assert!(says(entry, entry.name));
+        }
+        assert!(list.lines().all(|line| line.chars().count() <= WIDTH + 4), "{list}");
+        let headings = list.lines().filter(|line| !line.starts_with(' ')).collect::<Vec<_>>();
+        assert!(headings.contains(&"Infrastructure") && headings.contains(&"Predictions"), "{headings:?}");
+    }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::wire::Failure;
+use crate::{unit::Share, wire::Failure};
 
 /// When in the life of a request a fault acts; faults of one phase act in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,6 +42,8 @@ pub enum Action {
     DelayBefore(Duration),
     /// Wait with the response.
     DelayAfter(Duration),
+    /// Wait with the response, so long for each of its predictions.
+    DelayPerRow(Duration),
     /// Answer with an error.
     Respond {
         /// The error.
@@ -61,6 +63,11 @@ pub enum Action {
     /// Don't answer; hold no upstream connection.
     Hang {
         /// For how long, after which the upstream is asked; `None`: until the phase ends.
+        lasts: Option<Duration>,
+    },
+    /// Don't answer, hold no upstream connection, and break the connection in the end.
+    BlackHole {
+        /// For how long; `None`: until the phase ends.
         lasts: Option<Duration>,
     },
     /// Break the connection before the upstream is asked.
@@ -85,6 +92,8 @@ pub enum Action {
     Stream,
     /// Edit the head of the response (the fault's [`head`](super::Behaviour::head) is called with it).
     Head,
+    /// Break the coded body of the response, so that it can't be decoded.
+    CorruptCoding,
     /// Let the body of the response pass no faster.
     Throttle {
         /// Bytes per second.
@@ -92,8 +101,8 @@ pub enum Action {
     },
     /// End the body of the response early.
     Truncate {
-        /// Bytes that still pass.
-        after_bytes: u64,
+        /// How much still passes.
+        after: Extent,
         /// Is the shorter body well framed? Otherwise its length is promised and not kept.
         clean: bool,
     },
@@ -102,6 +111,25 @@ pub enum Action {
         /// Bytes of the body that still pass; `None` breaks before the head.
         after_bytes: Option<u64>,
     },
+}
+
+/// How much of a body.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Extent {
+    /// So many bytes.
+    Bytes(u64),
+    /// A share of its bytes, rounded down, if their number is told beforehand.
+    Share(Share),
+}
+
+impl Extent {
+    /// In bytes, of a body of this length; `None` when it depends on a length that is not known.
+    pub fn of(self, length: Option<u64>) -> Option<u64> {
+        match self {
+            Extent::Bytes(bytes) => Some(bytes),
+            Extent::Share(share) => length.map(|length| (length as f64 * share.fraction()) as u64),
+        }
+    }
 }
 
 /// Lets only so many in at once. The clones are one gate.

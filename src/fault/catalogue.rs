@@ -2,6 +2,38 @@
 
 use serde::Serialize;
 
+/// What a fault is about: how the catalogue is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Group {
+    /// Classes, probabilities and numbers that a model answers.
+    Predictions,
+    /// The input that a model is given.
+    Features,
+    /// Generated text, its tools and its stream.
+    Text,
+    /// Ranked lists and embeddings.
+    Ranking,
+    /// Labels that come back, and what is learnt from them.
+    Feedback,
+    /// Time, errors, connections and bytes.
+    Infrastructure,
+}
+
+impl Group {
+    /// As a heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Group::Predictions => "Predictions",
+            Group::Features => "Features",
+            Group::Text => "Generated text",
+            Group::Ranking => "Ranking and embeddings",
+            Group::Feedback => "Feedback",
+            Group::Infrastructure => "Infrastructure",
+        }
+    }
+}
+
 /// A fault's page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Entry {

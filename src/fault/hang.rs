@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    exclusion::one_takes_all, prediction::check_rate,
 };
 use crate::unit::{Share, Span};
 
@@ -76,6 +77,10 @@ impl Behaviour for Hang {
         let none = self.lasts.filter(|span| span.is_zero());
         let none = none.map(|_| Problem::new("for", "a hang of 0s is none").help(help));
         check_rate(self.rate).into_iter().chain(none).collect()
+    }
+
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        one_takes_all(self.rate, other)
     }
 
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {

@@ -4,12 +4,16 @@
 //! draws; a fault on predictions is then given the rows to edit. It never sees bytes, sockets or clocks:
 //! `layer` carries the action out, `wire` finds the values.
 //!
-//! Adding one: write its file, add its line to `faults!` below.
+//! Adding one: write its file, add it to its group in `faults!` below.
 
 mod accuracy_drop;
 mod action;
+mod bad_encoding;
+mod bandwidth;
+mod black_hole;
 mod catalogue;
 mod chunk_order;
+mod cold_start;
 mod concept_drift;
 mod context;
 mod corrupt;
@@ -22,6 +26,7 @@ mod embedding_void;
 mod empty_answer;
 mod error;
 mod estimate;
+mod exclusion;
 mod feature;
 mod feature_category;
 mod feature_garble;
@@ -41,6 +46,7 @@ mod feedback_negative;
 mod finish_reason;
 mod freeze;
 mod hang;
+mod header_corrupt;
 mod label_shift;
 mod latency;
 mod low_margin;
@@ -54,12 +60,15 @@ mod parity_gap;
 mod prediction;
 mod prior_shift;
 mod quantize;
+mod queue;
 mod rank_drop;
 mod rank_duplicate;
 mod rank_push;
 mod rank_swap;
 mod ranking;
+mod rate_limit;
 mod refusal;
+mod refuse;
 mod regression;
 mod reset;
 mod score;
@@ -84,6 +93,7 @@ mod text_testing;
 mod tool_call;
 #[cfg(test)]
 mod traffic;
+mod truncate;
 mod turn;
 mod usage;
 mod wrong_model;
@@ -97,9 +107,13 @@ use crate::{
 };
 
 pub use accuracy_drop::AccuracyDrop;
-pub use action::{Action, Amended, Gate, Stage};
-pub use catalogue::{Entry, Parameter};
+pub use action::{Action, Amended, Extent, Gate, Stage};
+pub use bad_encoding::{BadEncoding, Wrong};
+pub use bandwidth::Bandwidth;
+pub use black_hole::BlackHole;
+pub use catalogue::{Entry, Group, Parameter};
 pub use chunk_order::{ChunkOrder, Disorder};
+pub use cold_start::ColdStart;
 pub use concept_drift::ConceptDrift;
 pub use context::{CheckContext, Decide, EditContext, Members, Memory};
 pub use corrupt::{Corrupt, Corruption};
@@ -130,8 +144,11 @@ pub use feedback_negative::FeedbackNegative;
 pub use finish_reason::{FinishReason, Reason};
 pub use freeze::{Freeze, Hold};
 pub use hang::Hang;
+pub use header_corrupt::HeaderCorrupt;
 pub use label_shift::LabelShift;
-pub use latency::{Latency, Lognormal, Normal, Uniform, When};
+pub use latency::{
+    Latency, Lognormal, Normal, Pareto, Percentiles, Proportion, Trace, TraceOrder, TraceUnit, Uniform, When,
+};
 pub use low_margin::LowMargin;
 pub use malformed_json::{Flaw, JsonIn, MalformedJson};
 pub use miscalibrate::{Confidence, Miscalibrate};
@@ -142,11 +159,14 @@ pub use opportunity_gap::OpportunityGap;
 pub use parity_gap::{GivenRates, ParityGap};
 pub use prior_shift::{PriorShift, Towards};
 pub use quantize::Quantize;
+pub use queue::Queue;
 pub use rank_drop::RankDrop;
 pub use rank_duplicate::RankDuplicate;
 pub use rank_push::RankPush;
 pub use rank_swap::RankSwap;
+pub use rate_limit::{LimitPer, RateLimit};
 pub use refusal::{Refusal, Telling};
+pub use refuse::Refuse;
 pub use regression::Regression;
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
@@ -162,6 +182,7 @@ pub use text_loop::TextLoop;
 pub use text_script::{Script, TextScript};
 pub use text_substitute::TextSubstitute;
 pub use tool_call::{ToolCall, WrongArguments};
+pub use truncate::Truncate;
 pub use usage::Usage;
 pub use wrong_model::WrongModel;
 
@@ -373,101 +394,78 @@ pub trait Behaviour {
     fn observe(&self, _rows: &[Row], _members: Members<'_>, _labels: &Labels, _memory: &Memory) {}
 }
 
-/// Declares the closed set of faults from one line each.
+/// Declares the closed set of faults, group by group.
 macro_rules! faults {
-    ($($variant:ident),+ $(,)?) => {
+    ($($group:ident: [$($variant:ident),* $(,)?]),+ $(,)?) => {
         /// A fault and its settings, as a scenario writes it: `{ mislabel: { rate: 30% } }`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub enum Fault {
-            $(#[expect(missing_docs, reason = "the type says it")] $variant($variant)),+
+            $($(#[expect(missing_docs, reason = "the type says it")] $variant($variant),)*)+
         }
 
         impl Fault {
             /// What it can say and do.
             pub fn behaviour(&self) -> &dyn Behaviour {
-                match self { $(Fault::$variant(fault) => fault),+ }
+                match self { $($(Fault::$variant(fault) => fault,)*)+ }
             }
 
             /// Its page in the catalogue.
             pub fn entry(&self) -> &'static Entry {
-                match self { $(Fault::$variant(_) => $variant::entry()),+ }
+                match self { $($(Fault::$variant(_) => $variant::entry(),)*)+ }
             }
 
-            /// The catalogue: every fault's page.
-            pub fn catalogue() -> Vec<&'static Entry> {
-                vec![$($variant::entry()),+]
+            /// The catalogue: every fault's page, group by group.
+            pub fn groups() -> Vec<(Group, Vec<&'static Entry>)> {
+                vec![$((Group::$group, vec![$($variant::entry()),*])),+]
             }
         }
     };
 }
 
-faults!(
-    Latency,
-    Error,
-    Mislabel,
-    ScoreShift,
-    AccuracyDrop,
-    TargetConfusion,
-    Swap,
-    LabelShift,
-    ParityGap,
-    OpportunityGap,
-    ConceptDrift,
-    LowMargin,
-    PriorShift,
-    Miscalibrate,
-    Quantize,
-    FeedbackLoop,
-    Regression,
-    Freeze,
-    Corrupt,
-    Hang,
-    Reset,
-    StreamLatency,
-    StreamStall,
-    StreamCut,
-    StreamError,
-    StreamMalformed,
-    MissingDone,
-    ChunkOrder,
-    TextSubstitute,
-    NumberSubstitute,
-    TextLoop,
-    TextScript,
-    Refusal,
-    EmptyAnswer,
-    MalformedJson,
-    ToolCall,
-    FinishReason,
-    WrongModel,
-    Usage,
-    FeatureMissing,
-    FeatureZero,
-    FeatureScale,
-    FeatureSwap,
-    FeatureNoise,
-    FeatureCategory,
-    FeatureGarble,
-    FeatureStale,
-    FeatureOod,
-    RankSwap,
-    RankDrop,
-    RankDuplicate,
-    RankPush,
-    EmbeddingRotate,
-    EmbeddingVersion,
-    EmbeddingScale,
-    EmbeddingResize,
-    EmbeddingVoid,
-    FeedbackLate,
-    FeedbackMissing,
-    FeedbackFlip,
-    FeedbackNegative,
-);
+faults! {
+    Predictions: [
+        Mislabel, ScoreShift, AccuracyDrop, TargetConfusion, Swap, LabelShift, ParityGap, OpportunityGap,
+        ConceptDrift, LowMargin, PriorShift, Miscalibrate, Quantize, FeedbackLoop, Regression, Freeze, Corrupt,
+    ],
+    Features: [
+        FeatureMissing, FeatureZero, FeatureScale, FeatureSwap, FeatureNoise, FeatureCategory, FeatureGarble,
+        FeatureStale, FeatureOod,
+    ],
+    Text: [
+        StreamLatency, StreamStall, StreamCut, StreamError, StreamMalformed, MissingDone, ChunkOrder, TextSubstitute,
+        NumberSubstitute, TextLoop, TextScript, Refusal, EmptyAnswer, MalformedJson, ToolCall, FinishReason,
+        WrongModel, Usage,
+    ],
+    Ranking: [
+        RankSwap, RankDrop, RankDuplicate, RankPush, EmbeddingRotate, EmbeddingVersion, EmbeddingScale,
+        EmbeddingResize, EmbeddingVoid,
+    ],
+    Feedback: [FeedbackLate, FeedbackMissing, FeedbackFlip, FeedbackNegative],
+    Infrastructure: [
+        Latency, Error, Hang, Reset, BlackHole, Refuse, Truncate, Bandwidth, RateLimit, Queue, ColdStart,
+        BadEncoding, HeaderCorrupt,
+    ],
+}
 
 impl Fault {
+    /// The catalogue: every fault's page.
+    pub fn catalogue() -> Vec<&'static Entry> {
+        Fault::groups().into_iter().flat_map(|(_, entries)| entries).collect()
+    }
+
+    /// Reads what its settings name by file into them, so that they can travel without it.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(crate) fn embed(&mut self, folder: &std::path::Path) -> Result<(), Problem> {
+        match self {
+            Fault::Latency(latency) => latency.embed(folder),
+            _ => Ok(()),
+        }
+    }
+
     /// The name that a scenario uses.
     pub fn name(&self) -> &'static str {
         self.entry().name

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, prediction::check_rate,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    exclusion::one_ends_all, prediction::check_rate,
 };
 use crate::unit::Share;
 
@@ -74,6 +75,10 @@ impl Behaviour for Reset {
 
     fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         check_rate(self.rate).into_iter().collect()
+    }
+
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        one_ends_all(self.rate, other)
     }
 
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {

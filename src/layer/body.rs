@@ -17,7 +17,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -66,6 +66,8 @@ pin_project! {
 pub(super) struct Armed {
     pub(super) watch: Watch<Ear>,
     pub(super) limit: Option<Limit>,
+    /// How far it is to the byte that is to be broken.
+    pub(super) corrupt: Option<u64>,
     pub(super) pace: Option<Pace>,
     /// What is left of a frame of which a slice has passed.
     pub(super) rest: Option<Bytes>,
@@ -108,8 +110,27 @@ impl<R: Body> ResponseBody<R> {
 impl Armed {
     /// Forgets what acts on the body once the plan does not act any more.
     fn spare(&mut self) {
-        if (self.limit.is_some() || self.pace.is_some()) && self.lease.acts_until(Instant::now()).is_none() {
-            (self.limit, self.pace) = (None, None);
+        let acts = self.limit.is_some() || self.pace.is_some() || self.corrupt.is_some();
+        if acts && self.lease.acts_until(Instant::now()).is_none() {
+            (self.limit, self.pace, self.corrupt) = (None, None, None);
+        }
+    }
+
+    /// Flips the bits of the byte that is to be broken.
+    fn corrupt(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(left) = self.corrupt else { return frame };
+        match frame.into_data() {
+            Ok(data) if left < data.len() as u64 => {
+                self.corrupt = None;
+                let mut broken = BytesMut::from(data);
+                broken[left as usize] ^= 0xff;
+                Frame::data(broken.freeze())
+            }
+            Ok(data) => {
+                self.corrupt = Some(left - data.len() as u64);
+                Frame::data(data)
+            }
+            Err(trailers) => trailers,
         }
     }
 
@@ -161,7 +182,10 @@ where
         }
         let frame = match armed.rest.take() {
             Some(rest) => Some(Ok(Frame::data(rest))),
-            None => ready!(this.source.as_mut().poll_frame(cx)),
+            None => {
+                let frame = ready!(this.source.as_mut().poll_frame(cx));
+                frame.map(|frame| frame.map(|frame| armed.corrupt(frame)))
+            }
         };
         armed.spare();
         let frame = match frame {

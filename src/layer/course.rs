@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::victim::{Rule, Victim};
 use crate::{
     exposure::Assignment,
-    fault::{self, Action},
+    fault::{self, Action, Extent},
     wire::Failure,
 };
 
@@ -27,7 +27,10 @@ pub(super) struct Course {
     pub(super) edits: Vec<Rule>,
     pub(super) streams: Vec<Rule>,
     pub(super) heads: Vec<Rule>,
+    /// Delays for each prediction of the response.
+    pub(super) per_row: Vec<(Rule, Duration)>,
     pub(super) after: Vec<(Rule, Duration)>,
+    pub(super) corrupt: Option<Rule>,
     pub(super) throttle: Option<(Rule, f64)>,
     pub(super) ending: Option<(Rule, Ending)>,
 }
@@ -49,12 +52,12 @@ pub(super) struct Gate {
 }
 
 /// How the body of a response ends before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Ending {
     /// The connection breaks, before the head or in the body.
     Reset { after_bytes: Option<u64> },
     /// Nothing more comes; `clean`: and the framing says so.
-    Truncate { after_bytes: u64, clean: bool },
+    Truncate { after: Extent, clean: bool },
 }
 
 impl Course {
@@ -100,11 +103,13 @@ impl Course {
             std::mem::take(&mut self.amends),
             std::mem::take(&mut self.streams),
             std::mem::take(&mut self.heads),
+            std::mem::take(&mut self.per_row).into_iter().map(|(rule, _)| rule).collect(),
         ];
         victim.skip_all(rules.into_iter().flatten(), NOT_TYPED);
         let single = [
             self.enter.take().map(|(rule, _)| rule),
             self.route.take().map(|(rule, _)| rule),
+            self.corrupt.take(),
             self.throttle.take().map(|(rule, _)| rule),
             self.ending.take().map(|(rule, _)| rule),
             self.refuse.take_if(|(_, action)| !matches!(action, Action::Hang { .. })).map(|(rule, _)| rule),
@@ -132,12 +137,15 @@ impl Course {
             Action::Reset { after_bytes } if self.ending.is_none() => {
                 self.ending = Some((rule, Ending::Reset { after_bytes }));
             }
-            Action::Truncate { after_bytes, clean } if self.ending.is_none() => {
-                self.ending = Some((rule, Ending::Truncate { after_bytes, clean }));
+            Action::Truncate { after, clean } if self.ending.is_none() => {
+                self.ending = Some((rule, Ending::Truncate { after, clean }));
             }
+            Action::DelayPerRow(each) => self.per_row.push((rule, each)),
+            Action::CorruptCoding if self.corrupt.is_none() => self.corrupt = Some(rule),
             action @ (Action::Respond { .. }
             | Action::Answer { .. }
             | Action::Hang { .. }
+            | Action::BlackHole { .. }
             | Action::Refuse)
                 if self.refuse.is_none() =>
             {

@@ -28,6 +28,9 @@ use crate::{
 /// The response mark.
 pub(super) const MARK: &str = "x-canard";
 
+/// The byte of a coded body that is broken, from 0: the first of the compressed data in gzip.
+const CORRUPTED: u64 = 10;
+
 /// A request that belongs to an arm, or asked for faults.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -41,6 +44,8 @@ pub(super) struct Exchange {
     who: Who,
     /// Its connection is to be broken before anything is answered.
     refused: bool,
+    /// It was held without an answer, and is not to get one.
+    pub(super) swallowed: bool,
     /// Names that it asked for and the plan does not have.
     unknown: Option<HeaderValue>,
 }
@@ -154,6 +159,7 @@ impl Exchange {
             course: Course::default(),
             victim,
             refused: false,
+            swallowed: false,
             who,
             unknown,
         }))
@@ -227,6 +233,7 @@ impl Exchange {
             Some((rule, ending)) => self.limit(rule, ending, &mut response),
             None => None,
         };
+        let corrupt = self.course.corrupt.take().filter(|rule| self.corrupts(*rule, &response));
         let pace = throttle.and_then(|(rule, rate)| self.pace(rule, rate, &response));
         if let Some(unknown) = self.unknown {
             response.headers_mut().insert(control::UNKNOWN, unknown);
@@ -242,7 +249,15 @@ impl Exchange {
         if limit.as_ref().is_some_and(Limit::breaks) {
             watch.broke();
         }
-        response.body_mut().arm(Armed { watch, limit, pace, rest: None, lease: victim.lease, _place: place });
+        response.body_mut().arm(Armed {
+            watch,
+            limit,
+            corrupt: corrupt.map(|_| CORRUPTED),
+            pace,
+            rest: None,
+            lease: victim.lease,
+            _place: place,
+        });
         response
     }
 
@@ -257,6 +272,26 @@ impl Exchange {
         }
         let change = format!("no faster than {rate:.0} bytes per second");
         self.victim.act(rule, &change, 0).then(|| Pace::new(rate))
+    }
+
+    /// Breaks a coded body, if it is one and there is something to break.
+    fn corrupts<R>(&mut self, rule: Rule, response: &Response<ResponseBody<R>>) -> bool
+    where
+        R: Body,
+        R::Error: Into<BoxError>,
+    {
+        let coding = response.headers().get(http::header::CONTENT_ENCODING);
+        let reason = if !has_body(self.watch.method(), response.status()) {
+            "no-body"
+        } else if coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            "not-encoded"
+        } else if response.body().size_hint().upper().is_some_and(|length| length <= CORRUPTED) {
+            "short-body"
+        } else {
+            return self.victim.act(rule, "coded body broken", 0);
+        };
+        self.victim.skip(rule, reason);
+        false
     }
 
     fn limit<R>(
@@ -274,7 +309,13 @@ impl Exchange {
             Ending::Reset { after_bytes } => {
                 (after_bytes.unwrap_or(0), after_bytes.is_some() || self.abort.is_none())
             }
-            Ending::Truncate { after_bytes, .. } => (after_bytes, true),
+            Ending::Truncate { after, .. } => match after.of(length) {
+                Some(bytes) => (bytes, true),
+                None => {
+                    self.victim.skip(rule, "length-unknown");
+                    return None;
+                }
+            },
         };
         if in_body && !has_body(self.watch.method(), response.status()) {
             self.victim.skip(rule, "no-body");

@@ -6,7 +6,8 @@ use super::{
     check,
     document::Document,
     plan::Plan,
-    source::{Diagnostics, Source},
+    problem::Problem,
+    source::{Diagnostic, Diagnostics, Source},
     structure,
     tree::Node,
 };
@@ -35,9 +36,10 @@ pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
         Err(diagnostic) => return Err(Diagnostics::new(source, vec![diagnostic])),
     };
     let mut list = Vec::new();
-    let Some(document) = structure::read::<Document>(source, &mut tree, &mut list) else {
+    let Some(mut document) = structure::read::<Document>(source, &mut tree, &mut list) else {
         return Err(Diagnostics::new(source, list));
     };
+    list.extend(embed(source, &tree, &mut document));
     let places = check::Places::in_source(source, &tree);
     let (plan, problems) = check::build(document, Some(&places));
     list.extend(problems.into_iter().filter_map(|problem| problem.place(source, &tree)));
@@ -50,6 +52,22 @@ pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
         }
         _ => Err(Diagnostics::new(source, list)),
     }
+}
+
+/// Reads the files that faults name into the document, which may travel to where they are not.
+fn embed(source: &Source, tree: &Node, document: &mut Document) -> Vec<Diagnostic> {
+    let mut mistakes = Vec::new();
+    for (phase, injections) in document.phases.iter_mut().map(|phase| &mut phase.inject).enumerate() {
+        for (index, injection) in injections.iter_mut().enumerate() {
+            let Err(problem) = injection.fault.embed(&source.folder) else { continue };
+            let place = check::path(["phases"]).then(phase).then("inject").then(index).then("fault");
+            let settings = place.then(injection.fault.name());
+            let place = problem.key.split('.').fold(settings, |path, step| path.then(step));
+            let problem = Problem::at(place, problem.message).maybe_help(problem.help);
+            mistakes.extend(problem.place(source, tree));
+        }
+    }
+    mistakes
 }
 
 fn absolute(folder: &FilePath, path: &FilePath) -> std::path::PathBuf {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     draw::Key,
-    fault::{CheckContext, Fault},
+    fault::{self, CheckContext, Fault},
     unit::{Share, Span},
     wire::Labels,
 };
@@ -87,7 +87,11 @@ fn injections(
     for (index, injection) in phase.inject.iter().enumerate() {
         let place = at.then("inject").then(index);
         self::injection(checker, document, phase, &place, injection, labels);
-        let contradiction = phase.inject[..index].iter().find_map(|other| {
+        // With another `where` or shape they act on other requests, or at other times.
+        let together = |other: &&InjectionDocument| {
+            (&other.only, &other.shape, other.ramp) == (&injection.only, &injection.shape, injection.ramp)
+        };
+        let contradiction = phase.inject[..index].iter().filter(together).find_map(|other| {
             let (one, two) = (injection.fault.behaviour(), other.fault.behaviour());
             let why = one.excludes(&other.fault).or_else(|| two.excludes(&injection.fault))?;
             Some(format!(
@@ -129,18 +133,28 @@ fn injection(
     injection: &InjectionDocument,
     labels: &Labels,
 ) {
-    let InjectionDocument { fault, ramp, share, only: _, shape: _ } = injection;
+    let InjectionDocument { fault, ramp, share, only: _, shape } = injection;
     let settings = at.then("fault").then(fault.name());
     check_fault(checker, document, &settings, fault, labels);
     if let Some(ramp) = ramp {
         let lasts = at_phase_lasts(at);
-        if ramp.is_zero() {
+        if shape.is_some() {
+            let problem =
+                Problem::at(at.then("ramp"), "a `ramp` beside a `shape` says two things about one size");
+            checker.push(problem.help("keep one of them; as a shape it is `ramp: { over: 15s }`"));
+        } else if ramp.is_zero() {
             checker.push(Problem::at(at.then("ramp"), "a ramp of no length is none").help("leave it out"));
         } else if *ramp > phase.lasts && checker.sound(&lasts) {
             let message = format!("the ramp of {ramp} is longer than its phase of {}", phase.lasts);
             let problem = Problem::at(at.then("ramp"), message).label("never reaches full size");
             checker.push(problem.help("shorten the ramp or lengthen the phase"));
         }
+    }
+    if let Some(shape) = shape
+        && checker.sound(&at_phase_lasts(at))
+    {
+        let found = shape.check(phase.lasts, document.exposure.unit.is_some());
+        push_all(checker, &at.then("shape"), found);
     }
     if let Some(share) = share {
         let whole = document.exposure.share;
@@ -172,10 +186,16 @@ fn check_fault(
         let problem = Problem::at(settings.then("rate"), "a fault with a rate of 0% never acts");
         checker.push(problem.help("give it a rate, or leave the fault out"));
     }
-    for problem in fault.check(&CheckContext { protocol: &document.target.protocol, labels }) {
+    let found = fault.check(&CheckContext { protocol: &document.target.protocol, labels });
+    push_all(checker, settings, found);
+}
+
+/// Mistakes in settings that stand at `place`.
+fn push_all(checker: &mut Checker<'_>, place: &Path, problems: Vec<fault::Problem>) {
+    for problem in problems {
         let place = match problem.key {
-            "" => settings.clone(),
-            key => key.split('.').fold(settings.clone(), |path, step| path.then(step)),
+            "" => place.clone(),
+            key => key.split('.').fold(place.clone(), |path, step| path.then(step)),
         };
         let mistake = Problem::at(place, problem.message).maybe_help(problem.help);
         checker.push(if problem.key.is_empty() { mistake.at_key() } else { mistake });

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     event::{Delivered, Delivery, Effect},
     evidence::{ArmEvidence, Evidence, FaultEvidence},
-    fault::{Fault, Stage},
+    fault::{Error, Fault, Stage},
     scenario::{Injection, Plan},
     stats::{self, Interval},
 };
@@ -114,13 +114,16 @@ impl Arms<'_> {
                 Some(mean) => vec![Some(mean), self.latency_quantile(0.5), self.latency_quantile(0.99)],
                 None => vec![self.touched(fault), self.error_share()],
             },
-            Fault::Error(error) => vec![self.status_share(error.status.code()), self.error_share()],
+            Fault::Error(Error { status: Some(status), .. }) => {
+                vec![self.status_share(status.code()), self.error_share()]
+            }
             Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
             Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
             text if matches!(text.stage(), Stage::Text | Stage::Timing) => self.of_text(text, fault),
             other if other.stage() == Stage::Prediction => {
                 vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
             }
+            // Of an error by kind or gRPC code the protocol chooses the status.
             _ => vec![self.touched(fault), self.error_share()],
         };
         measures.into_iter().flatten().collect()

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
+use super::GrpcStatus;
+
 /// An error that the caller should get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -17,12 +19,14 @@ pub struct Failure {
     pub kind: Option<FailureKind>,
     /// When the caller may try again.
     pub retry_after: Option<Duration>,
+    /// The gRPC status that a gRPC call gets; `None`: the one that stands for `status`.
+    pub grpc: Option<GrpcStatus>,
 }
 
 impl Failure {
     /// A status and what it says.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Failure {
-        Failure { status, message: message.into(), kind: None, retry_after: None }
+        Failure { status, message: message.into(), kind: None, retry_after: None, grpc: None }
     }
 }
 
@@ -49,6 +53,51 @@ pub enum FailureKind {
     Timeout,
     /// It broke.
     Internal,
+}
+
+impl FailureKind {
+    /// As a scenario writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FailureKind::RateLimited => "rate-limited",
+            FailureKind::Overloaded => "overloaded",
+            FailureKind::ContextLength => "context-length",
+            FailureKind::ModelNotFound => "model-not-found",
+            FailureKind::InvalidRequest => "invalid-request",
+            FailureKind::Authentication => "authentication",
+            FailureKind::Unavailable => "unavailable",
+            FailureKind::Timeout => "timeout",
+            FailureKind::Internal => "internal",
+        }
+    }
+
+    /// The status that most servers answer with; a codec may know one of its own, such as Anthropic's 529.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            FailureKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            FailureKind::Overloaded | FailureKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FailureKind::ContextLength | FailureKind::InvalidRequest => StatusCode::BAD_REQUEST,
+            FailureKind::ModelNotFound => StatusCode::NOT_FOUND,
+            FailureKind::Authentication => StatusCode::UNAUTHORIZED,
+            FailureKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What it says, where nobody says it better.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            FailureKind::RateLimited => "Rate limit reached. Please try again later.",
+            FailureKind::Overloaded => "The model is overloaded. Please try again later.",
+            FailureKind::ContextLength => "The input is longer than the context of the model.",
+            FailureKind::ModelNotFound => "The model does not exist.",
+            FailureKind::InvalidRequest => "The request is invalid.",
+            FailureKind::Authentication => "The API key is invalid.",
+            FailureKind::Unavailable => "The service is unavailable.",
+            FailureKind::Timeout => "The request timed out.",
+            FailureKind::Internal => "The server had an error.",
+        }
+    }
 }
 
 /// An error as a provider answers it.

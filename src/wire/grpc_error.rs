@@ -1,6 +1,6 @@
 //! A failed gRPC call: its status in headers ("trailers-only") under HTTP 200, with `google.rpc.Status` details.
 //!
-//! A failure of a known kind gets the code that gRPC's own documentation gives for it; one with a bare HTTP status
+//! A failure that names its code gets it; one of a known kind gets the code that gRPC's own documentation gives for it; one with a bare HTTP status
 //! the code of gRPC's `http-grpc-status-mapping.md`. `RetryInfo` tells clients when to come back, `ErrorInfo` why.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
@@ -21,7 +21,7 @@ pub fn grpc_error(failure: &Failure) -> ErrorResponse {
     let mut response = ErrorResponse::new(StatusCode::OK, "application/grpc", Bytes::new());
     response.headers.insert("grpc-status", HeaderValue::from(code));
     set(&mut response.headers, "grpc-message", &percent_encoded(&failure.message));
-    if failure.kind.is_some() || failure.retry_after.is_some() {
+    if info(failure).is_some() || failure.retry_after.is_some() {
         let details = STANDARD_NO_PAD.encode(status(code, failure));
         set(&mut response.headers, "grpc-status-details-bin", &details);
     }
@@ -29,6 +29,9 @@ pub fn grpc_error(failure: &Failure) -> ErrorResponse {
 }
 
 fn code(failure: &Failure) -> u16 {
+    if let Some(grpc) = &failure.grpc {
+        return grpc.code.number();
+    }
     match (failure.kind, failure.status.as_u16()) {
         (Some(FailureKind::RateLimited), _) => 8,
         (Some(FailureKind::Overloaded | FailureKind::Unavailable), _) => 14,
@@ -51,10 +54,10 @@ fn status(code: u16, failure: &Failure) -> Vec<u8> {
     let mut status = Vec::new();
     number(1, u64::from(code), &mut status);
     bytes(2, failure.message.as_bytes(), &mut status);
-    if let Some(kind) = failure.kind {
+    if let Some((reason, domain)) = info(failure) {
         let mut info = Vec::new();
-        bytes(1, reason(kind).as_bytes(), &mut info);
-        bytes(2, b"canard", &mut info);
+        bytes(1, reason.as_bytes(), &mut info);
+        bytes(2, domain.as_bytes(), &mut info);
         detail("google.rpc.ErrorInfo", &info, &mut status);
     }
     if let Some(after) = failure.retry_after {
@@ -66,6 +69,13 @@ fn status(code: u16, failure: &Failure) -> Vec<u8> {
         detail("google.rpc.RetryInfo", &info, &mut status);
     }
     status
+}
+
+/// Reason and domain of `ErrorInfo`.
+fn info(failure: &Failure) -> Option<(&str, &str)> {
+    let own = failure.grpc.as_ref().and_then(|grpc| grpc.info.as_ref());
+    let own = own.map(|info| (info.reason.as_str(), info.domain.as_str()));
+    own.or_else(|| failure.kind.map(|kind| (reason(kind), "canard")))
 }
 
 const fn reason(kind: FailureKind) -> &'static str {
@@ -122,6 +132,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::wire::{ErrorInfo, GrpcCode, GrpcStatus};
 
     #[derive(Clone, PartialEq, Message)]
     struct Status {
@@ -176,6 +187,26 @@ mod tests {
         );
         let delay = Delay::decode(status.details[1].value.as_slice()).unwrap().delay.unwrap();
         assert_eq!((delay.seconds, delay.nanos), (1, 500_000_000));
+    }
+
+    #[test]
+    fn a_code_of_its_own_is_told_with_its_reason() {
+        let info = Some(ErrorInfo { reason: "QUOTA".to_owned(), domain: "iris".to_owned() });
+        let grpc = Some(GrpcStatus { code: GrpcCode::ResourceExhausted, info });
+        let retry_after = Some(Duration::from_secs(2));
+        let failure = Failure { grpc, retry_after, ..Failure::new(StatusCode::TOO_MANY_REQUESTS, "slow down") };
+        let error = grpc_error(&failure);
+        assert_eq!(error.headers["grpc-status"], "8");
+        // As `googleapis-common-protos` writes them.
+        assert_eq!(
+            error.headers["grpc-status-details-bin"],
+            "CAgSCXNsb3cgZG93bho5Cih0eXBlLmdvb2dsZWFwaXMuY29tL2dvb2dsZS5ycGMuRXJyb3JJbmZvEg0KBVFVT1RBEgRpcmlz\
+             GjAKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBAoCCAI"
+        );
+        let bare = GrpcStatus { code: GrpcCode::NotFound, info: None };
+        let error = grpc_error(&Failure { grpc: Some(bare), ..Failure::new(StatusCode::NOT_FOUND, "no") });
+        assert_eq!(error.headers["grpc-status"], "5");
+        assert!(!error.headers.contains_key("grpc-status-details-bin"));
     }
 
     #[test]

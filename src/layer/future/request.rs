@@ -6,9 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Request, header::CONTENT_LENGTH, request};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH, request};
 use http_body::Body;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
@@ -16,7 +18,7 @@ use super::{Outcome, Over, State, poll_body};
 use crate::{
     fault::Action,
     layer::{
-        RequestBody, RouteTo, amend,
+        RequestBody, ResponseBody, RouteTo, amend,
         control::Control,
         course::Gate,
         exchange::{Begun, Exchange},
@@ -211,9 +213,19 @@ where
     /// Refuses, hangs, or calls the upstream.
     fn ask(mut parked: Parked<S, B>) -> Self {
         let exchange = &mut parked.exchange;
+        if exchange.swallowed && exchange.victim.lease.acts_until(Instant::now()).is_some() {
+            exchange.refuse();
+            return State::answer(parked.exchange, Response::new(ResponseBody::whole(Bytes::new(), None)));
+        }
         match exchange.course.refuse.take() {
             Some((rule, Action::Hang { lasts })) => {
                 if let Some(nap) = exchange.victim.hang(rule, lasts) {
+                    return State::Held { nap, parked: Some(Box::new(parked)) };
+                }
+            }
+            Some((rule, Action::BlackHole { lasts })) => {
+                if let Some(nap) = exchange.victim.hang(rule, lasts) {
+                    exchange.swallowed = true;
                     return State::Held { nap, parked: Some(Box::new(parked)) };
                 }
             }

@@ -1,6 +1,9 @@
 //! The way of a response to the caller.
 
-use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH, response};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_LENGTH, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -11,7 +14,7 @@ use crate::{
         RequestBody, ResponseBody,
         edit::{self, Whole},
         exchange::Exchange,
-        lease::Nap,
+        lease::{Lease, Nap},
         request_body::Replay,
         respond,
         rows::{Account, RowEdits, Side},
@@ -48,7 +51,7 @@ where
             return State::answer(exchange, response);
         }
         let course = &mut exchange.course;
-        if course.edits.is_empty() && course.streams.is_empty() {
+        if course.edits.is_empty() && course.streams.is_empty() && course.per_row.is_empty() {
             return State::answer(exchange, response.map(ResponseBody::untouched));
         }
         match edit::check(&exchange, &response) {
@@ -58,6 +61,7 @@ where
                 State::Editing { editing: Some(Box::new(editing)) }
             }
             Ok(framing) => {
+                exchange.skip_per_row("stream");
                 let response = edited_as_it_passes(&mut exchange, response, framing);
                 State::answer(exchange, response)
             }
@@ -89,6 +93,31 @@ impl Exchange {
         let course = &mut self.course;
         let edits = std::mem::take(&mut course.edits).into_iter().chain(std::mem::take(&mut course.streams));
         self.victim.skip_all(edits, reason);
+        self.skip_per_row(reason);
+    }
+
+    fn skip_per_row(&mut self, reason: &'static str) {
+        let delays = std::mem::take(&mut self.course.per_row);
+        self.victim.skip_all(delays.into_iter().map(|(rule, _)| rule), reason);
+    }
+
+    /// Knows how long the delays are that go by the predictions of a response.
+    fn count_rows(&mut self, headers: &HeaderMap, body: &Bytes) {
+        if self.course.per_row.is_empty() {
+            return;
+        }
+        let Lease { plan, body_limit, .. } = self.victim.lease.as_ref();
+        let head = Head { path: self.watch.uri().path(), headers };
+        let plain = Encoding::of(headers).and_then(|coding| coding.decode(body, *body_limit));
+        let rows = plain.and_then(|plain| plan.target.codec.read(head, &plain)).map(|read| read.rows().len());
+        match rows {
+            Ok(rows) => {
+                let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+                let delays = std::mem::take(&mut self.course.per_row);
+                self.course.after.extend(delays.into_iter().map(|(rule, each)| (rule, per_row(each, rows))));
+            }
+            Err(error) => self.skip_per_row(error.reason()),
+        }
     }
 
     fn edit_head<R: Body>(&mut self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>> {
@@ -105,6 +134,11 @@ impl Exchange {
         }
         Response::from_parts(parts, body)
     }
+}
+
+/// No delay is longer than an hour.
+fn per_row(each: Duration, rows: u32) -> Duration {
+    each.saturating_mul(rows).min(Duration::from_secs(3600))
 }
 
 /// Lets the faults edit a body as it passes. Its length can't be promised any more.
@@ -146,6 +180,7 @@ impl<R: Body> Editing<R> {
             return (exchange, Response::from_parts(parts, ResponseBody::replayed(body)));
         }
         let original = body.held.joined();
+        exchange.count_rows(&parts.headers, &original);
         let Exchange { victim, course, watch, abort, .. } = exchange.as_mut();
         let (edits, streams) = (std::mem::take(&mut course.edits), std::mem::take(&mut course.streams));
         let whole = Whole { edits, streams, path: watch.uri().path(), body: &original };

@@ -3,6 +3,7 @@
 mod bodies;
 mod edits;
 mod faults;
+mod infrastructure;
 mod leases;
 mod streams;
 
