@@ -194,7 +194,8 @@ mod tests {
         let info = Some(ErrorInfo { reason: "QUOTA".to_owned(), domain: "iris".to_owned() });
         let grpc = Some(GrpcStatus { code: GrpcCode::ResourceExhausted, info });
         let retry_after = Some(Duration::from_secs(2));
-        let failure = Failure { grpc, retry_after, ..Failure::new(StatusCode::TOO_MANY_REQUESTS, "slow down") };
+        let failure =
+            Failure { grpc, retry_after, ..Failure::new(StatusCode::TOO_MANY_REQUESTS, "slow down") };
         let error = grpc_error(&failure);
         assert_eq!(error.headers["grpc-status"], "8");
         // As `googleapis-common-protos` writes them.
