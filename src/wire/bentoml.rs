@@ -38,6 +38,10 @@ impl Codec for BentoMl {
         any_json::read(body, &self.0)
     }
 
+    fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        if openai::is_route(head.path) { OpenAi.features(head, body) } else { any_json::features(body) }
+    }
+
     fn generation(&self, head: Head<'_>, payload: &[u8]) -> Result<Generation, WireError> {
         match self.framing(head) {
             _ if openai::is_route(head.path) => OpenAi.generation(head, payload),

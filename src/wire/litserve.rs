@@ -36,7 +36,7 @@ impl Codec for LitServe {
     }
 
     fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
-        OpenAi.features(head, body)
+        if openai::is_route(head.path) { OpenAi.features(head, body) } else { any_json::features(body) }
     }
 
     fn generation(&self, head: Head<'_>, payload: &[u8]) -> Result<Generation, WireError> {

@@ -101,3 +101,42 @@ fn read_line(parts: &mut Parts, root: Node<'_>, is_stream: bool) -> Result<Momen
         () => Moment::Other,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+
+    use super::*;
+    use crate::wire::{Value, testing::at};
+
+    fn line(body: &str) -> Generation {
+        let headers: HeaderMap =
+            [(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))].into_iter().collect();
+        Ollama.generation(Head { path: "/api/chat", headers: &headers }, body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn arguments_are_an_object() {
+        let body = r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f","arguments":{"a": 1}}}]},"done":false}"#;
+        let generation = line(body);
+        assert_eq!(generation.moment, Moment::Delta);
+        let mut values: Vec<_> = generation.parts.iter().map(|part| part.value.clone()).collect();
+        assert_eq!(values[1..], [Value::Text("f".into()), Value::Text(r#"{"a": 1}"#.into())]);
+        values[2] = Value::Text(r#"{"b":[]}"#.into());
+        let edited = generation.splice(body.as_bytes(), &values).unwrap().unwrap();
+        assert_eq!(String::from_utf8(edited).unwrap(), body.replace(r#"{"a": 1}"#, r#"{"b":[]}"#));
+        // What is no JSON can't stand where an object is.
+        values[2] = Value::Text("{".into());
+        assert!(generation.splice(body.as_bytes(), &values).is_err());
+    }
+
+    #[test]
+    fn an_error_in_the_middle_is_a_line() {
+        assert_eq!(line(r#"{"error":"no memory"}"#).moment, Moment::Error);
+        assert!(Ollama.generation(at("/api/chat"), b"{}").is_err());
+        // OpenAI's API beside its own.
+        let chat =
+            Ollama.generation(at("/v1/chat/completions"), br#"{"choices":[{"message":{"content":"a"}}]}"#);
+        assert_eq!(chat.unwrap().moment, Moment::Whole);
+    }
+}

@@ -187,3 +187,6 @@ pub(super) fn numbered(names: Vec<String>) -> Vec<String> {
     };
     (0..names.len()).map(named).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,10 +157,8 @@ impl Protocol {
             Protocol::Anthropic | Protocol::TritonGenerate => matches!(content, Text | Features),
             Protocol::Tei => matches!(content, Predictions | Embeddings | Ranking | Features),
             Protocol::Cohere => matches!(content, Ranking | Features),
-            Protocol::TorchServe => matches!(content, Predictions | Text),
-            Protocol::SageMaker => matches!(content, Predictions | Text | Features),
-            Protocol::BentoMl => matches!(content, Predictions | Embeddings | Text),
-            Protocol::RayServe | Protocol::LitServe => {
+            Protocol::TorchServe | Protocol::SageMaker => matches!(content, Predictions | Text | Features),
+            Protocol::BentoMl | Protocol::RayServe | Protocol::LitServe => {
                 matches!(content, Predictions | Embeddings | Text | Features)
             }
         }

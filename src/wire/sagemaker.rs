@@ -38,10 +38,7 @@ impl Codec for SageMaker {
     }
 
     fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
-        if is_csv(head.headers) {
-            return csv::features(body);
-        }
-        Tgi.features(head, body)
+        if is_csv(head.headers) { csv::features(body) } else { any_json::features(body) }
     }
 
     /// Hugging Face's containers answer like Text Generation Inference, others like OpenAI.

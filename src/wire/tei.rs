@@ -127,3 +127,43 @@ fn error_type(failure: &Failure) -> &'static str {
         _ => "backend",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Content, Value, testing};
+
+    #[test]
+    fn the_body_tells_which_route_answered() {
+        for (body, content, rows, width) in [
+            ("[[0.5,-1.0],[1.5,2]]", Content::Embeddings, 2, 2),
+            (r#"[[{"index":7,"value":0.5},{"index":9,"value":1.25}]]"#, Content::Embeddings, 1, 2),
+            (r#"[{"index":1,"score":0.9},{"index":0,"score":0.1}]"#, Content::Ranking, 2, 1),
+            (r#"[{"score":0.9,"label":"joy"},{"score":0.1,"label":"fear"}]"#, Content::Predictions, 1, 1),
+            (r#"[[{"score":0.9,"label":"a"}],[{"score":0.8,"label":"b"}]]"#, Content::Predictions, 2, 1),
+            ("[0.25,0.5]", Content::Predictions, 2, 1),
+            (r#"{"object":"list","data":[{"embedding":[0.5]}]}"#, Content::Embeddings, 1, 1),
+        ] {
+            let reading =
+                testing::read(&Tei, body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error}"));
+            let seen = (reading.content(), reading.rows().len(), reading.rows()[0].scores.len());
+            assert_eq!(seen, (content, rows, width), "{body}");
+        }
+        for body in ["[]", "{}", "[[[0.5]]]", r#"{"error":"no"}"#] {
+            assert!(testing::read(&Tei, body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_cells() {
+        let cells = |body: &[u8]| {
+            let reading = Tei.features(testing::at("/embed"), body).unwrap();
+            reading.rows().iter().map(|row| row.scores.clone()).collect::<Vec<_>>()
+        };
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(cells(br#"{"inputs":"a"}"#), [[text("a")]]);
+        assert_eq!(cells(br#"{"inputs":["a","b"]}"#), [[text("a")], [text("b")]]);
+        assert_eq!(cells(br#"{"inputs":[["a","b"]]}"#), [[text("a"), text("b")]]);
+        assert_eq!(cells(br#"{"query":"q","texts":["a"]}"#), [[text("a")]]);
+    }
+}

@@ -46,6 +46,10 @@ impl Codec for TorchServe {
         any_json::read(body, &self.0)
     }
 
+    fn features(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        any_json::features(body)
+    }
+
     fn generation(&self, _head: Head<'_>, payload: &[u8]) -> Result<Generation, WireError> {
         any_json::generation(payload, false).or_else(|_| any_json::bare_text(payload, Moment::Whole))
     }

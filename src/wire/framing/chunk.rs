@@ -125,7 +125,12 @@ impl Chunk {
             out.extend_from_slice(&self.bytes[copied..line.whole.start]);
             copied = line.whole.end;
             let end = if index == more.len() { new.len() } else { new.len().min(index + 1) };
-            for piece in new.get(index..end).unwrap_or_default() {
+            let pieces = new.get(index..end).unwrap_or_default();
+            // Where a line is dropped, a CR before it and an LF after it would become one end.
+            if pieces.is_empty() && out.ends_with(b"\r") && self.bytes.get(copied) == Some(&b'\n') {
+                out.push(b'\r');
+            }
+            for piece in pieces {
                 let name = &self.bytes[line.whole.start..line.value.start];
                 out.extend_from_slice(name);
                 if !name.contains(&b':') && !piece.is_empty() {

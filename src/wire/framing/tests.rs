@@ -86,6 +86,7 @@ fn a_payload_is_replaced_and_nothing_else() {
         ("data: a\nid: 2\ndata: b\n\n", "x\ny", "data: x\nid: 2\ndata: y\n\n"),
         ("data: a\nid: 2\ndata: b\n\n", "x", "data: x\nid: 2\n\n"),
         ("data: a\nid: 2\ndata: b\n\n", "x\r\ny\rz", "data: x\nid: 2\ndata: y\ndata: z\n\n"),
+        ("data: a\rdata: b\n\n", "x", "data: x\r\r\n"),
         ("data\n\n", "x", "data:x\n\n"),
         ("data:a\n\n", " x", "data:  x\n\n"),
         ("id: 1\n\n", "x", "id: 1\n\n"),
