@@ -40,8 +40,8 @@ static ENTRY: Entry = Entry {
     effect: "Each vector has exactly `dimension` coordinates with probability `rate`, one draw for each: the first \
              ones of a longer vector, or all of a shorter one and zeros. Norms of padded vectors stay, those of \
              cut ones fall (to √(dimension/d) in the mean where no coordinate is special). A vector of that \
-             dimension already counts as unchanged. Written where the wire has a list of numbers; base64 and \
-             tensors with a declared shape are counted as `unwritable`. A ramp grows the rate. Composes with the \
+             dimension already counts as unchanged. Where the wire can't carry \
+             another dimension it is counted as `unwritable`. A ramp grows the rate. Composes with the \
              other faults on embeddings in the order of the list; excludes a second embedding-resize.",
     parameters: &[
         Parameter {

@@ -12,6 +12,7 @@ use crate::{
     fault::{Error, Fault, Stage},
     scenario::{Injection, Plan},
     stats::{self, Interval},
+    wire::Content,
 };
 
 /// Confidence level of every interval here.
@@ -120,6 +121,20 @@ impl Arms<'_> {
             Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
             Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
             text if matches!(text.stage(), Stage::Text | Stage::Timing) => self.of_text(text, fault),
+            // What a worse request, order or vector does to predictions is the model's affair, or the index's.
+            other
+                if other.stage() == Stage::Request
+                    || other.behaviour().needs() == Some(Content::Ranking)
+                    || other.behaviour().needs() == Some(Content::Embeddings) =>
+            {
+                vec![
+                    self.touched(fault),
+                    self.label_shift(),
+                    self.mean_score(),
+                    self.accuracy(),
+                    self.error_share(),
+                ]
+            }
             other if other.stage() == Stage::Prediction => {
                 vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
             }
