@@ -116,6 +116,11 @@ impl Armed {
         }
     }
 
+    /// Has all passed that a clean end lets pass? A server stops asking at Content-Length.
+    fn is_over(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| !limit.breaks() && limit.left == 0)
+    }
+
     /// Flips the bits of the byte that is to be broken.
     fn corrupt(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         let Some(left) = self.corrupt else { return frame };
@@ -196,7 +201,8 @@ where
             }
             None => armed.cut(None),
         };
-        let ended = armed.limit.is_none() && armed.rest.is_none() && this.source.is_end_stream();
+        let ended =
+            armed.is_over() || armed.limit.is_none() && armed.rest.is_none() && this.source.is_end_stream();
         armed.watch.polled(frame.as_ref(), ended);
         Poll::Ready(frame)
     }
@@ -230,7 +236,8 @@ where
     fn is_end_stream(&self) -> bool {
         let armed =
             |armed: &Armed| armed.rest.is_none() && armed.limit.as_ref().is_none_or(|limit| !limit.breaks());
-        self.held.is_none() && self.armed.as_deref().is_none_or(armed) && self.source.is_end_stream()
+        let passed = self.armed.as_deref().is_none_or(armed) && self.source.is_end_stream();
+        self.held.is_none() && (passed || self.armed.as_deref().is_some_and(Armed::is_over))
     }
 
     fn size_hint(&self) -> SizeHint {

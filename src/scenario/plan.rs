@@ -150,13 +150,22 @@ impl Injection {
         self.shape.intensity(since_phase)
     }
 
+    /// Its size in words, with the shape that it has.
+    fn size(&self) -> String {
+        let size = self.fault.describe();
+        match self.shape.is_plain() {
+            true => size,
+            false => format!("{size}, {}", self.shape.describe()),
+        }
+    }
+
     /// For reports, with its three shares.
     pub fn outline(&self) -> FaultOutline {
         let (exposure, rate) = (self.share.fraction(), self.fault.rate().fraction());
         FaultOutline {
             id: self.id.clone(),
             fault: self.fault.name().to_owned(),
-            size: self.fault.describe(),
+            size: self.size(),
             exposure_share: exposure,
             rate,
             overall_share: exposure * rate,

@@ -258,6 +258,14 @@ impl Shape {
         self.counts().is_none().then(|| (0..STEPS).map(at).sum::<f64>() / f64::from(STEPS))
     }
 
+    /// Is it full size from the start, or what the short form `ramp: 15s` says?
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Shape::Ramp(Ramp { over, .. }) => *self == Shape::from_ramp(Some(*over)),
+            shape => *shape == Shape::default(),
+        }
+    }
+
     /// In words, such as `30% of each 20s`.
     pub fn describe(&self) -> String {
         let per = |per: &Per| match per {

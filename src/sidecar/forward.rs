@@ -110,7 +110,8 @@ impl<B> Forward<B> {
             return upstream.clone();
         }
         let named = request.extensions_mut().remove::<RouteTo>();
-        let found = named.and_then(|RouteTo(uri)| candidates.iter().find(|lane| lane.route.upstream.is(&uri)));
+        let found =
+            named.and_then(|RouteTo(uri)| candidates.iter().find(|lane| lane.route.upstream.is(&uri)));
         found.unwrap_or(upstream).clone()
     }
 }

@@ -4,9 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    fault::testing::{assert_page, assert_rate, check, decide, dice},
+    fault::{
+        testing::{assert_page, assert_rate, check, decide, dice},
+        text_testing::{self, PROSE},
+    },
     unit::Share,
-    wire::{Labels, Protocol},
+    wire::{Labels, Protocol, Role},
 };
 
 const N: u64 = 20_000;
@@ -91,6 +94,19 @@ proptest! {
         for (place, span) in all.iter().enumerate() {
             assert_quantile(&delays, (place + 1) as f64 / n as f64, *span);
         }
+    }
+
+    #[test]
+    fn a_text_takes_its_tokens_however_it_is_cut(cuts in prop::collection::vec(0_usize..200, 0..20)) {
+        let fault = text_testing::fault("latency: { per: { token: 20ms } }");
+        let wait = |pieces| {
+            let ran = text_testing::run(&fault, 1, 1.0, pieces).unwrap();
+            (ran.joined(Role::Text), ran.waits.iter().map(|(_, wait)| *wait).sum::<Duration>())
+        };
+        let want = Duration::from_millis(20) * PROSE.chars().count().div_ceil(4) as u32;
+        let streamed = wait(text_testing::stream(Role::Text, PROSE, &cuts));
+        prop_assert_eq!(&streamed, &(PROSE.to_owned(), want));
+        prop_assert_eq!(wait(text_testing::whole(PROSE)), streamed);
     }
 
     #[test]

@@ -88,6 +88,14 @@ async fn a_body_ends_after_bytes_or_at_a_share_of_it() {
         assert_eq!(read(response).await, (ANSWER.as_bytes()[..length].to_vec(), broke), "{truncate}");
         assert_eq!(fault(&handle).perturbed, 1);
     }
+    // Who stops asking at Content-Length has got it all.
+    let (handle, _) = armed(&[r#"{"truncate": {"after-bytes": 10, "clean": true}}"#]);
+    let (response, _) = call(&handle, request("a")).await;
+    let mut body = response.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 10);
+    assert!(body.is_end_stream());
+    drop(body);
+    assert_eq!((treated(&handle).broken, treated(&handle).statuses), (0, [(200, 1)].into()));
     let (handle, _) = armed(&[r#"{"truncate": {"after-bytes": 100000, "clean": true}}"#]);
     let (response, _) = call(&handle, request("a")).await;
     assert_eq!(text(response).await, ANSWER);

@@ -145,7 +145,9 @@ fn treated(handle: &Handle) -> ArmEvidence {
 }
 
 /// A body whose frames come when the test sends them.
-pub(in crate::layer) struct ChannelBody(pub(in crate::layer) tokio::sync::mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>);
+pub(in crate::layer) struct ChannelBody(
+    pub(in crate::layer) tokio::sync::mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>,
+);
 
 impl Body for ChannelBody {
     type Data = Bytes;

@@ -29,8 +29,7 @@ async fn streamed(handle: &Handle, kind: &'static str, pieces: Vec<Bytes>) -> (R
 #[tokio::test]
 async fn predictions_are_edited_event_by_event_and_line_by_line() {
     let edited = ANSWER.replace("[2, 1]", "[0, 0]");
-    for (kind, before, after) in
-        [("text/event-stream", "data: ", "\n\n"), ("application/x-ndjson", "", "\n")]
+    for (kind, before, after) in [("text/event-stream", "data: ", "\n\n"), ("application/x-ndjson", "", "\n")]
     {
         let (handle, _) = armed(&[MISLABEL]);
         let text = format!("{before}{ANSWER}{after}{before}{ANSWER}{after}");

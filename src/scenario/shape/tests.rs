@@ -151,6 +151,13 @@ fn a_ramp_has_a_short_form() {
         assert_eq!(at(&Shape::from_ramp(none), 0.0), 1.0);
     }
     assert_eq!(Shape::default().describe(), "at full size");
+    let plain = |yaml: &str| parse(yaml).is_plain();
+    assert!(plain("step: { at: 0s }") && plain("ramp: { over: 15s }"));
+    assert!(
+        !plain("step: { at: 1s }")
+            && !plain("ramp: { over: 15s, to: 50% }")
+            && !plain("sine: { period: 9s }")
+    );
 }
 
 #[test]
