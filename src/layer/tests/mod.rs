@@ -6,6 +6,7 @@ mod faults;
 mod infrastructure;
 mod leases;
 mod streams;
+mod worse;
 
 use std::{
     convert::Infallible,
