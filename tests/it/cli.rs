@@ -104,7 +104,8 @@ Error:
    :                          ^^^^^|^^^^
    :                               `-- did you mean `HighLatency`?
    `----
-  help: its rules are `EmptyAnswers`, `HighErrorRate`, `HighLatency`, `InvalidPredictions`, `MissingFinishReason`, `PredictionDrift` or `SlowFirstToken`
+  help: its rules are `EmptyAnswers`, `HighErrorRate`, `HighLatency`, `InvalidPredictions`,
+        `MissingFinishReason`, `PredictionDrift` or `SlowFirstToken`
 "#);
 }
 
