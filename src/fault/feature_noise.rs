@@ -202,10 +202,10 @@ mod tests {
             let (before, after) = (&before[1000..], &after[1000..]);
             let growth = deviation(after) / sd;
             let promised = (1.0 + sigmas * sigmas).sqrt();
-            prop_assert!((growth / promised - 1.0).abs() < 0.07, "{growth} is not {promised}");
+            prop_assert!((growth / promised - 1.0).abs() < 0.1, "{growth} is not {promised}");
             let noise: Vec<f64> = before.iter().zip(after).map(|(b, a)| a - b).collect();
             let shift = noise.iter().sum::<f64>() / noise.len() as f64;
-            prop_assert!(shift.abs() < 5.0 * sigmas * sd / 70.0, "{shift}");
+            prop_assert!(shift.abs() < 7.0 * sigmas * sd / 70.0, "{shift}");
         }
 
         #[test]

@@ -158,7 +158,8 @@ mod tests {
             let draw = |i| key.draw(crate::draw::UnitHash::from_u64(i), 0).uniform();
             let mut estimate = P2::new(q);
             (0..5000).for_each(|i| estimate.record(draw(i)));
-            prop_assert!((estimate.estimate().unwrap() - q).abs() < 0.03);
+            // Six standard errors of a quantile of 5,000 uniform numbers.
+            prop_assert!((estimate.estimate().unwrap() - q).abs() < 0.045);
         }
     }
 
