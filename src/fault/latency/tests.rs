@@ -214,7 +214,7 @@ fn per_row_and_token_it_is_known_with_the_answer() {
     assert_eq!(decide(&token, dice(1, 1), 0.5), Some(Action::Stream));
     assert_eq!(decide(&token, dice(1, 1), 0.0), None);
     assert_eq!((token.stage(), token.needs()), (Stage::Timing, Some(Content::Text)));
-    assert_eq!(Protocol::Http.carries(Content::Text), false);
+    assert!(!Protocol::Http.carries(Content::Text));
     assert_eq!(problems(&parse("per: { token: 0s }")), ["per"]);
 }
 
