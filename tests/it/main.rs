@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod catalogue_index;
+#[cfg(test)]
 #[cfg(feature = "cli")]
 mod catalogue;
 #[cfg(test)]
