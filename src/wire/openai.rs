@@ -1,7 +1,8 @@
 //! OpenAI's API, as OpenAI and all who copy it serve it: chat, completions, embeddings and Responses.
 //!
 //! Routes are known by their ends, since gateways and servers put different things before them (`/v1`,
-//! `/openai/v1`, `/openai/deployments/D`). Which of the APIs a body belongs to is told by the body.
+//! `/openai/v1`, `/openai/deployments/D`). Which of the APIs a body belongs to is told by the body. Log-probabilities
+//! are a diagnosis of the model's own steps, and stay as they are when a text is edited.
 
 mod error;
 mod responses;

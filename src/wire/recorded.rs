@@ -51,8 +51,8 @@ impl Exchange {
 
     fn protocol(&self) -> Protocol {
         match self.name.split_once('/').unwrap() {
-            ("fakellm", case) if case.starts_with("anthropic") => Protocol::Anthropic,
-            ("fakellm", _) => Protocol::OpenAi,
+            ("fakellm" | "llama", case) if case.starts_with("anthropic") => Protocol::Anthropic,
+            ("fakellm" | "llama", _) => Protocol::OpenAi,
             ("litserve", _) => Protocol::LitServe,
             ("bentoml", _) => Protocol::BentoMl,
             ("mlflow", _) => Protocol::Mlflow,
@@ -266,6 +266,29 @@ fn streams_tell_their_texts() {
     });
     let told: String = streams.map(told).filter(|told| told.lines().count() > 1).collect();
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn repetitions_say_what_the_pieces_said() {
+    let mut repetitions = 0;
+    for exchange in exchanges().iter().filter(|exchange| exchange.status.is_success() && !exchange.is_grpc()) {
+        let codec = exchange.protocol().codec(&Outputs::default());
+        let (chunks, _) = chunks(codec.framing(exchange.head()), &exchange.plain(), 100);
+        let mut joined: std::collections::HashMap<(Role, u32), String> = std::collections::HashMap::new();
+        for chunk in chunks {
+            let Ok(generation) = codec.generation(exchange.head(), chunk.payload()) else { continue };
+            for part in generation.parts {
+                let Value::Text(text) = part.value else { continue };
+                let said = joined.entry((part.role, part.text)).or_default();
+                match part.repeats {
+                    true => assert_eq!(text, *said, "{}: {:?} {}", exchange.name, part.role, part.text),
+                    false => said.push_str(&text),
+                }
+                repetitions += usize::from(part.repeats);
+            }
+        }
+    }
+    assert!(repetitions >= 8, "{repetitions} repetitions");
 }
 
 #[test]

@@ -49,6 +49,8 @@ impl Codec for Tei {
                 sparse(root)
             }
             (Kind::Array, Some(Kind::Object)) => classes(root.elements()),
+            // Numbers are no classes, whoever serves them there.
+            _ if head.path.ends_with("/predict") => Err(WireError::NoPrediction),
             (Kind::Array, Some(Kind::Array)) => Err(WireError::Unsupported("a vector for each token")),
             (Kind::Array, _) => vector::read(root.elements()),
             _ => {

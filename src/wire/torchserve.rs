@@ -40,7 +40,9 @@ impl Codec for TorchServe {
         let tree = scan(body)?;
         let mut reading = Reading::default();
         let named = self.0 != Outputs::default();
-        if !named && tree.root().kind() == Kind::Object && ranked::push(&mut reading, tree.root())? {
+        // One number alone is a score and no class.
+        let classes = tree.root().kind() == Kind::Object && tree.root().members().count() > 1;
+        if !named && classes && ranked::push(&mut reading, tree.root())? {
             return Ok(reading);
         }
         any_json::read(body, &self.0)
@@ -95,6 +97,8 @@ mod tests {
         let reading = testing::read(&codec(), body).unwrap();
         let row = Row { label: Some(Value::Text("tabby".into())), scores: vec![Value::Float(0.40966)] };
         assert_eq!(reading.rows(), [row]);
+        let score = testing::read(&codec(), br#"{"prediction": 0.5}"#).unwrap();
+        assert_eq!(score.rows(), [Row { label: None, scores: vec![Value::Float(0.5)] }]);
         let bare = testing::read(&codec(), b"[1, 2]").unwrap();
         assert_eq!(bare.rows().len(), 2);
     }
