@@ -183,7 +183,7 @@ mod tests {
             ("/v2/rerank", r#"{"results":[{"index":0,"relevance_score":0.5}]}"#, Content::Ranking),
             ("/predict", r#"{"label":"a","score":0.5}"#, Content::Predictions),
             ("/classify", "[1,1]", Content::Predictions),
-            ("/predictions/m", r#"{"a":0.5}"#, Content::Predictions),
+            ("/predictions/m", r#"{"a":0.5,"b":0.25}"#, Content::Predictions),
         ] {
             assert!(auto.is_prediction(&Method::POST, path), "{path}");
             let reading =
