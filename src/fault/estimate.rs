@@ -3,7 +3,7 @@
 //! Every prediction counts as the model made it, treated before it is edited and control. An estimate depends on
 //! what arrived so far, so a fault that uses one is an exception from "same seed, same decision"; given the estimate
 //! its draws are as stable as any. Until [`ENOUGH`] predictions were seen it does not act, and says
-//! [`LEARNING`](super::unfit::LEARNING).
+//! [`STILL_LEARNING`](super::unfit::STILL_LEARNING).
 
 use std::{
     collections::BTreeMap,

@@ -13,7 +13,7 @@ use super::{
     estimate::{Marginal, check_marginals},
     prediction::{each, edits},
     turn::Turn,
-    unfit::LEARNING,
+    unfit::STILL_LEARNING,
 };
 use crate::{
     unit::Share,
@@ -148,7 +148,7 @@ impl Behaviour for LabelShift {
             None => context.memory.get::<Marginal>().and_then(Marginal::shares),
         };
         let Some(now) = now else {
-            return Edited { changed: 0, unfit: (!answer.rows.is_empty()).then_some(LEARNING) };
+            return Edited { changed: 0, unfit: (!answer.rows.is_empty()).then_some(STILL_LEARNING) };
         };
         let turn = self.turn(&now);
         each(&mut answer.rows, context, |place, row| turn.tell(row, place, context))

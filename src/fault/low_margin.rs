@@ -11,7 +11,7 @@ use super::{
     estimate::Histogram,
     prediction::{each, edits, name_at, relabel},
     score::probabilities,
-    unfit::{LEARNING, NOT_A_PROBABILITY},
+    unfit::{NOT_A_PROBABILITY, STILL_LEARNING},
 };
 use crate::{
     unit::Share,
@@ -115,7 +115,7 @@ impl Behaviour for LowMargin {
         let ranks = context.memory.get::<Margins>().and_then(|Margins(margins)| margins.ranks());
         each(&mut answer.rows, context, |place, row| {
             let (margin, _, second) = probabilities(row).and_then(|p| margin(&p)).ok_or(NOT_A_PROBABILITY)?;
-            let (below, here) = ranks.as_ref().ok_or(LEARNING)?.of(margin);
+            let (below, here) = ranks.as_ref().ok_or(STILL_LEARNING)?.of(margin);
             let share =
                 if here > 0.0 { (budget - below) / here } else { f64::from(u8::from(below < budget)) };
             if !place.acts(Share::new(share.clamp(0.0, 1.0)).unwrap_or(Share::NONE)) {

@@ -15,6 +15,7 @@ mod catalogue;
 mod chunk_order;
 mod cold_start;
 mod concept_drift;
+mod conflict;
 mod context;
 mod corrupt;
 mod embedding;
@@ -73,6 +74,7 @@ mod regression;
 mod reset;
 mod score;
 mod score_shift;
+mod stale_model;
 mod stream;
 mod stream_cut;
 mod stream_error;
@@ -170,6 +172,7 @@ pub use refuse::Refuse;
 pub use regression::Regression;
 pub use reset::Reset;
 pub use score_shift::ScoreShift;
+pub use stale_model::StaleModel;
 pub use stream::{Piece, Step, StreamContext, StreamEdit};
 pub use stream_cut::{Ending, StreamCut};
 pub use stream_error::StreamError;
@@ -267,8 +270,8 @@ pub(crate) mod unfit {
     pub(crate) const NO_NUMBER: &str = "no-number";
     /// The wire declares no shape or datatype.
     pub(crate) const NOT_DECLARED: &str = "not-declared";
-    /// Too few predictions were seen for an estimate.
-    pub(crate) const LEARNING: &str = "still-learning";
+    /// The answer tells no version of the model.
+    pub(crate) const NO_VERSION: &str = "no-version";
     /// A class that is needed was never predicted.
     pub(crate) const NOT_SEEN: &str = "class-not-seen";
     /// The group is told no positives, so it can't be told fewer.
@@ -428,6 +431,7 @@ faults! {
     Predictions: [
         Mislabel, ScoreShift, AccuracyDrop, TargetConfusion, Swap, LabelShift, ParityGap, OpportunityGap,
         ConceptDrift, LowMargin, PriorShift, Miscalibrate, Quantize, FeedbackLoop, Regression, Freeze, Corrupt,
+        StaleModel,
     ],
     Features: [
         FeatureMissing, FeatureZero, FeatureScale, FeatureSwap, FeatureNoise, FeatureCategory, FeatureGarble,
@@ -484,6 +488,12 @@ impl Fault {
     /// Its size in words.
     pub fn describe(&self) -> String {
         self.behaviour().describe()
+    }
+
+    /// Why it can't act in one phase with another fault.
+    pub fn contradicts(&self, other: &Fault) -> Option<&'static str> {
+        let told = self.behaviour().excludes(other).or_else(|| other.behaviour().excludes(self));
+        told.or_else(|| conflict::between(self, other))
     }
 
     /// Settings that can't work with this target.

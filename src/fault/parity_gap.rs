@@ -10,7 +10,7 @@ use super::{
     Stage,
     estimate::{GroupRates, Rates},
     prediction::{Poles, each, edits, relabel},
-    unfit::{ALREADY_THERE, LEARNING, NO_POSITIVES, OUT_OF_REACH, UNKNOWN_CLASS},
+    unfit::{ALREADY_THERE, NO_POSITIVES, OUT_OF_REACH, STILL_LEARNING, UNKNOWN_CLASS},
 };
 use crate::{
     unit::Share,
@@ -159,7 +159,7 @@ impl ParityGap {
     fn rates(&self, memory: &Memory) -> Result<Rates, &'static str> {
         match &self.rates {
             Some(given) => Ok(given.rates()),
-            None => memory.get::<GroupRates>().and_then(GroupRates::rates).ok_or(LEARNING),
+            None => memory.get::<GroupRates>().and_then(GroupRates::rates).ok_or(STILL_LEARNING),
         }
     }
 

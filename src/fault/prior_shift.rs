@@ -14,7 +14,7 @@ use super::{
     prediction::{check_rate, each, edits, index_of},
     score::{LARGEST, Logits, at, moving, probabilities, rewrite, tilt},
     score_shift::check_place,
-    unfit::{LEARNING, NOT_A_PROBABILITY, OUT_OF_REACH},
+    unfit::{NOT_A_PROBABILITY, OUT_OF_REACH, STILL_LEARNING},
 };
 use crate::{
     unit::Share,
@@ -181,7 +181,7 @@ impl Learnt {
         let seen = rest.rows;
         match rest.step {
             Some((at, step)) if seen < at + at / 10 => step.ok_or(OUT_OF_REACH),
-            _ if seen < ENOUGH => Err(LEARNING),
+            _ if seen < ENOUGH => Err(STILL_LEARNING),
             _ => {
                 let step = self.logits.step_for(psi, rate, sign);
                 rest.step = Some((seen, step));
@@ -207,7 +207,7 @@ impl PriorShift {
     ) -> Result<Vec<f64>, &'static str> {
         if let Some(psi) = self.psi {
             let sign = if self.towards == Towards::Up { 1.0 } else { -1.0 };
-            let step = learnt.ok_or(LEARNING)?.step(psi, self.rate.fraction(), sign)?;
+            let step = learnt.ok_or(STILL_LEARNING)?.step(psi, self.rate.fraction(), sign)?;
             let place = match &self.class {
                 Some(class) => {
                     index_of(class, labels).filter(|place| *place < places).ok_or(NOT_A_PROBABILITY)?
@@ -225,7 +225,7 @@ impl PriorShift {
         };
         let from = match &self.from {
             Some(from) => by_place(from).ok_or(NOT_A_PROBABILITY)?,
-            None => learnt.and_then(Learnt::means).ok_or(LEARNING)?,
+            None => learnt.and_then(Learnt::means).ok_or(STILL_LEARNING)?,
         };
         let to = self.to.as_ref().and_then(by_place).ok_or(NOT_A_PROBABILITY)?;
         if from.len() != places {
@@ -333,7 +333,8 @@ impl Behaviour for PriorShift {
             if steps.as_ref().is_none_or(|(known, _)| *known != places) {
                 steps = Some((places, self.steps(places, learnt, context.labels)));
             }
-            let steps = steps.as_ref().map_or(Err(LEARNING), |(_, steps)| steps.as_ref().map_err(|e| *e))?;
+            let steps =
+                steps.as_ref().map_or(Err(STILL_LEARNING), |(_, steps)| steps.as_ref().map_err(|e| *e))?;
             let mut after = before.clone();
             tilt(&mut after, |place| (steps[place] * context.intensity).exp());
             Ok(rewrite(row, &before, &after))

@@ -10,7 +10,7 @@ use super::{
     Parameter, Problem, Stage,
     estimate::{Marginal, check_marginals},
     prediction::{can_tell, check_class, check_rate, each, edits, relabel},
-    unfit::{LEARNING, NOT_SEEN, UNKNOWN_CLASS},
+    unfit::{NOT_SEEN, STILL_LEARNING, UNKNOWN_CLASS},
 };
 use crate::{
     unit::Share,
@@ -81,7 +81,7 @@ impl Swap {
                 self.between.each_ref().map(|class| given.get(class).map_or(0.0, |share| share.fraction()))
             }
             None => {
-                let seen = memory.get::<Marginal>().and_then(Marginal::shares).ok_or(LEARNING)?;
+                let seen = memory.get::<Marginal>().and_then(Marginal::shares).ok_or(STILL_LEARNING)?;
                 self.between.each_ref().map(|class| seen.get(class).copied().unwrap_or(0.0))
             }
         };

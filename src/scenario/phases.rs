@@ -92,8 +92,7 @@ fn injections(
             (&other.only, &other.shape, other.ramp) == (&injection.only, &injection.shape, injection.ramp)
         };
         let contradiction = phase.inject[..index].iter().filter(together).find_map(|other| {
-            let (one, two) = (injection.fault.behaviour(), other.fault.behaviour());
-            let why = one.excludes(&other.fault).or_else(|| two.excludes(&injection.fault))?;
+            let why = injection.fault.contradicts(&other.fault)?;
             Some(format!(
                 "`{}` and `{}` contradict each other: {why}",
                 other.fault.name(),

@@ -1,6 +1,6 @@
 //! What a body carries, as a fault edits it: rows of values, without bytes or places.
 
-use super::Row;
+use super::{Row, Value};
 
 /// What a body carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -54,6 +54,8 @@ pub struct Answer {
     pub order: Option<Vec<usize>>,
     /// What the wire declares, if it does.
     pub declared: Option<Declared>,
+    /// The version of the model, where the body tells it.
+    pub version: Option<Value>,
 }
 
 impl Answer {

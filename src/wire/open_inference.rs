@@ -44,7 +44,12 @@ impl Codec for OpenInference {
         let tree = scan(message.json())?;
         let outputs = tree.root().get("outputs").ok_or(WireError::NoPrediction)?;
         let tensors = message.tensors(outputs, "output")?;
-        Ok(message.cover(tensor::predictions(&tensors, &self.0)?))
+        let reading = message.cover(tensor::predictions(&tensors, &self.0)?);
+        let version = tree.root().get("model_version").and_then(|node| Some((node.value()?, node.span())));
+        Ok(match version {
+            Some((version, span)) => reading.with_version(version, Slot { span, format: Format::default() }),
+            None => reading,
+        })
     }
 
     fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {

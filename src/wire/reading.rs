@@ -102,6 +102,7 @@ pub struct Reading {
     items: Vec<Range<usize>>,
     lengths: Vec<Length>,
     declared: Option<Declaration>,
+    version: Option<(Value, Slot)>,
 }
 
 /// What the wire declares for a tensor, and where.
@@ -163,6 +164,12 @@ impl Reading {
         self.with_declaration(Some(Declaration { declared, shape, datatype, separator: None }))
     }
 
+    /// The version of the model that the body tells, and where.
+    #[must_use]
+    pub fn with_version(self, version: Value, slot: Slot) -> Reading {
+        Reading { version: Some((version, slot)), ..self }
+    }
+
     pub(super) fn with_declaration(self, declared: Option<Declaration>) -> Reading {
         Reading { declared, ..self }
     }
@@ -190,6 +197,7 @@ impl Reading {
             columns: self.columns.clone(),
             order: None,
             declared: self.declared.as_ref().map(|declaration| declaration.declared.clone()),
+            version: self.version.as_ref().map(|(version, _)| version.clone()),
         }
     }
 
@@ -211,6 +219,11 @@ impl Reading {
         self.write_rows(&edited.rows, &mut splicer)?;
         if let Some((before, after)) = self.declared.as_ref().zip(declared.as_ref()) {
             before.write(after, &mut splicer)?;
+        }
+        if let (Some((before, slot)), Some(after)) = (&self.version, &edited.version)
+            && before != after
+        {
+            splicer.set(slot, after)?;
         }
         splicer.pack()?;
         let order = edited.order.as_ref().filter(|order| !order.iter().copied().eq(0..self.rows.len()));

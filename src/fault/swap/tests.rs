@@ -60,7 +60,7 @@ fn a_ramp_keeps_the_balance() {
 fn it_waits_until_it_knows_enough() {
     let learning =
         |rows: &[Row]| run(&fault("{ between: [0, 1], rate: 50% }"), rows, &[], &Labels::default(), 1);
-    assert_eq!(learning(&classes(1, 100, &[0.5, 0.5])).unfit, Some(LEARNING));
+    assert_eq!(learning(&classes(1, 100, &[0.5, 0.5])).unfit, Some(STILL_LEARNING));
     assert_eq!(learning(&classes(1, 400, &[1.0])).unfit, Some(NOT_SEEN));
     let names = fault("{ between: [virginica, setosa], rate: 50% }");
     assert_eq!(

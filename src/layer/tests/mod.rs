@@ -2,6 +2,7 @@
 
 mod bodies;
 mod edits;
+mod estimates;
 mod faults;
 mod infrastructure;
 mod leases;

@@ -43,6 +43,19 @@ fn response(outputs: &[String]) -> String {
 }
 
 #[test]
+fn the_version_is_told_and_can_be_written() {
+    let body = br#"{"model_name":"m", "model_version": "7","outputs":[{"name":"y","datatype":"INT64","shape":[1],"data":[2]}]}"#;
+    let headers = http::HeaderMap::new();
+    let codec = OpenInference::new(Outputs::default());
+    let reading = codec.read(Head { path: "/v2/models/m/infer", headers: &headers }, body).unwrap();
+    let mut answer = reading.answer();
+    assert_eq!(answer.version, Some(Value::Text("7".into())));
+    answer.version = Some(Value::Text("6".into()));
+    let edited = String::from_utf8(reading.splice(body, &answer).unwrap().unwrap().body).unwrap();
+    assert_eq!(edited, String::from_utf8_lossy(body).replace("\"7\"", "\"6\""));
+}
+
+#[test]
 fn mlserver_gives_labels_and_scores() {
     let rows_of = rows(MLSERVER);
     let text = |name: &str| Some(Value::Text(name.into()));
