@@ -91,7 +91,7 @@ static ENTRY: Entry = Entry {
              the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), reached within 0.01; for one \
              that was not, the ECE is at least that. On calibrated Beta(2,5) probabilities T = 0.7, 0.5, 0.3 give an \
              ECE of 0.057, 0.107, 0.167. The scores are learnt online, the last 2000 rows with their 8 highest \
-             scores, from every prediction as the model made it; the fault waits for 200 of them \
+             scores, from every prediction of the treated as the model made it; the fault waits for 200 of them \
              (`still-learning`). Where no temperature of 0.05 to 20 gives the ECE it is `out-of-reach`. A ramp grows \
              log T.",
     parameters: &[

@@ -393,7 +393,7 @@ pub trait Behaviour {
         Edited::default()
     }
 
-    /// Sees predictions as the model made them, of treated and control callers; `members`: those of its group.
+    /// Sees predictions of the treated as the model made them, before any edit; `members`: those of its group.
     fn observe(&self, _rows: &[Row], _members: Members<'_>, _labels: &Labels, _memory: &Memory) {}
 }
 

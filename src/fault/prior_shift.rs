@@ -91,7 +91,7 @@ static ENTRY: Entry = Entry {
              `psi` only one class is tilted, so that its logits move by one δ, which is bisected until the population \
              stability index of its scores, over ten quantile bins of the scores as they were, is the wanted one; a \
              `rate` below 100% counts as the mixture that it gives. The scores are learnt online in 2048 bins of the \
-             logit, from every prediction as the model made it; the fault waits for 200 of them (`still-learning`). A \
+             logit, from every prediction of the treated as the model made it; the fault waits for 200 of them (`still-learning`). A \
              monitor that sees N and M predictions measures more than was asked for by about (B − 1)(1/N + 1/M) with B \
              bins. Where no step of up to 20 logits gives the PSI (scores of 0 and 1 don't move) it is \
              `out-of-reach`. Labels stay as they are. A ramp grows δ, not the rate.",
@@ -137,6 +137,11 @@ static ENTRY: Entry = Entry {
     seen_by: "Drift of the scores (PSI, Kolmogorov-Smirnov, Jensen-Shannon), calibration on delayed labels.",
     blind: "Monitors of labels, as labels stay as they are; latency and error monitors; a `PSI > 0.2` rule below 0.2.",
 };
+
+/// The PSI over ten quantile bins when a share of the predictions has moved into the last one; infinite for all.
+fn most_psi(rate: f64) -> f64 {
+    0.9 * rate * ((1.0 + 9.0 * rate).ln() - (1.0 - rate).ln())
+}
 
 /// What is learnt: the logits of the class that moves, and the mean probability of each class.
 #[derive(Debug, Default)]
@@ -301,6 +306,13 @@ impl Behaviour for PriorShift {
                     .extend(self.class.as_ref().and_then(|class| check_place("class", class, target.labels)));
                 if self.from.is_some() {
                     problems.push(Problem::new("from", "`from` goes with `to`, not with `psi`"));
+                }
+                let most = most_psi(self.rate.fraction());
+                if self.rate != Share::NONE && self.psi.is_some_and(|psi| psi > most) {
+                    let most = (most * 1e3).floor() / 1e3;
+                    let message =
+                        format!("with {} of the predictions moved, the PSI is at most {most}", self.rate);
+                    problems.push(Problem::new("psi", message).help("raise the rate or lower the PSI"));
                 }
             }
         }

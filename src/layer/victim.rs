@@ -142,7 +142,7 @@ impl Victim {
         if self.asked() {
             return;
         }
-        for rule in self.rules().filter(|rule| self.fault(*rule).group().is_some()) {
+        for rule in self.rules() {
             if let Ok(members) = self.masks.members(rule, offset, rows.len()) {
                 let labels = &self.lease.plan.target.labels;
                 self.fault(rule).observe(rows, members, labels, self.lease.memory(rule));

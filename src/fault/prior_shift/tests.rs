@@ -41,7 +41,9 @@ proptest! {
     fn the_wanted_psi_is_reached(seed: u64, wanted in 0.02..1.5, down: bool, part in 0.4..1.0, whole: bool) {
         let mut stream = Stream::new(seed);
         let rows: Vec<Row> = (0..N).map(|_| row(None, &[stream.beta_2_5()])).collect();
-        let rate = Share::new(if whole { 1.0 } else { part }).unwrap();
+        // Of fewer moved predictions less can be wanted.
+        let (part, wanted) = if whole { (1.0, wanted) } else { (part, wanted * 0.3) };
+        let rate = Share::new(part).unwrap();
         let towards = if down { Towards::Down } else { Towards::Up };
         let fault = PriorShift { psi: Some(wanted), towards, rate, ..fault("{ psi: 1 }") };
         let run = run(&fault, &rows, &[], &Labels::default(), seed);
@@ -125,6 +127,7 @@ fn what_cannot_be_is_told() {
         ("{ to: { setosa: 50%, versicolor: 50%, virginica: 0% } }", "the prior of `virginica` is 0%"),
         ("{ to: { setosa: 50%, versicolor: 30%, virginica: 10% } }", "the shares are 90% in all, not 100%"),
         ("{ psi: 0.2, rate: 0% }", "a rate of 0% never acts"),
+        ("{ psi: 1.1, rate: 40% }", "with 40% of the predictions moved, the PSI is at most 0.733"),
     ] {
         assert_eq!(problems(&format!("{{ prior-shift: {yaml} }}"), &iris()), [message], "{yaml}");
     }

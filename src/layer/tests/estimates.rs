@@ -1,4 +1,4 @@
-//! Faults that learn from the traffic, through the whole layer: control callers teach, groups are told by features.
+//! Faults that learn from the traffic, through the whole layer; groups are told by features.
 
 use super::*;
 use crate::scenario::{Source, compile};
@@ -15,7 +15,7 @@ fn arm(inject: &str) -> Handle {
     );
     let plan = compile(&Source::new("estimates.yaml", text)).unwrap();
     let handle = Handle::default();
-    handle.arm(Arc::new(plan), Duration::from_secs(600)).unwrap();
+    handle.arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
     handle
 }
 
