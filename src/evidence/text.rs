@@ -181,7 +181,6 @@ pub struct TextReading {
     pub failed: bool,
     /// Is a chunk of it not what the protocol says?
     pub malformed: bool,
-    last: Option<Duration>,
 }
 
 impl TextReading {
@@ -198,16 +197,16 @@ impl TextReading {
         let framing = codec.framing(head);
         let mut reading = TextReading::default();
         let mut framer = Framer::new(framing, limit);
-        let (mut met, mut now) = (false, None);
+        let (mut met, mut now, mut last) = (false, None, None);
         for (bytes, at) in chunks {
             framer.push(bytes);
             now = at.filter(|_| framing != Framing::Whole);
             while let Some(chunk) = framer.next() {
-                met |= reading.read_chunk(codec, head, &chunk?, now)?;
+                met |= reading.read_chunk(codec, head, &chunk?, now, &mut last)?;
             }
         }
         if let Some(chunk) = framer.last() {
-            met |= reading.read_chunk(codec, head, &chunk, now)?;
+            met |= reading.read_chunk(codec, head, &chunk, now, &mut last)?;
         }
         if met { Ok(reading) } else { Err(WireError::NoPrediction) }
     }
@@ -219,9 +218,10 @@ impl TextReading {
         head: Head<'_>,
         chunk: &Chunk,
         at: Option<Duration>,
+        last: &mut Option<Duration>,
     ) -> Result<bool, WireError> {
         match codec.generation(head, chunk.payload()) {
-            Ok(generation) => self.note(&generation, at),
+            Ok(generation) => self.note(&generation, at, last),
             Err(WireError::Malformed(_)) => self.malformed = true,
             Err(WireError::NoPrediction | WireError::Unsupported(_)) => return Ok(false),
             Err(error) => return Err(error),
@@ -235,7 +235,7 @@ impl TextReading {
         Some(self.gaps.iter().sum::<Duration>() / count)
     }
 
-    fn note(&mut self, generation: &Generation, at: Option<Duration>) {
+    fn note(&mut self, generation: &Generation, at: Option<Duration>, last: &mut Option<Duration>) {
         self.failed |= generation.moment == Moment::Error;
         let before = self.characters;
         let mut called = false;
@@ -243,7 +243,7 @@ impl TextReading {
             called |= self.note_part(part);
         }
         if let Some(at) = at.filter(|_| self.characters > before || called) {
-            match self.last.replace(at) {
+            match last.replace(at) {
                 None => self.first = Some(at),
                 Some(last) => self.gaps.push(at.saturating_sub(last)),
             }
@@ -271,3 +271,6 @@ impl TextReading {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage, StreamContext,
+    StreamEdit,
     prediction::check_rate,
     streams::{acts, all, share_of_answers},
     text::{Replace, TextEditor},
@@ -56,6 +57,18 @@ impl Behaviour for EmptyAnswer {
 
     fn check(&self, _target: &CheckContext<'_>) -> Vec<Problem> {
         check_rate(self.rate).into_iter().collect()
+    }
+
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        let edits = matches!(
+            other,
+            Fault::TextSubstitute(_)
+                | Fault::NumberSubstitute(_)
+                | Fault::TextLoop(_)
+                | Fault::TextScript(_)
+                | Fault::Refusal(_)
+        );
+        (edits && self.rate == Share::ALL).then_some("an empty answer has no text to change")
     }
 
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {

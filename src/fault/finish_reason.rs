@@ -75,6 +75,13 @@ impl Reason {
                 Reason::ToolCalls => return None,
                 Reason::Unknown => "unknown",
             },
+            // OpenAI Responses: why it is incomplete.
+            "max_output_tokens" => match self {
+                Reason::Length => "max_output_tokens",
+                Reason::ContentFilter => "content_filter",
+                Reason::Stop | Reason::ToolCalls => return None,
+                Reason::Unknown => "unknown",
+            },
             // OpenAI chat and completions, and those that follow them.
             _ => match self {
                 Reason::Stop => "stop",

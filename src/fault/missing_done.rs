@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem, Stage, Step,
     StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{acts, all, brings_text, share_of_answers},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     unit::Share,
-    wire::{Moment, Role, Value},
+    wire::{Moment, Part, Role, Value},
 };
 
 /// Leaves out what tells that a stream is over.
@@ -32,7 +32,8 @@ pub struct MissingDone {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EndMark {
-    /// The last event: `[DONE]`, `message_stop`, `response.completed`, the line with `"done": true`.
+    /// The last event: `[DONE]`, `message_stop`; where there is none, the last chunk with a finish reason
+    /// (`response.completed`, the line with `"done": true`).
     #[default]
     Done,
     /// The chunk with the finish reason.
@@ -47,7 +48,8 @@ static ENTRY: Entry = Entry {
     effect: "In a share `rate` of the streams the end mark, the chunk with the finish reason, or both are left \
              out; everything else passes, and the connection ends cleanly. A chunk that brings text with the \
              finish reason keeps its text and has null for a reason. In a whole body `finish` and `both` make the \
-             finish reason null, and `done` is skipped as `not-a-stream`; a protocol that has no such mark is \
+             finish reason null, and `done` is skipped as `not-a-stream`; where nothing follows the chunk with \
+             the reason (Ollama, Responses, TGI), that is the end mark. A protocol that has no such mark is \
              skipped as `no-end-mark`. A ramp scales the rate.",
     parameters: &[
         Parameter {
@@ -94,12 +96,18 @@ impl Behaviour for MissingDone {
         check_rate(self.rate).into_iter().collect()
     }
 
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        let left_out = self.what != EndMark::Done && self.rate == Share::ALL;
+        let is_told = matches!(other, Fault::FinishReason(_));
+        (left_out && is_told).then_some("a finish reason that is left out can't be a wrong one")
+    }
+
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {
         acts(self.rate, context)
     }
 
     fn stream(&self, _context: StreamContext) -> Option<Box<dyn StreamEdit>> {
-        Some(Box::new(LeaveOut { what: self.what, left_out: 0, whole: false }))
+        Some(Box::new(LeaveOut { what: self.what, left_out: 0, whole: false, last: None }))
     }
 }
 
@@ -107,32 +115,50 @@ struct LeaveOut {
     what: EndMark,
     left_out: usize,
     whole: bool,
+    /// The end mark, unless something follows it.
+    last: Option<Piece>,
+}
+
+impl LeaveOut {
+    /// Drops a piece, or what it says of the end if it says more than that.
+    fn leave_out(&mut self, mut piece: Piece, out: &mut Vec<Step>) {
+        let reasons = reasons(&piece);
+        if self.whole || brings_text(&piece) {
+            self.left_out += usize::from(!reasons.is_empty());
+            reasons.into_iter().for_each(|index| piece.set(index, Value::Null));
+            return out.push(Step::Send(piece));
+        }
+        self.left_out += 1;
+    }
+}
+
+/// The parts that tell why a text ended.
+fn reasons(piece: &Piece) -> Vec<usize> {
+    let parts = piece.parts().iter().enumerate();
+    let given = |(index, part): &(usize, &Part)| {
+        part.role == Role::FinishReason && *piece.value(*index) != Value::Null
+    };
+    parts.filter(given).map(|(index, _)| index).collect()
 }
 
 impl StreamEdit for LeaveOut {
-    fn piece(&mut self, mut piece: Piece, out: &mut Vec<Step>) {
+    fn piece(&mut self, piece: Piece, out: &mut Vec<Step>) {
+        out.extend(self.last.take().map(Step::Send));
         let moment = piece.moment();
         self.whole |= moment == Moment::Whole;
-        let reasons: Vec<usize> = piece
-            .parts()
-            .iter()
-            .enumerate()
-            .filter(|(index, part)| part.role == Role::FinishReason && *piece.value(*index) != Value::Null)
-            .map(|(index, _)| index)
-            .collect();
-        let leaves_reason = self.what != EndMark::Done && (moment == Moment::Finish || !reasons.is_empty());
-        let leaves_done = self.what != EndMark::Finish && moment == Moment::Done;
-        if !leaves_reason && !leaves_done {
-            return out.push(Step::Send(piece));
+        let ends_text = moment == Moment::Finish || !reasons(&piece).is_empty();
+        match self.what {
+            EndMark::Finish | EndMark::Both if ends_text => self.leave_out(piece, out),
+            EndMark::Done | EndMark::Both if moment == Moment::Done => self.leave_out(piece, out),
+            EndMark::Done if moment == Moment::Finish => self.last = Some(piece),
+            _ => out.push(Step::Send(piece)),
         }
-        if self.whole || brings_text(&piece) {
-            if reasons.is_empty() {
-                return out.push(Step::Send(piece));
-            }
-            reasons.into_iter().for_each(|index| piece.set(index, Value::Null));
-            out.push(Step::Send(piece));
+    }
+
+    fn end(&mut self, out: &mut Vec<Step>) {
+        if let Some(last) = self.last.take() {
+            self.leave_out(last, out);
         }
-        self.left_out += 1;
     }
 
     fn edited(&self) -> Edited {

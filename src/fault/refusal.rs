@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage, StreamContext,
+    StreamEdit,
     prediction::check_rate,
     streams::{Both, PartEditor, acts, all, share_of_answers},
     text::{Replace, TextEditor},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     unit::Share,
-    wire::{Moment, Role, Value},
+    wire::{Role, Value},
 };
 
 const APOLOGY: &str = "I'm sorry, but I can't help with that.";
@@ -39,7 +40,7 @@ pub struct Refusal {
 pub enum Telling {
     /// In the text alone, as models mostly do.
     Text,
-    /// In the text, and where the provider has words or a field for it, there too.
+    /// In the text, and where the provider has a word for it as a finish reason, there too.
     #[default]
     Provider,
 }
@@ -49,7 +50,7 @@ static ENTRY: Entry = Entry {
     summary: "Puts a refusal in the place of generated text.",
     effect: "In a share `rate` of the answers the whole text is the refusal: in a stream it comes in the first chunk \
              of text, and the later ones are empty. With `how: provider` the stop reason of Anthropic Messages is \
-             `refusal`, and a whole OpenAI answer tells the refusal in its `refusal` field, too. An answer without text (a tool call) is skipped as \
+             `refusal`, too; other providers have no word for it (OpenAI's chat models refuse with `stop`). An answer without text (a tool call) is skipped as \
              `no-text`. Token counts stay as they were. A ramp scales the rate.",
     parameters: &[
         Parameter {
@@ -62,7 +63,7 @@ static ENTRY: Entry = Entry {
             name: "how",
             values: "`text` or `provider`",
             default: "provider",
-            meaning: "in the text alone, or in the provider's fields too",
+            meaning: "in the text alone, or in the finish reason too",
         },
         Parameter {
             name: "rate",
@@ -100,26 +101,33 @@ impl Behaviour for Refusal {
         check_rate(self.rate).into_iter().chain(empty).collect()
     }
 
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        let replaces = match other {
+            Fault::TextScript(script) => script.answer.is_some() && script.rate == Share::ALL,
+            Fault::Refusal(refusal) => refusal.rate == Share::ALL,
+            _ => false,
+        };
+        (replaces && self.rate == Share::ALL).then_some("both take the place of the whole text")
+    }
+
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {
         acts(self.rate, context)
     }
 
     fn stream(&self, _context: StreamContext) -> Option<Box<dyn StreamEdit>> {
         let text = self.text.clone().unwrap_or_else(|| APOLOGY.to_owned());
-        let said = text.clone();
-        let editor = TextEditor::new(Role::Text, move |_| Replace::with(&said), None);
+        let editor = TextEditor::new(Role::Text, move |_| Replace::with(&text), None);
         if self.how == Telling::Text {
             return Some(Box::new(editor));
         }
-        let fields = PartEditor::new(NO_FINISH_REASON, move |moment, part, value| match (part.role, value) {
-            (Role::Refusal, _) if moment == Moment::Whole => Some(Value::Text(text.clone())),
+        let reason = PartEditor::new(NO_FINISH_REASON, |_, part, value| match (part.role, value) {
             (Role::FinishReason, Value::Text(reason)) => {
                 let is_anthropic = matches!(reason.as_str(), "end_turn" | "max_tokens" | "stop_sequence");
                 is_anthropic.then(|| Value::Text("refusal".to_owned()))
             }
             _ => None,
         });
-        Some(Box::new(Both(editor, fields)))
+        Some(Box::new(Both(editor, reason)))
     }
 }
 

@@ -11,6 +11,8 @@
 //! server's tokenizer.
 
 mod json;
+#[cfg(test)]
+mod recorded;
 mod rewrites;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Edited, Piece, Step, StreamEdit, unfit::NO_TEXT};
-use crate::wire::{Moment, Role, Value};
+use crate::wire::{Moment, Part, Role, Value};
 
 pub(super) use json::JsonPlace;
 pub(super) use rewrites::{Replace, capitalised_like, other_digit, shuffled};
@@ -113,6 +115,10 @@ fn stands_alone(c: char) -> bool {
         && c.is_alphanumeric()
 }
 
+fn calls_tool(part: &Part) -> bool {
+    !part.repeats && matches!(part.role, Role::ToolName | Role::ToolArguments) && part.value != Value::Null
+}
+
 /// The whole of a text, rewritten.
 pub(super) fn rewritten(rewrite: &mut impl Rewrite, text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -205,12 +211,12 @@ where
         }
     }
 
-    /// Takes words for complete that can't go on after this piece.
-    fn complete_after(&mut self, moment: Moment, named: &[u32], repeated: &[u32]) {
+    /// Takes words for complete that can't go on after a piece: one that says nothing ends none.
+    fn complete_after(&mut self, moment: Moment, says_nothing: bool, named: &[u32], repeated: &[u32]) {
         match moment {
-            Moment::Delta | Moment::Ping if self.shelf.held.len() <= MOST_HELD => {
-                self.complete(|number| repeated.contains(&number));
-            }
+            _ if self.shelf.held.len() > MOST_HELD => self.complete(|_| true),
+            Moment::Delta => self.complete(|number| repeated.contains(&number)),
+            Moment::Other if says_nothing => {}
             // One of several choices is over, and the others go on.
             Moment::Finish if named.iter().any(|number| self.texts.contains_key(number)) => {
                 self.complete(|number| named.contains(&number) || repeated.contains(&number));
@@ -280,6 +286,12 @@ where
         }
         let number = self.shelf.first + self.shelf.held.len() as u64;
         let (mut texts, mut fed, mut named, mut repeated) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // Comments, and chunks that could not be read.
+        let says_nothing = piece.chunk().payload().is_empty();
+        if self.role == Role::Text && piece.parts().iter().any(calls_tool) {
+            // A model that begins to call a tool has said what it had to say.
+            self.complete(|_| true);
+        }
         for (index, part) in piece.parts().iter().enumerate() {
             if part.role == Role::FinishReason && *piece.value(index) != Value::Null {
                 named.push(part.text);
@@ -305,7 +317,7 @@ where
         for (text, fragment, value) in fed {
             self.feed(text, fragment, &value);
         }
-        self.complete_after(moment, &named, &repeated);
+        self.complete_after(moment, says_nothing, &named, &repeated);
         self.shelf.release(out);
     }
 

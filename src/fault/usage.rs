@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem, Stage, Step,
     StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{acts, all, share_of_answers},
@@ -96,6 +96,12 @@ impl Behaviour for Usage {
             problems.push(Problem::new("factor", format!("`factor` is {factor}; it is 0 to 1000 and not 1")));
         }
         problems
+    }
+
+    fn excludes(&self, other: &Fault) -> Option<&'static str> {
+        let multiplies = matches!(other, Fault::Usage(usage) if usage.factor.is_some());
+        let left_out = self.missing && self.rate == Share::ALL;
+        (left_out && multiplies).then_some("counts that are left out can't be false")
     }
 
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {

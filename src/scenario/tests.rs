@@ -182,7 +182,7 @@ fn every_mistake_is_told_at_once() {
 3:1 a list (`- …` or `[…]`) is wanted here, not a mapping [this value]
 "#);
     insta::assert_snapshot!(scenario("name: a\ntarget: { protocol: telnet }\nphases: [{ name: a, lasts: soon }]\n"), @r#"
-2:21 nothing is called `telnet` [not known] (in this place can stand `open-inference`, `kserve-v1`, `mlflow`, `json` or `http`)
+2:21 nothing is called `telnet` [not known] (in this place can stand `open-inference`, `kserve-v1`, `tf-serving`, `mlflow`, `openai`, `anthropic`, `ollama`, `tgi`, `tei`, `cohere`, `triton-generate`, `torchserve`, `sagemaker`, `bentoml`, `ray-serve`, `litserve`, `auto`, `json` or `http`)
 3:28 `soon` is no span of time; write it like 250ms, 30s, 5m or 1m30s [this value]
 "#);
 }
@@ -280,12 +280,18 @@ fn a_scenario_must_fit_its_stage() {
 fn every_example_of_the_catalogue_compiles() {
     for entry in crate::fault::Fault::catalogue() {
         let example = entry.example.trim_end().replace('\n', "\n      ");
-        let text = format!(
-            "name: example\ntarget: {{ protocol: open-inference, labels: [setosa, versicolor, virginica] }}\n\
-             phases:\n  - name: broken\n    lasts: 10m\n    inject:\n      {example}\n"
-        );
-        if let Err(error) = compile(&Source::new(entry.name, text)) {
-            panic!("{error}");
-        }
+        let targets = [
+            "protocol: open-inference, labels: [setosa, versicolor, virginica]",
+            "protocol: open-inference",
+            "protocol: openai",
+            "protocol: cohere",
+        ];
+        let compiled = targets.map(|target| {
+            let text = format!(
+                "name: example\ntarget: {{ {target} }}\nphases:\n  - name: broken\n    lasts: 10m\n    inject:\n      {example}\n"
+            );
+            compile(&Source::new(entry.name, text)).map(drop).map_err(|error| error.to_string())
+        });
+        assert!(compiled.contains(&Ok(())), "{compiled:?}");
     }
 }

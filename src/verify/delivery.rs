@@ -70,7 +70,7 @@ fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
 pub(super) struct Arms<'a> {
     pub(super) control: &'a ArmEvidence,
     pub(super) treated: &'a ArmEvidence,
-    known: PhaseAccuracy,
+    pub(super) known: PhaseAccuracy,
 }
 
 impl Arms<'_> {

@@ -107,3 +107,6 @@ impl Arms<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

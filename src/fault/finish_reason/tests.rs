@@ -23,6 +23,9 @@ fn each_provider_has_its_own_words() {
         ("eos_token", "tool-calls", None),
         ("completed", "length", Some("incomplete")),
         ("completed", "tool-calls", None),
+        ("max_output_tokens", "content-filter", Some("content_filter")),
+        ("max_output_tokens", "stop", None),
+        ("stop_sequence", "stop", None),
         ("end_turn", "unknown", Some("unknown")),
     ] {
         let answer = vec![piece(Moment::Finish, &[says(Role::FinishReason, original)])];

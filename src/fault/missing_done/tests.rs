@@ -37,6 +37,20 @@ fn text_beside_the_reason_stays() {
 }
 
 #[test]
+fn where_nothing_follows_the_reason_it_is_the_end_mark() {
+    let delta = || piece(Moment::Delta, &[says(Role::Text, "a")]);
+    let finish = || piece(Moment::Finish, &[says(Role::Text, ""), says(Role::FinishReason, "stop")]);
+    let moments = |pieces: Vec<Piece>| {
+        let ran = run(&fault("{ missing-done: {} }"), 1, 1.0, pieces).unwrap();
+        (ran.sent.iter().map(Piece::moment).collect::<Vec<_>>(), ran.edited.changed)
+    };
+    assert_eq!(moments(vec![delta(), finish()]), (vec![Moment::Delta], 1));
+    // One of two choices is over; the other goes on.
+    let both = vec![delta(), finish(), delta(), finish()];
+    assert_eq!(moments(both), (vec![Moment::Delta, Moment::Finish, Moment::Delta], 1));
+}
+
+#[test]
 fn it_acts_on_its_share_of_the_answers() {
     let fault = fault("{ missing-done: { rate: 20% } }");
     for (intensity, rate) in [(1.0, 0.2), (0.5, 0.1), (0.0, 0.0)] {

@@ -7,6 +7,7 @@ use crate::fault::{
     text_testing::{PROSE, changed, even, fault, piece, run, says, whole, wrong},
     unfit::NO_TEXT,
 };
+use crate::wire::Moment;
 
 #[test]
 fn it_is_all_that_is_said() {
@@ -21,21 +22,14 @@ fn it_is_all_that_is_said() {
 #[test]
 fn it_stands_where_the_provider_puts_it() {
     let reason = |how: &str, reason: &str| {
-        let answer = vec![piece(
-            Moment::Whole,
-            &[
-                says(Role::Text, PROSE),
-                (Role::Refusal, 0, false, Value::Null),
-                says(Role::FinishReason, reason),
-            ],
-        )];
+        let answer = vec![piece(Moment::Whole, &[says(Role::Text, PROSE), says(Role::FinishReason, reason)])];
         let ran =
             run(&fault(&format!("{{ refusal: {{ how: {how}, text: No. }} }}")), 1, 1.0, answer).unwrap();
         String::from_utf8(ran.bytes()[0].to_vec()).unwrap()
     };
-    assert_eq!(reason("provider", "end_turn"), r#"{"says": [ "No." , "No." , "refusal"]}"#);
-    assert_eq!(reason("provider", "stop"), r#"{"says": [ "No." , "No." , "stop"]}"#);
-    assert_eq!(reason("text", "end_turn"), r#"{"says": [ "No." , null , "end_turn"]}"#);
+    assert_eq!(reason("provider", "end_turn"), r#"{"says": [ "No." , "refusal"]}"#);
+    assert_eq!(reason("provider", "stop"), r#"{"says": [ "No." , "stop"]}"#);
+    assert_eq!(reason("text", "end_turn"), r#"{"says": [ "No." , "end_turn"]}"#);
 }
 
 #[test]

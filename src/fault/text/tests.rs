@@ -6,7 +6,7 @@ use super::*;
 use crate::fault::text_testing::{PROSE, fault, piece, run, says, stream, whole};
 
 /// Faults that rewrite texts, each acting on every answer.
-const FAULTS: [(&str, Role); 14] = [
+pub(super) const FAULTS: [(&str, Role); 14] = [
     ("{ text-substitute: { rate: 40%, shuffle: true } }", Role::Text),
     ("{ text-substitute: { rate: 40%, words: [apple, pear] } }", Role::Text),
     ("{ text-substitute: { rate: 100%, pairs: { fox: dog, a: the } } }", Role::Text),
@@ -159,6 +159,13 @@ fn a_piece_waits_for_the_end_of_its_last_word_and_no_longer() {
     let finish = (Role::FinishReason, 0, false, Value::Text("stop".into()));
     assert_eq!(feed(piece(Moment::Finish, &[finish])), [" worldworld"], "the other choice goes on");
     assert_eq!(feed(delta(1, " one.")), ["OtherOther", "", "stop", " oneone."]);
+    assert_eq!(feed(delta(0, "un")), nothing);
+    assert_eq!(feed(Piece::opaque(": a comment".into())), nothing, "which says nothing, and keeps its place");
+    let call = piece(Moment::Delta, &[says(Role::ToolName, "weather")]);
+    assert_eq!(feed(delta(0, "til")), nothing);
+    assert_eq!(feed(call), ["untiluntil", "Other", "", "weather"]);
+    assert_eq!(feed(delta(0, "end")), nothing);
+    assert_eq!(feed(piece(Moment::Other, &[])), ["endend", "Other"], "the end of a block");
     assert_eq!(feed(piece(Moment::Done, &[])), ["Done"]);
 }
 
@@ -197,6 +204,23 @@ fn a_whole_body_is_a_stream_of_one_piece() {
     let many = run(&fault, 3, 1.0, stream(Role::Text, PROSE, &[1, 2, 3, 50])).unwrap();
     assert_ne!(one.joined(Role::Text), PROSE);
     assert_eq!(one.joined(Role::Text), many.joined(Role::Text));
+}
+
+#[test]
+fn faults_that_contradict_each_other_are_told() {
+    for (one, other, excluded) in [
+        ("{ empty-answer: {} }", "{ text-loop: {} }", true),
+        ("{ empty-answer: { rate: 50% } }", "{ text-loop: {} }", false),
+        ("{ empty-answer: {} }", "{ finish-reason: { to: length } }", false),
+        ("{ refusal: {} }", "{ text-script: { answer: Non. } }", true),
+        ("{ refusal: {} }", "{ text-script: { script: greek } }", false),
+        ("{ missing-done: { what: both } }", "{ finish-reason: { to: length } }", true),
+        ("{ missing-done: {} }", "{ finish-reason: { to: length } }", false),
+        ("{ usage: { missing: true } }", "{ usage: { factor: 2 } }", true),
+    ] {
+        let told = fault(one).behaviour().excludes(&fault(other));
+        assert_eq!(told.is_some(), excluded, "{one} {other}");
+    }
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::view::{DurationKey, Durations, PredictionKey};
+    use crate::layer::view::{DurationKey, Durations, PredictionKey, TextKey};
 
     fn view() -> ViewSnapshot {
         let mut view = ViewSnapshot::default();
@@ -260,6 +260,11 @@ mod tests {
             durations.buckets[14] = 1;
             durations.sum_s = 12.5;
             view.durations.insert(key, durations);
+            let mut text = TextSeries::default();
+            (text.first_token.counts[3], text.first_token.sum) = (4, 0.08);
+            text.output_token.counts[13] = 1;
+            text.reasons.insert("stop".into(), 5);
+            view.texts.insert(TextKey { model: "chat".into(), arm }, text);
             let key = PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm };
             view.predictions.insert(key, 3);
         }
@@ -281,6 +286,13 @@ mod tests {
             format!("http_server_request_duration_seconds_sum{{{series}}} 12.5"),
             format!("http_server_request_duration_seconds_count{{{series}}} 3"),
             r#"model_predictions_total{model="iris",label="a\"b\\c",canard_arm="control"} 3"#.to_owned(),
+            "gen_ai_server_time_to_first_token_seconds_bucket{model=\"chat\",canard_arm=\"treated\",le=\"0.01\"} 0".to_owned(),
+            "gen_ai_server_time_to_first_token_seconds_bucket{model=\"chat\",canard_arm=\"treated\",le=\"0.02\"} 4".to_owned(),
+            "gen_ai_server_time_to_first_token_seconds_sum{model=\"chat\",canard_arm=\"treated\"} 0.08".to_owned(),
+            "gen_ai_server_time_per_output_token_seconds_bucket{model=\"chat\",canard_arm=\"control\",le=\"2.5\"} 0".to_owned(),
+            "gen_ai_server_time_per_output_token_seconds_count{model=\"chat\",canard_arm=\"control\"} 1".to_owned(),
+            "gen_ai_server_request_duration_seconds_count{model=\"chat\",canard_arm=\"control\"} 0".to_owned(),
+            "model_generations_total{model=\"chat\",finish_reason=\"stop\",canard_arm=\"control\"} 5".to_owned(),
             "canard_armed 0".to_owned(),
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
@@ -292,5 +304,6 @@ mod tests {
         let page = page(false);
         assert!(!page.contains("arm="), "{page}");
         assert!(page.contains(r#"model_predictions_total{model="iris",label="a\"b\\c"} 6"#), "{page}");
+        assert!(page.contains(r#"model_generations_total{model="chat",finish_reason="stop"} 10"#), "{page}");
     }
 }
