@@ -38,7 +38,6 @@ fn faults(document: &Document) -> Vec<&'static str> {
 }
 
 #[test]
-#[ignore = "until the scenarios of the faults on predictions and generated text are there"]
 fn every_fault_has_a_scenario_of_its_name_that_injects_it() {
     let scenarios = scenarios();
     for (file, plan) in &scenarios {
