@@ -151,7 +151,8 @@ fn heat(scores: &mut [f64], temperature: f64) {
             let largest = many.iter().copied().fold(0.0, f64::max);
             many.iter_mut().for_each(|p| *p = (*p / largest).powf(power));
             let after: f64 = many.iter().sum();
-            many.iter_mut().for_each(|p| *p *= before / after);
+            // Rounding must not lift a certainty above 1.
+            many.iter_mut().for_each(|p| *p = (*p * (before / after)).min(1.0));
         }
     }
 }

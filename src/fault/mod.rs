@@ -510,7 +510,7 @@ impl Fault {
     }
 }
 
-/// The purposes of a fault's draws, see [`Dice`]; part of the documented decision.
+/// The purposes of a fault's draws, see [`Dice`](crate::draw::Dice); part of the documented decision.
 pub mod purpose {
     /// Does it act?
     pub const ACT: u32 = 0;

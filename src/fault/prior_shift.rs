@@ -166,7 +166,7 @@ impl Learnt {
     fn record(&self, rows: &[Row], class: Option<&str>, labels: &Labels) {
         let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         for scores in rows.iter().filter_map(probabilities) {
-            let places = scores.len().max(2).min(MOST_PLACES);
+            let places = scores.len().clamp(2, MOST_PLACES);
             if rest.sums.is_empty() {
                 rest.sums = vec![0.0; places];
             }

@@ -1,5 +1,7 @@
 //! Regression: numbers go wrong as measured numbers do: in another unit, off by a constant, noisy, clipped, drifting.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -166,7 +168,9 @@ impl Behaviour for Regression {
         if let Some(noise) = self.noise.filter(|noise| *noise < 0.0) {
             problems.push(Problem::new("noise", format!("a standard deviation of {noise} is not possible")));
         }
-        if let Some([low, high]) = self.clip.filter(|[low, high]| !(low < high)) {
+        if let Some([low, high]) =
+            self.clip.filter(|[low, high]| low.partial_cmp(high) != Some(Ordering::Less))
+        {
             let help = "write the lower end first, such as `clip: [0, 100]`";
             problems
                 .push(Problem::new("clip", format!("there is nothing between {low} and {high}")).help(help));

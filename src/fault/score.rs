@@ -59,7 +59,8 @@ pub(super) fn tilt(scores: &mut [f64], weight: impl Fn(usize) -> f64) {
             let before: f64 = many.iter().sum();
             many.iter_mut().enumerate().for_each(|(place, p)| *p *= weight(place));
             let after: f64 = many.iter().sum();
-            many.iter_mut().for_each(|p| *p *= before / after);
+            // Rounding must not lift a certainty above 1.
+            many.iter_mut().for_each(|p| *p = (*p * (before / after)).min(1.0));
         }
     }
 }
@@ -156,6 +157,15 @@ mod tests {
         let mut single = [0.2];
         tilt(&mut single, |place| if place == 0 { 0.25 } else { 1.0 });
         assert!((single[0] - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_certainty_stays_a_probability() {
+        for seed in 0..500 {
+            let mut scores = crate::fault::traffic::Stream::new(seed).probabilities(3, 4.0);
+            tilt(&mut scores, |place| if place == 0 { (LARGEST).exp() } else { 1.0 });
+            assert!(scores.iter().all(|p| (0.0..=1.0).contains(p)), "{scores:?}");
+        }
     }
 
     #[test]
