@@ -1,7 +1,12 @@
-//! Disarmed means gone: the layer takes no memory then. A binary of its own, because it counts through the
-//! global allocator.
+//! Disarmed means gone: the layer takes no memory then. And hostile bytes take no more of it than a multiple of
+//! their number. A binary of its own, because it counts through the global allocator.
 
 #![cfg(test)]
+
+#[path = "../fuzz/entries.rs"]
+mod entries;
+#[path = "allocations/hostile.rs"]
+mod hostile;
 
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 

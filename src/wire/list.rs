@@ -82,8 +82,8 @@ fn push(reading: &mut Reading, label: Option<Node<'_>>, scores: Option<Node<'_>>
     };
     let mut rest = Reading::default();
     json_api::push(&mut rest, None, scores)?;
-    let (scores, slots) = rest.into_scores();
-    reading.push(Row { label: Some(label), scores }, Some(slot), slots);
+    let (scores, places) = rest.into_scores();
+    reading.push(Row { label: Some(label), scores }, Some(slot), places.iter());
     Ok(())
 }
 

@@ -86,6 +86,8 @@ use codec::error_field;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod surgical;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

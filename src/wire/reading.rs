@@ -4,8 +4,11 @@
 //! all other bytes are copied. A number is written as shortly as it can be read back exactly, in the
 //! precision of its tensor: a 32-bit score as `0.9`, never as `0.8999999761581421`.
 
+mod places;
 mod rank;
 mod splice;
+#[cfg(test)]
+mod testing;
 
 use std::{io::Write as _, ops::Range};
 
@@ -13,6 +16,7 @@ use http::HeaderName;
 
 use super::{Answer, Content, Declared, Row, Value, WireError};
 
+pub(super) use places::Places;
 pub use splice::Spliced;
 use splice::Splicer;
 
@@ -93,10 +97,10 @@ pub enum LengthField {
 pub struct Reading {
     content: Content,
     rows: Vec<Row>,
-    /// One for each row.
-    labels: Vec<Option<Slot>>,
+    /// One for each row that has a label.
+    labels: Places,
     /// One for each score of each row, one row after another.
-    scores: Vec<Slot>,
+    scores: Places,
     columns: Vec<String>,
     separator: Option<&'static str>,
     items: Vec<Range<usize>>,
@@ -126,7 +130,21 @@ impl Reading {
         self.scores.extend(scores);
         assert_eq!(row.scores.len(), self.scores.len() - before, "each score needs a place");
         self.rows.push(row);
-        self.labels.push(label);
+        self.labels.extend(label);
+    }
+
+    /// Rows with the places of all their labels and all their scores.
+    ///
+    /// # Panics
+    /// If there is not a place for each value.
+    pub(super) fn of_rows(rows: Vec<Row>, labels: Places, scores: Places) -> Reading {
+        assert_eq!(rows.iter().filter(|row| row.label.is_some()).count(), labels.len(), "labels need places");
+        assert_eq!(
+            rows.iter().map(|row| row.scores.len()).sum::<usize>(),
+            scores.len(),
+            "scores need places"
+        );
+        Reading { rows, labels, scores, ..Reading::default() }
     }
 
     /// Says what the rows are.
@@ -185,7 +203,7 @@ impl Reading {
     }
 
     /// All scores and their places, row after row.
-    pub(super) fn into_scores(self) -> (Vec<Value>, Vec<Slot>) {
+    pub(super) fn into_scores(self) -> (Vec<Value>, Places) {
         (self.rows.into_iter().flat_map(|row| row.scores).collect(), self.scores)
     }
 
@@ -232,9 +250,11 @@ impl Reading {
                 return Err(WireError::Unwritable("this body has no list to reorder".into()));
             }
             // The best place of a ranking has the best score, whatever is put there.
-            let stays = (self.content == Content::Ranking && self.scores.len() == self.rows.len())
-                .then_some(self.scores.as_slice());
-            splicer.reorder(&self.items, order, stays)?;
+            let stays: Vec<Slot> = match self.content {
+                Content::Ranking if self.scores.len() == self.rows.len() => self.scores.iter().collect(),
+                _ => Vec::new(),
+            };
+            splicer.reorder(&self.items, order, &stays)?;
         }
         if splicer.is_empty() { Ok(None) } else { splicer.finish(&self.lengths).map(Some) }
     }
@@ -244,19 +264,30 @@ impl Reading {
         if edited.len() != self.rows.len() {
             return Err(reshaped());
         }
-        let mut rest = self.scores.as_slice();
-        for ((before, after), label) in self.rows.iter().zip(edited).zip(&self.labels) {
-            let (slots, others) = rest.split_at(before.scores.len());
-            rest = others;
-            if before.label.is_some() != after.label.is_some() {
-                return Err(reshaped());
+        let (mut label, mut score) = (0, 0);
+        for (before, after) in self.rows.iter().zip(edited) {
+            match (&before.label, &after.label) {
+                (Some(old), Some(new)) => {
+                    if !old.is_same(new) {
+                        splicer.set(&self.labels.get(label), new)?;
+                    }
+                    label += 1;
+                }
+                (None, None) => {}
+                _ => return Err(reshaped()),
             }
-            for ((old, new), slot) in before.label.iter().zip(&after.label).zip(label) {
+            let places = score..score + before.scores.len();
+            score = places.end;
+            if before.scores.len() != after.scores.len() {
+                let slots: Vec<Slot> = self.scores.range(places).collect();
+                splicer.row(&before.scores, &after.scores, &slots, self.separator)?;
+                continue;
+            }
+            for (place, (old, new)) in places.zip(before.scores.iter().zip(&after.scores)) {
                 if !old.is_same(new) {
-                    splicer.set(slot, new)?;
+                    splicer.set(&self.scores.get(place), new)?;
                 }
             }
-            splicer.row(&before.scores, &after.scores, slots, self.separator)?;
         }
         Ok(())
     }
@@ -300,7 +331,7 @@ pub(super) fn render(value: &Value, format: Format, out: &mut Vec<u8>) {
     let written = match value {
         Value::Null => out.write_all(b"null"),
         Value::Bool(truth) => write!(out, "{truth}"),
-        Value::Int(number) => write!(out, "{number}"),
+        Value::Int(number) => json(number, out),
         Value::Float(number) if number.is_nan() => out.write_all(b"NaN"),
         Value::Float(number) if number.is_infinite() => {
             out.write_all(if *number > 0.0 { b"Infinity" } else { b"-Infinity" })
@@ -309,13 +340,18 @@ pub(super) fn render(value: &Value, format: Format, out: &mut Vec<u8>) {
             write!(out, "{number:.0}")
         }
         Value::Float(number) if format == Format::Single && (*number as f32).is_finite() => {
-            write!(out, "{:?}", *number as f32)
+            json(&(*number as f32), out)
         }
-        Value::Float(number) => write!(out, "{number:?}"),
-        Value::Text(text) => serde_json::to_writer(out, text).map_err(Into::into),
+        Value::Float(number) => json(number, out),
+        Value::Text(text) => json(text, out),
     };
-    // Writing to memory does not fail, nor does JSON of a text.
+    // Writing to memory does not fail, nor does JSON of a text or of a number.
     debug_assert!(written.is_ok(), "{written:?}");
+}
+
+/// Numbers as short as they can be read back exactly, faster than `write!` prints them.
+fn json<T: serde::Serialize>(value: &T, out: &mut Vec<u8>) -> std::io::Result<()> {
+    serde_json::to_writer(out, value).map_err(Into::into)
 }
 
 #[cfg(test)]
@@ -333,7 +369,7 @@ mod tests {
         assert_eq!(rendered(0.9, Format::Double), "0.9");
         assert_eq!(rendered(f64::from(0.9_f32), Format::Double), "0.8999999761581421");
         assert_eq!(rendered(f64::from(0.9_f32), Format::Single), "0.9");
-        assert_eq!(rendered(1e300, Format::Single), "1e300");
+        assert_eq!(rendered(1e300, Format::Single), "1e+300");
         assert_eq!(rendered(2.0, Format::Whole), "2");
         assert_eq!(rendered(2.0, Format::Single), "2.0");
         assert_eq!(rendered(1e-7, Format::Double), "1e-7");

@@ -131,7 +131,7 @@ fn edited(old: &Cell, new: &Value, single: bool) -> Cell {
     let text = match new {
         Value::Float(x) if x.is_nan() => "NaN".to_owned(),
         Value::Float(x) if x.is_infinite() => format!("{}Infinity", if *x < 0.0 { "-" } else { "" }),
-        Value::Float(x) if single => format!("{:?}", *x as f32),
+        Value::Float(x) if single => serde_json::to_string(&(*x as f32)).unwrap(),
         other => serde_json::to_string(other).unwrap(),
     };
     let value = match new {

@@ -370,7 +370,7 @@ fn list_of(
     // Bytes that are no text, such as images, are not features that a fault could edit.
     let Ok(read) = read else { return Ok(()) };
     let is_one = read.values.len() == 1;
-    for (index, (value, slot)) in read.values.into_iter().zip(read.slots).enumerate() {
+    for (index, (value, slot)) in read.values.into_iter().zip(read.places.iter()).enumerate() {
         let name = if is_one { name.to_owned() } else { format!("{name}[{index}]") };
         cells.push((name, value, slot));
     }

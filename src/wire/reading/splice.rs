@@ -180,7 +180,7 @@ impl<'b> Splicer<'b> {
         &mut self,
         items: &[Range<usize>],
         order: &[usize],
-        stays: Option<&[Slot]>,
+        stays: &[Slot],
     ) -> Result<(), WireError> {
         let (Some(first), Some(last)) = (items.first(), items.last()) else { return Err(overlap()) };
         let list = first.start..last.end;
@@ -188,7 +188,7 @@ impl<'b> Splicer<'b> {
         let from = self.pieces.partition_point(|piece| piece.old.start < list.start);
         let to = self.pieces.partition_point(|piece| piece.old.start < list.end);
         let mut inside: Vec<Piece> = self.pieces.drain(from..to).collect();
-        let staying = stays.map(|slots| self.take_out(slots, &mut inside)).transpose()?;
+        let staying = self.take_out(stays, &mut inside)?;
         let separator = match items {
             [a, b, ..] => self.original(&(a.end..b.start))?,
             _ => b",",
@@ -204,9 +204,7 @@ impl<'b> Splicer<'b> {
             let from = inside.partition_point(|piece| piece.old.start < range.start);
             let to = inside.partition_point(|piece| piece.old.start < range.end);
             let mut pieces = inside.get(from..to).unwrap_or_default().to_vec();
-            if let Some(staying) = &staying
-                && let (Some(here), Some(own)) = (staying.get(place).or(staying.last()), staying.get(item))
-            {
+            if let (Some(here), Some(own)) = (staying.get(place).or(staying.last()), staying.get(item)) {
                 let at = pieces.partition_point(|piece| piece.old.start < own.old.start);
                 pieces.insert(at, Piece { old: own.old.clone(), new: here.new.clone() });
             }

@@ -126,13 +126,18 @@ impl Scanner<'_> {
     fn scalar(&mut self) -> Result<(), ScanError> {
         let start = self.at;
         let rest = &self.body[start..];
-        let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b)).count();
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+        if let Some(length) = number(rest).filter(|length| !rest.get(*length).is_some_and(is_word)) {
+            self.at += length;
+            self.push(Kind::Number, start);
+            return Ok(());
+        }
+        let length = rest.iter().take_while(|b| is_word(b)).count();
         let word = &rest[..length];
         let kind = match word {
             b"true" => Kind::True,
             b"false" => Kind::False,
             b"null" => Kind::Null,
-            _ if is_number(word) => Kind::Number,
             _ if is_not_finite(word) => Kind::NotFinite,
             _ => return Err(self.wrong("expected a value")),
         };
@@ -187,29 +192,20 @@ impl Scanner<'_> {
     }
 }
 
-fn is_number(word: &[u8]) -> bool {
-    fn digits(word: &[u8]) -> Option<&[u8]> {
-        let count = word.iter().take_while(|b| b.is_ascii_digit()).count();
-        (count > 0).then(|| &word[count..])
+/// Length of the number that the bytes begin with.
+fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |at: usize| at + bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let some_digits = |at: usize| Some(digits(at)).filter(|end| *end > at);
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = if bytes.get(sign) == Some(&b'0') { sign + 1 } else { some_digits(sign)? };
+    if bytes.get(end) == Some(&b'.') {
+        end = some_digits(end + 1)?;
     }
-    let unsigned = word.strip_prefix(b"-").unwrap_or(word);
-    let mut rest = match unsigned {
-        [b'0', rest @ ..] => rest,
-        other => match digits(other) {
-            Some(rest) => rest,
-            None => return false,
-        },
-    };
-    if let [b'.', fraction @ ..] = rest {
-        let Some(after) = digits(fraction) else { return false };
-        rest = after;
+    if let Some(b'e' | b'E') = bytes.get(end) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        end = some_digits(end + 1 + sign)?;
     }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let unsigned = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
-        let Some(after) = digits(unsigned) else { return false };
-        rest = after;
-    }
-    rest.is_empty()
+    Some(end)
 }
 
 /// `NaN` (Python, RapidJSON), `nan` (C), `-nan` (glibc), `Infinity`, `inf`, and the same in other cases.

@@ -79,16 +79,14 @@ fn join(label: Option<&Tensor<'_>>, scores: Option<&Tensor<'_>>) -> Result<Readi
     let width = scores.map_or(0, |tensor| tensor.shape.width);
     let labels = label.map(Tensor::cells).transpose()?.unwrap_or_default();
     let scores = scores.map(Tensor::cells).transpose()?.unwrap_or_default();
-    let mut labels = labels.values.into_iter().zip(labels.slots);
-    let (mut values, mut slots) = (scores.values.into_iter(), scores.slots.into_iter());
-    let mut reading = Reading::default();
+    let (mut names, mut values) = (labels.values.into_iter(), scores.values.into_iter());
     // Both halves hold as many values as `count` says, so it is not what a hostile shape says.
-    for _ in 0..count {
-        let (label, place) = labels.next().unzip();
-        let row = Row { label, scores: values.by_ref().take(width).collect() };
-        reading.push(row, place, slots.by_ref().take(width));
+    let row = |_| Row { label: names.next(), scores: values.by_ref().take(width).collect() };
+    let rows: Vec<Row> = (0..count).map(row).collect();
+    if rows.is_empty() {
+        return Err(WireError::NoPrediction);
     }
-    if reading.rows().is_empty() { Err(WireError::NoPrediction) } else { Ok(reading) }
+    Ok(Reading::of_rows(rows, labels.places, scores.places))
 }
 
 /// The rows of a request: each input's values side by side, as many rows as the longest batch has. What can't be
@@ -115,16 +113,16 @@ pub(crate) fn features(tensors: Vec<Tensor<'_>>) -> Result<Reading, WireError> {
     let mut inputs: Vec<_> = Vec::with_capacity(read.len());
     for (tensor, cells) in read {
         tensor.lengths.into_iter().for_each(|length| reading.cover(length));
-        inputs.push((tensor.shape.width, cells.values.into_iter(), cells.slots.into_iter()));
+        inputs.push((tensor.shape.width, cells.values.into_iter(), cells.places));
     }
-    for _ in 0..rows {
+    for row in 0..rows {
         let mut scores: Vec<Value> = Vec::new();
-        let mut places: Vec<Slot> = Vec::new();
-        for (width, values, slots) in &mut inputs {
+        let mut slots: Vec<Slot> = Vec::new();
+        for (width, values, places) in &mut inputs {
             scores.extend(values.by_ref().take(*width));
-            places.extend(slots.by_ref().take(*width));
+            slots.extend(places.range(row * *width..(row + 1) * *width));
         }
-        reading.push(Row { label: None, scores }, None, places);
+        reading.push(Row { label: None, scores }, None, slots);
     }
     Ok(reading)
 }

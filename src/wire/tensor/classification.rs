@@ -90,9 +90,9 @@ fn rows(tensor: &Tensor<'_>, cells: &Cells, entries: &[Entry]) -> Reading {
     {
         reading = reading.with_columns(names.iter().flatten().cloned().collect());
     }
-    for (entries, slots) in entries.chunks(width).zip(cells.slots.chunks(width)) {
-        let (Some(first), Some(last)) = (slots.first(), slots.last()) else { continue };
-        let span = first.span.start..last.span.end;
+    for (row, entries) in entries.chunks(width).enumerate() {
+        let (first, last) = (row * width, row * width + entries.len() - 1);
+        let span = cells.places.get(first).span.start..cells.places.get(last).span.end;
         let render = render(&tensor.data, names.is_some());
         let slot = |index| Slot { span: span.clone(), format: Format::Packed { index, render } };
         if names.is_some() {
@@ -269,17 +269,20 @@ fn retop(row: &mut [Entry], values: &[(usize, &Value)]) -> Result<usize, WireErr
 
 fn score(value: &Value) -> Result<String, WireError> {
     let score = value.as_f64().ok_or_else(|| WireError::Unwritable("a score must be a number".into()))?;
-    if !score.is_finite() {
-        return Ok(if score.is_nan() {
-            "nan".into()
-        } else if score > 0.0 {
-            "inf".into()
-        } else {
-            "-inf".into()
-        });
-    }
-    let usual = format!("{score:.6}");
-    Ok(if usual.parse() == Ok(score) { usual } else { score.to_string() })
+    Ok(match score {
+        _ if score.is_nan() => "nan".into(),
+        _ if score.is_infinite() => {
+            if score > 0.0 {
+                "inf".into()
+            } else {
+                "-inf".into()
+            }
+        }
+        _ if score != 0.0 && !(1e-9..1e15).contains(&score.abs()) => format!("{score:?}"),
+        _ => Some(format!("{score:.6}"))
+            .filter(|usual| usual.parse() == Ok(score))
+            .unwrap_or_else(|| score.to_string()),
+    })
 }
 
 #[cfg(test)]

@@ -376,7 +376,7 @@ mod tests {
         };
         assert_eq!(json(Fp16, 0.9), "0.89990234");
         assert_eq!(json(Bf16, 0.9), "0.8984375");
-        assert_eq!(json(Fp16, 1e30), "1e30");
+        assert_eq!(json(Fp16, 1e30), "1e+30");
         assert_eq!(json(Fp16, f64::NAN), "NaN");
     }
 }

@@ -24,7 +24,7 @@ pub(super) use datatype::{Datatype, Family};
 use super::{
     Value, WireError,
     protobuf::{self, Field, Payload, write_varint},
-    reading::{Declaration, Format, Length, Render, Slot},
+    reading::{Declaration, Format, Length, Places, Render},
     scan::Node,
 };
 
@@ -96,17 +96,17 @@ impl Shape {
 #[derive(Debug, Default)]
 pub(super) struct Cells {
     pub(super) values: Vec<Value>,
-    pub(super) slots: Vec<Slot>,
+    pub(super) places: Places,
 }
 
 impl Cells {
     fn with_capacity(count: usize) -> Cells {
-        Cells { values: Vec::with_capacity(count), slots: Vec::with_capacity(count) }
+        Cells { values: Vec::with_capacity(count), places: Places::with_capacity(count) }
     }
 
     fn push(&mut self, value: Value, span: Range<usize>, format: Format) {
         self.values.push(value);
-        self.slots.push(Slot { span, format });
+        self.places.push(span, format);
     }
 }
 
@@ -170,12 +170,9 @@ impl<'b> Tensor<'b> {
         if self.shape.values().checked_mul(size) != Some(bytes.len()) {
             return Ok(None);
         }
-        let mut cells = Cells::with_capacity(self.shape.values());
-        for (index, value) in bytes.chunks_exact(size).enumerate() {
-            let start = span.start + index * size;
-            cells.push(datatype.decode(value).unwrap_or(Value::Null), start..start + size, format);
-        }
-        Ok(Some(cells))
+        let values = bytes.chunks_exact(size).map(|value| datatype.decode(value).unwrap_or(Value::Null));
+        let places = Places::strided(span.start, size, self.shape.values(), format);
+        Ok(Some(Cells { values: values.collect(), places }))
     }
 
     fn texts(&self, mut bytes: &[u8], mut at: usize, format: Format) -> Result<Option<Cells>, WireError> {
@@ -262,3 +259,6 @@ fn text_field(value: &Value, _: &[u8], out: &mut Vec<u8>) -> Result<(), WireErro
     out.extend_from_slice(text.as_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
