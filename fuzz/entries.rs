@@ -14,7 +14,7 @@ use canard::wire::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Every codec, with a route of each kind of body that it reads.
-pub fn routes() -> Vec<(Protocol, &'static str)> {
+pub(crate) fn routes() -> Vec<(Protocol, &'static str)> {
     let json = |label: &str, scores: &str| {
         let (label, scores) = (Some(label.parse().unwrap()), Some(scores.parse().unwrap()));
         Protocol::Json(canard::wire::JsonApi { label, scores })
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<(Protocol, &'static str)> {
 }
 
 /// One byte names a route, one the end of the JSON before binary tensors; the rest is a body of each kind.
-pub fn codecs(data: &[u8]) {
+pub(crate) fn codecs(data: &[u8]) {
     let [route, head, body @ ..] = data else { return };
     let routes = routes();
     let (protocol, path) = &routes[usize::from(*route) % routes.len()];
@@ -48,7 +48,7 @@ pub fn codecs(data: &[u8]) {
 }
 
 /// A body as a response, as a request, and as generated text.
-pub fn of_a_body(protocol: &Protocol, path: &str, headers: &HeaderMap, body: &[u8]) {
+pub(crate) fn of_a_body(protocol: &Protocol, path: &str, headers: &HeaderMap, body: &[u8]) {
     let codec = protocol.codec(&Outputs::default());
     rows(body, headers, &|headers, body| codec.read(Head { path, headers }, body));
     rows(body, headers, &|headers, body| codec.features(Head { path, headers }, body));
@@ -140,7 +140,7 @@ fn text(generation: &Generation, body: &[u8]) {
 }
 
 /// One byte names framing and coding, one the size of the pieces; the rest is a stream.
-pub fn streams(data: &[u8]) {
+pub(crate) fn streams(data: &[u8]) {
     let [kind, size, stream @ ..] = data else { return };
     let framing = [Framing::Whole, Framing::Sse, Framing::Ndjson, Framing::Grpc][usize::from(kind & 3)];
     let limit = 1 << 12;
@@ -186,7 +186,7 @@ fn moment(codec: &dyn Codec, payload: &[u8]) -> Option<Moment> {
 }
 
 /// Any bytes as JSON, and any text as a path into them.
-pub fn scan(data: &[u8]) {
+pub(crate) fn scan(data: &[u8]) {
     let Ok(tree) = scan_json(data) else { return };
     let root = tree.root();
     assert!(root.span().end <= data.len());

@@ -3,8 +3,6 @@
 //! A value that a datatype can't hold (a fraction in an `INT64`, `null` in a binary `FP32`) is an error and never
 //! a nearby value; only the rounding of a number to the precision of its tensor is the wire's own.
 
-use std::io::Write as _;
-
 use super::{
     super::{
         Value, WireError,
@@ -275,13 +273,11 @@ fn json_bf16(value: &Value, _: &[u8], out: &mut Vec<u8>) -> Result<(), WireError
 fn json_half(value: &Value, half: Half, out: &mut Vec<u8>) -> Result<(), WireError> {
     match value {
         Value::Float(number) if half.round(*number).is_finite() => {
-            write!(out, "{:?}", half.round(*number) as f32).map_err(|_| unfit(value, "FP16"))
+            reading::render(&Value::Float(half.round(*number)), Format::Single, out);
         }
-        other => {
-            reading::render(other, Format::Double, out);
-            Ok(())
-        }
+        other => reading::render(other, Format::Double, out),
     }
+    Ok(())
 }
 
 fn unfit(value: &Value, datatype: &str) -> WireError {
