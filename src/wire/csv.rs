@@ -38,6 +38,25 @@ pub(super) fn features(body: &[u8]) -> Result<Reading, WireError> {
     if reading.rows().is_empty() { Err(WireError::NoPrediction) } else { Ok(reading) }
 }
 
+/// Reads features below a line of their names, as data frames are written.
+pub(super) fn frame(body: &[u8]) -> Result<Reading, WireError> {
+    let mut rows = rows(body)?.into_iter();
+    let name = |cell: Cell| match cell.value {
+        Value::Text(name) => name,
+        _ => String::from_utf8_lossy(&body[cell.span]).trim().to_owned(),
+    };
+    let names: Vec<String> = rows.next().into_iter().flatten().map(name).collect();
+    let mut reading = Reading::default().with_content(Content::Features);
+    for row in rows {
+        if row.len() != names.len() {
+            return Err(WireError::Malformed("a row has more or fewer cells than there are names".into()));
+        }
+        let (scores, slots): (Vec<_>, Vec<_>) = row.into_iter().map(Cell::into_parts).unzip();
+        reading.push(Row { label: None, scores }, None, slots);
+    }
+    if reading.rows().is_empty() { Err(WireError::NoPrediction) } else { Ok(reading.with_columns(names)) }
+}
+
 struct Cell {
     span: Range<usize>,
     value: Value,

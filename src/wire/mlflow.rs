@@ -1,10 +1,10 @@
 //! MLflow's scoring server: `POST …/invocations` → `{"predictions": …}`, before MLflow 2 the bare list.
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
 use super::{
-    Codec, ErrorResponse, Failure, Head, Outputs, Reading, WireError, list,
+    Codec, ErrorResponse, Failure, Head, Outputs, Reading, WireError, csv, list,
     scan::{Kind, scan},
 };
 
@@ -33,7 +33,11 @@ impl Codec for Mlflow {
         list::read(predictions.ok_or(WireError::NoPrediction)?, &self.0)
     }
 
-    fn features(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+    fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+        let media = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        if media.get(..8).is_some_and(|media| media.eq_ignore_ascii_case(b"text/csv")) {
+            return csv::frame(body);
+        }
         let tree = scan(body)?;
         let root = tree.root();
         if let Some(split) = root.get("dataframe_split") {
@@ -96,6 +100,23 @@ mod tests {
         assert_eq!(testing::read(&codec(), &error.body), Err(WireError::NoPrediction));
         assert_eq!(error_code(StatusCode::INTERNAL_SERVER_ERROR), "INTERNAL_ERROR");
         assert_eq!(error_code(StatusCode::SERVICE_UNAVAILABLE), "TEMPORARILY_UNAVAILABLE");
+    }
+
+    #[test]
+    fn a_frame_in_csv_names_its_columns() {
+        let headers =
+            [(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))].into_iter().collect();
+        let head = Head { path: "/invocations", headers: &headers };
+        let body = b"age,\"a, b\"\r\n41,Bonn\r\n27,\r\n";
+        let reading = codec().features(head, body).unwrap();
+        let mut answer = reading.answer();
+        assert_eq!(answer.columns, ["age", "a, b"]);
+        assert_eq!(answer.rows[1].scores, [Value::Int(27), Value::Null]);
+        answer.rows[1].scores[1] = Value::Text("Kyiv".into());
+        let out = reading.splice(body, &answer).unwrap().unwrap();
+        assert_eq!(out.body, b"age,\"a, b\"\r\n41,Bonn\r\n27,Kyiv\r\n");
+        assert!(codec().features(head, b"a,b\n1\n").is_err());
+        assert_eq!(codec().features(head, b"a,b\n"), Err(WireError::NoPrediction));
     }
 
     #[test]

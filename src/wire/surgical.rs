@@ -176,7 +176,6 @@ fn what_servers_sent_is_read() {
     let known = [
         // Named by JSON paths, which tell no features; and a route that streams text.
         "bentoml/",
-        "mlflow/csv request",
         // The error is in the trailers, or in the message.
         "kserve/grpc-unknown-model response",
         "kserve/grpc-wrong-shape response",

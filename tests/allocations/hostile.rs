@@ -132,18 +132,15 @@ fn recorded_bodies_with_damage() {
     for body in recorded().iter().filter(|body| !body.is_empty() && body.len() < 8192) {
         for (index, (protocol, path)) in entries::routes().iter().enumerate() {
             entries::of_a_body(protocol, path, &HeaderMap::new(), body);
-            for _ in 0..4 {
-                let mut damaged = body.clone();
-                let place = next(damaged.len());
-                match next(4) {
-                    0 => damaged.truncate(place),
-                    1 => damaged[place] = next(256) as u8,
-                    2 => damaged.insert(place, b"[]{},:\"\x00\xff09"[next(11)]),
-                    _ => drop(damaged.drain(place..damaged.len().min(place + 1 + next(8)))),
-                }
-                bounded(&with_prefix(index as u8, 0, &damaged), entries::codecs);
-                bounded(&with_prefix(index as u8, next(256) as u8, &damaged), entries::codecs);
+            let mut damaged = body.clone();
+            let place = next(damaged.len());
+            match next(4) {
+                0 => damaged.truncate(place),
+                1 => damaged[place] = next(256) as u8,
+                2 => damaged.insert(place, b"[]{},:\"\x00\xff09"[next(11)]),
+                _ => drop(damaged.drain(place..damaged.len().min(place + 1 + next(8)))),
             }
+            bounded(&with_prefix(index as u8, next(256) as u8, &damaged), entries::codecs);
         }
         bounded(&with_prefix(next(4) as u8, next(256) as u8, body), entries::streams);
     }
@@ -185,13 +182,17 @@ fn many_small_values_cost_a_multiple_of_their_bytes() {
     let empty = [2_u8 << 3 | 2, 0].repeat(20_000);
     for (route, body) in [
         (0, format!(r#"{{"outputs":[{{"name":"p","datatype":"INT8","shape":[20001],"data":[{values}]}}]}}"#)),
-        (4, format!(r#"{{"predictions":[{values}]}}"#)),
-        (4, format!(r#"{{"instances":[{values}]}}"#)),
-        (5, format!(r#"{{"result":[{classes}]}}"#)),
-        (9, format!(r#"{{"dataframe_split":{{"columns":[{values}],"data":[[{values}]]}}}}"#)),
-        (9, format!(r#"{{"inputs":{{"a":[{values}],"b":[{values}]}}}}"#)),
+        (3, format!(r#"{{"predictions":[{values}]}}"#)),
+        (3, format!(r#"{{"instances":[{values}]}}"#)),
+        (4, format!(r#"{{"result":[{classes}]}}"#)),
+        (8, format!(r#"{{"dataframe_split":{{"columns":[{values}],"data":[[{values}]]}}}}"#)),
+        (8, format!(r#"{{"inputs":{{"a":[{values}],"b":[{values}]}}}}"#)),
     ] {
         bounded(&with_prefix(route, 0, body.as_bytes()), entries::codecs);
+    }
+    for route in 0..entries::routes().len() as u8 {
+        bounded(&with_prefix(route, 0, format!("[{values}]").as_bytes()), entries::codecs);
+        bounded(&with_prefix(route, 2, values.as_bytes()), entries::codecs);
     }
     for route in 0..entries::routes().len() as u8 {
         bounded(&with_prefix(route, 0, &empty), entries::codecs);
