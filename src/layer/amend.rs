@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, request};
+use http::{HeaderMap, StatusCode, request};
 
 use super::{
     edit::{has_digest, is_stream},
@@ -16,7 +16,10 @@ use super::{
     rows::{RowEdits, Side},
     victim::{Rule, Victim},
 };
-use crate::wire::{Answer, Head, WireError, encoding::Encoding};
+use crate::{
+    fault::Amended,
+    wire::{Answer, Head, WireError, encoding::Encoding},
+};
 
 /// A body that is signed (AWS Signature Version 4) has its sum here.
 const SIGNED: &str = "x-amz-content-sha256";
@@ -24,11 +27,8 @@ const SIGNED: &str = "x-amz-content-sha256";
 /// Flags and length of a gRPC message.
 const PREFIX: usize = 5;
 
-/// May the body of this request be amended? If not, why.
+/// May the body of this request be changed? If not, why.
 pub(super) fn check(exchange: &Exchange, headers: &HeaderMap) -> Result<(), &'static str> {
-    if !exchange.is_prediction() {
-        return Err("not-a-prediction");
-    }
     if is_stream(headers) && !exchange.is_grpc {
         return Err("stream");
     }
@@ -93,27 +93,69 @@ pub(super) fn features<E>(
     read().map(|reading| reading.answer()).map_err(|error| error.reason())
 }
 
-/// Amends a whole body; `None` leaves it as it is. Headers that count bytes of it follow, but for
-/// `Content-Length`.
-pub(super) fn whole(
-    victim: &mut Victim,
-    rules: Vec<Rule>,
-    path: &str,
-    headers: &mut HeaderMap,
-    body: &Bytes,
-) -> Option<Bytes> {
-    let mut rows = RowEdits::open(victim, Side::Request, rules);
-    let amended = plain(headers, body, false, victim.lease.body_limit).map(|plain| {
-        let spliced = rows.message(victim, Head { path, headers }, &plain)?;
-        let coding = Encoding::of(headers).unwrap_or(Encoding::Identity).as_sent(body);
-        for (name, value) in spliced.headers {
-            headers.insert(name, value);
+/// What becomes of a request's body.
+#[derive(Debug)]
+pub(super) enum Amendment {
+    Unchanged,
+    /// Headers that count bytes of it have followed, but for `Content-Length`.
+    Body(Bytes),
+    /// The upstream never sees it; this is answered.
+    Swallowed {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+    },
+}
+
+/// A body of a request that was read as a whole, and the faults on it.
+pub(super) struct Whole<'a> {
+    /// Faults on its features.
+    pub(super) amends: Vec<Rule>,
+    /// Faults on a body without any.
+    pub(super) bodies: Vec<Rule>,
+    pub(super) path: &'a str,
+    pub(super) body: &'a Bytes,
+}
+
+impl Whole<'_> {
+    /// Lets the faults change it.
+    pub(super) fn amended(self, victim: &mut Victim, headers: &mut HeaderMap) -> Amendment {
+        let mut rows = RowEdits::open(victim, Side::Request, self.amends);
+        let plain = match plain(headers, self.body, false, victim.lease.body_limit) {
+            Ok(plain) => plain,
+            Err(error) => {
+                rows.miss(error.reason());
+                rows.settle(victim);
+                victim.skip_all(self.bodies, error.reason());
+                return Amendment::Unchanged;
+            }
+        };
+        let mut amended = None;
+        if !rows.is_empty()
+            && let Some(spliced) = rows.message(victim, Head { path: self.path, headers }, &plain)
+        {
+            headers.extend(spliced.headers);
+            amended = Some(spliced.body);
         }
-        Some(coding.encode(spliced.body).into())
-    });
-    if let Err(error) = &amended {
-        rows.miss(error.reason());
+        rows.settle(victim);
+        for rule in self.bodies {
+            let Some(permit) = victim.reserve(rule) else { continue };
+            let body = amended.as_deref().unwrap_or(&plain);
+            match victim.fault(rule).amend_body(body, &victim.edit_context(rule)) {
+                Err(reason) => victim.skip(rule, reason),
+                Ok(Amended::Unchanged) => {}
+                Ok(Amended::Body(body)) => {
+                    victim.commit(permit, rule, "request changed", 0);
+                    amended = Some(body);
+                }
+                Ok(Amended::Swallowed { status, headers, body }) => {
+                    victim.commit(permit, rule, "request swallowed", 0);
+                    return Amendment::Swallowed { status, headers, body };
+                }
+            }
+        }
+        let Some(amended) = amended else { return Amendment::Unchanged };
+        let coding = Encoding::of(headers).unwrap_or(Encoding::Identity).as_sent(self.body);
+        Amendment::Body(coding.encode(amended).into())
     }
-    rows.settle(victim);
-    amended.ok().flatten()
 }

@@ -18,7 +18,10 @@ use crate::{
 /// What will happen to a request.
 #[derive(Debug, Default)]
 pub(super) struct Course {
+    /// Those that change features.
     pub(super) amends: Vec<Rule>,
+    /// Those that change a body without any.
+    pub(super) bodies: Vec<Rule>,
     pub(super) before: Vec<(Rule, Duration)>,
     pub(super) enter: Option<(Rule, Gate)>,
     /// One of the actions that answer, or break, in the upstream's place.
@@ -99,12 +102,9 @@ impl Course {
     /// Without what needs a wire.
     pub(super) fn typed(mut self, victim: &Victim) -> Course {
         const NOT_TYPED: &str = "not-typed";
-        let rules = [
-            std::mem::take(&mut self.amends),
-            std::mem::take(&mut self.streams),
-            std::mem::take(&mut self.heads),
-            std::mem::take(&mut self.per_row).into_iter().map(|(rule, _)| rule).collect(),
-        ];
+        let lists = [&mut self.amends, &mut self.bodies, &mut self.streams, &mut self.heads];
+        let rules = lists.map(std::mem::take);
+        victim.skip_all(std::mem::take(&mut self.per_row).into_iter().map(|(rule, _)| rule), NOT_TYPED);
         victim.skip_all(rules.into_iter().flatten(), NOT_TYPED);
         let single = [
             self.enter.take().map(|(rule, _)| rule),
@@ -121,7 +121,8 @@ impl Course {
     fn add(&mut self, victim: &Victim, rule: Rule, request: Asking<'_>) {
         let Some(action) = victim.decide(rule, request.path, request.bytes) else { return };
         match action {
-            Action::Amend => self.amends.push(rule),
+            Action::Amend if victim.fault(rule).needs().is_some() => self.amends.push(rule),
+            Action::Amend => self.bodies.push(rule),
             Action::DelayBefore(delay) => self.before.push((rule, delay)),
             Action::DelayAfter(delay) => self.after.push((rule, delay)),
             Action::Edit => self.edits.push(rule),

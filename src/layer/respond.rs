@@ -4,7 +4,7 @@
 //! protocol's codec says, else as [`grpc_error`] does.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use http_body::Body;
 
 use super::{ResponseBody, exchange::Exchange, victim::Rule};
@@ -25,11 +25,7 @@ pub(super) fn instead<R: Body>(
         Action::Respond { failure, .. } => failed(exchange, rule, &failure),
         Action::Answer { status, headers, body } => {
             let change = format!("answered {} in the upstream's place", status.as_u16());
-            exchange.victim.act(rule, &change, 0).then(|| {
-                let mut response = Response::new(ResponseBody::whole(body, None));
-                (*response.status_mut(), *response.headers_mut()) = (status, headers);
-                response
-            })
+            exchange.victim.act(rule, &change, 0).then(|| as_said(status, headers, body))
         }
         Action::Refuse => exchange.victim.act(rule, "connection refused", 0).then(|| {
             exchange.refuse();
@@ -37,6 +33,17 @@ pub(super) fn instead<R: Body>(
         }),
         _ => None,
     }
+}
+
+/// A response as a fault says it.
+pub(super) fn as_said<R: Body>(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::whole(body, None));
+    (*response.status_mut(), *response.headers_mut()) = (status, headers);
+    response
 }
 
 /// The response of an error, unless the fault must not act.

@@ -18,9 +18,11 @@ use super::{Outcome, Over, State, poll_body};
 use crate::{
     fault::Action,
     layer::{
-        RequestBody, ResponseBody, RouteTo, amend,
+        RequestBody, ResponseBody, RouteTo,
+        amend::{self, Amendment},
         control::Control,
-        course::Gate,
+        course::{Course, Gate},
+        edit,
         exchange::{Begun, Exchange},
         lease::{Lease, Nap},
         request_body::{Held, Replay},
@@ -166,16 +168,24 @@ where
 
     fn decided(mut parked: Parked<S, B>) -> Self {
         parked.exchange.decide(&parked.request);
-        if parked.exchange.course.amends.is_empty() {
-            return State::hold(parked);
-        }
         let Parked { exchange, request, .. } = &mut parked;
-        if let Err(reason) = amend::check(exchange, request.headers()) {
-            let amends = std::mem::take(&mut exchange.course.amends);
-            exchange.victim.skip_all(amends, reason);
+        let is_prediction = exchange.course.amends.is_empty() || exchange.is_prediction();
+        let Course { amends, bodies, .. } = &mut exchange.course;
+        if !is_prediction {
+            exchange.victim.skip_all(amends.drain(..), "not-a-prediction");
+        }
+        if exchange.is_grpc {
+            exchange.victim.skip_all(bodies.drain(..), "unsupported-form");
+        }
+        if amends.is_empty() && bodies.is_empty() {
             return State::hold(parked);
         }
-        if parked.exchange.is_grpc {
+        if let Err(reason) = amend::check(exchange, request.headers()) {
+            let Course { amends, bodies, .. } = &mut exchange.course;
+            exchange.victim.skip_all(amends.drain(..).chain(bodies.drain(..)), reason);
+            return State::hold(parked);
+        }
+        if exchange.is_grpc {
             return State::hold(parked.amended_as_it_passes());
         }
         State::take_in(parked, Purpose::Amend)
@@ -294,7 +304,7 @@ impl<S, B: Body> Intake<S, B> {
     {
         match self.purpose {
             Purpose::Mask => State::decided(self.masked(outcome)),
-            Purpose::Amend => State::hold(self.amended(outcome)),
+            Purpose::Amend => self.amended(outcome),
         }
     }
 
@@ -312,10 +322,12 @@ impl<S, B: Body> Intake<S, B> {
         Parked { exchange, request: Request::from_parts(parts, RequestBody::replayed(body)), service }
     }
 
-    fn amended(self, outcome: Outcome) -> Parked<S, B> {
+    fn amended<R: Body>(self, outcome: Outcome) -> State<S, B, R>
+    where
+        S: Service<Request<RequestBody<B>>>,
+    {
         let Intake { mut exchange, mut parts, mut body, service, .. } = self;
-        let amends = std::mem::take(&mut exchange.course.amends);
-        let checksum = body.held.trailers().is_some_and(super::super::edit::has_digest);
+        let checksum = body.held.trailers().is_some_and(edit::has_digest);
         let original = body.held.joined();
         let obstacle = match outcome {
             Outcome::Whole if checksum => Some("checksum"),
@@ -323,27 +335,33 @@ impl<S, B: Body> Intake<S, B> {
             Outcome::Whole => None,
             _ => Some(obstacle(outcome, &body.held)),
         };
-        let amended = match obstacle {
+        let Exchange { victim, course, .. } = exchange.as_mut();
+        let (amends, bodies) = (std::mem::take(&mut course.amends), std::mem::take(&mut course.bodies));
+        let amendment = match obstacle {
             Some(reason) => {
-                exchange.victim.skip_all(amends, reason);
-                None
+                victim.skip_all(amends.into_iter().chain(bodies), reason);
+                Amendment::Unchanged
             }
             None => {
                 let path = parts.uri.path();
-                amend::whole(&mut exchange.victim, amends, path, &mut parts.headers, &original)
+                let whole = amend::Whole { amends, bodies, path, body: &original };
+                whole.amended(victim, &mut parts.headers)
             }
         };
-        let body = match amended {
-            None => RequestBody::replayed(body),
-            Some(amended) => {
+        let body = match amendment {
+            Amendment::Unchanged => RequestBody::replayed(body),
+            Amendment::Body(amended) => {
                 if parts.headers.contains_key(CONTENT_LENGTH) {
                     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(amended.len()));
                 }
                 let trailers = body.held.frames.drain(..).find_map(|frame| frame.into_trailers().ok());
                 RequestBody::amended(amended, trailers)
             }
+            Amendment::Swallowed { status, headers, body } => {
+                return State::answer(exchange, respond::as_said(status, headers, body));
+            }
         };
-        Parked { exchange, request: Request::from_parts(parts, body), service }
+        State::hold(Parked { exchange, request: Request::from_parts(parts, body), service })
     }
 }
 

@@ -135,6 +135,7 @@ impl<B: Body> Stream<B> {
             Last::End { cut, trailers } => {
                 let tail = self.coder.finish(cut);
                 if tail.is_empty() {
+                    self.pipeline.settle();
                     return trailers.map(|trailers| Ok(Frame::trailers(trailers)));
                 }
                 self.last = Some(Last::End { cut, trailers });
@@ -144,6 +145,7 @@ impl<B: Body> Stream<B> {
                 if let (StreamError::Cut, Some(abort)) = (&error, &self.abort) {
                     abort.abort();
                 }
+                self.pipeline.settle();
                 Some(Err(error))
             }
             Last::Nothing => None,

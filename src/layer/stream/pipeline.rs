@@ -193,8 +193,14 @@ fn framer(framing: Framing, headers: &HeaderMap, limit: usize) -> Framer {
 }
 
 impl Drop for Pipeline {
-    /// The body is over, or nobody wants it any more: what was done goes on record.
     fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl Pipeline {
+    /// The body is over, or nobody wants it any more: what was done goes on record.
+    pub(super) fn settle(&mut self) {
         if let Some(rows) = self.rows.take() {
             rows.settle(&mut self.victim);
         }
