@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{Histogram, Scores};
 
 pub use ledger::{Ledger, LedgerError, Line, Permit};
-pub use recorder::{ArmSink, FaultCell, Recorder, RecorderLimits};
+pub use recorder::{ArmSink, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 pub use text::{NO_REASON, Sums, TextEvidence, TextReading};

@@ -6,17 +6,20 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::Sample;
+use super::{Observer, Sample};
 use crate::exposure::Arm;
 
 const SAMPLES: usize = 1024;
 const BYTES: usize = 64 << 20;
 /// How long a sample waits at most.
 const READ_EVERY: Duration = Duration::from_millis(100);
+
+/// Who sees the predictions of a sample.
+type Seen = Option<Arc<dyn Observer>>;
 
 /// Samples and where they count.
 #[derive(Debug, Default)]
@@ -28,7 +31,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    samples: VecDeque<(usize, Arm, Sample)>,
+    samples: VecDeque<(usize, Arm, Sample, Seen)>,
     bytes: usize,
     closed: bool,
     /// Samples taken so far, which is the number of the next one.
@@ -43,6 +46,7 @@ pub(super) struct Taken<'a> {
     pub(super) phase: usize,
     pub(super) arm: Arm,
     pub(super) sample: Sample,
+    pub(super) seen: Seen,
     number: u64,
     queue: &'a Queue,
 }
@@ -62,14 +66,14 @@ impl Waiting {
 
 impl Queue {
     /// Adds a sample; `false` when it does not fit.
-    pub(super) fn push(&self, phase: usize, arm: Arm, sample: Sample) -> bool {
+    pub(super) fn push(&self, phase: usize, arm: Arm, sample: Sample, seen: Seen) -> bool {
         let mut waiting = self.locked();
         let bytes = waiting.bytes + sample.kept();
         if waiting.samples.len() >= SAMPLES || bytes > BYTES {
             return false;
         }
         waiting.bytes = bytes;
-        waiting.samples.push_back((phase, arm, sample));
+        waiting.samples.push_back((phase, arm, sample, seen));
         if waiting.samples.len() == 1 || waiting.is_half_full() {
             self.changed.notify_one();
         }
@@ -86,11 +90,11 @@ impl Queue {
     pub(super) fn take_before(&self, end: u64) -> Option<Taken<'_>> {
         let mut waiting = self.locked();
         let number = waiting.taken;
-        let (phase, arm, sample) = (number < end).then(|| waiting.samples.pop_front()).flatten()?;
+        let (phase, arm, sample, seen) = (number < end).then(|| waiting.samples.pop_front()).flatten()?;
         waiting.bytes -= sample.kept();
         waiting.taken += 1;
         waiting.in_hand.push(number);
-        Some(Taken { phase, arm, sample, number, queue: self })
+        Some(Taken { phase, arm, sample, seen, number, queue: self })
     }
 
     /// Waits until none with a number below `end` is in hand.
@@ -146,10 +150,10 @@ mod tests {
         let mebibytes = vec![Bytes::from_static(&[0; (1 << 20) - CHUNK_OVERHEAD]); 16];
         let sample = || Sample { body: Ok(mebibytes.clone()), ..tiny() };
         let queue = Queue::default();
-        assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample())).count(), 4);
+        assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample(), None)).count(), 4);
         assert!(queue.wait(), "there is work");
         while queue.take_before(queue.end()).is_some() {}
-        assert!(queue.push(0, Arm::Control, sample()));
+        assert!(queue.push(0, Arm::Control, sample(), None));
         queue.close();
         assert!(!queue.wait());
     }
@@ -158,9 +162,9 @@ mod tests {
     fn what_comes_later_is_not_waited_for() {
         let queue = Queue::default();
         let sample = || Sample { body: Err(super::super::Unread::TooLarge), ..tiny() };
-        assert!(queue.push(0, Arm::Control, sample()));
+        assert!(queue.push(0, Arm::Control, sample(), None));
         let end = queue.end();
-        assert!(queue.push(0, Arm::Control, sample()));
+        assert!(queue.push(0, Arm::Control, sample(), None));
         let first = queue.take_before(end).unwrap();
         assert!(queue.take_before(end).is_none(), "the second came after");
         drop(first);

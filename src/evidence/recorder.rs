@@ -191,11 +191,15 @@ impl Recorder {
 
     /// A sink for an exchange of one arm in one phase.
     pub fn sink(&self, phase: usize, arm: Arm) -> ArmSink {
-        ArmSink { recorder: self.clone(), phase, arm }
+        ArmSink { recorder: self.clone(), phase, arm, seen: None }
     }
 
     /// Records one exchange; its predictions, if it kept its body, are read a little later.
     pub fn record(&self, phase: usize, arm: Arm, sample: Sample) {
+        self.record_seen(phase, arm, sample, None);
+    }
+
+    fn record_seen(&self, phase: usize, arm: Arm, sample: Sample, seen: Option<Arc<dyn Observer>>) {
         let cell = self.shared.phases[phase].arm(arm);
         match sample.status.filter(|_| sample.whole) {
             None => _ = cell.broken.fetch_add(1, Relaxed),
@@ -203,7 +207,7 @@ impl Recorder {
                 cell.latency[latency_bucket(sample.latency)].fetch_add(1, Relaxed);
                 cell.statuses[usize::from(status.as_u16())].fetch_add(1, Relaxed);
                 if sample.body != Err(super::Unread::NotKept) {
-                    self.shared.enqueue(phase, arm, sample);
+                    self.shared.enqueue(phase, arm, sample, seen);
                 }
             }
         }
@@ -237,17 +241,31 @@ pub struct ArmSink {
     recorder: Recorder,
     phase: usize,
     arm: Arm,
+    seen: Option<Arc<dyn Observer>>,
+}
+
+/// Sees predictions when the evidence reads them, on a thread that nobody waits for.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// Sees the predictions of one response.
+    fn answered(&self, answer: &Answer);
+}
+
+impl ArmSink {
+    /// Shows the predictions, once they are read, to somebody else too.
+    pub fn seen_by(&mut self, observer: Arc<dyn Observer>) {
+        self.seen = Some(observer);
+    }
 }
 
 impl Sink for ArmSink {
     fn take(&self, sample: Sample) {
-        self.recorder.record(self.phase, self.arm, sample);
+        self.recorder.record_seen(self.phase, self.arm, sample, self.seen.clone());
     }
 }
 
 impl Shared {
-    fn enqueue(&self, phase: usize, arm: Arm, sample: Sample) {
-        if !self.queue.push(phase, arm, sample) {
+    fn enqueue(&self, phase: usize, arm: Arm, sample: Sample, seen: Option<Arc<dyn Observer>>) {
+        if !self.queue.push(phase, arm, sample, seen) {
             locked(&self.phases[phase].arm(arm).predictions).miss("queue-full");
         }
     }
@@ -256,16 +274,19 @@ impl Shared {
     fn read_queued(&self) {
         let end = self.queue.end();
         while let Some(next) = self.queue.take_before(end) {
-            self.read(next.phase, next.arm, &next.sample);
+            self.read(next.phase, next.arm, &next.sample, next.seen.as_deref());
         }
         self.queue.settle(end);
     }
 
-    fn read(&self, phase: usize, arm: Arm, sample: &Sample) {
+    fn read(&self, phase: usize, arm: Arm, sample: &Sample, seen: Option<&dyn Observer>) {
         if let Ok(reading) = sample.text(self.codec.as_ref(), self.limits.body) {
             return locked(&self.phases[phase].arm(arm).predictions).text.record(&reading);
         }
         let answer = sample.predictions(self.codec.as_ref(), self.limits.body);
+        if let (Ok(answer), Some(seen)) = (&answer, seen) {
+            seen.answered(answer);
+        }
         let mut cell = locked(&self.phases[phase].arm(arm).predictions);
         match answer {
             Ok(Answer { content, rows, .. }) => {

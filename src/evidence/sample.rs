@@ -196,6 +196,11 @@ impl<K: Sink> Watch<K> {
         &self.sink
     }
 
+    /// The same, to be changed.
+    pub fn sink_mut(&mut self) -> &mut K {
+        &mut self.sink
+    }
+
     /// The request's method.
     pub fn method(&self) -> &Method {
         &self.method

@@ -393,7 +393,8 @@ pub trait Behaviour {
         Edited::default()
     }
 
-    /// Sees predictions of the treated as the model made them, before any edit; `members`: those of its group.
+    /// Sees predictions as the model made them: of the treated before any edit, and of the control arm (a little
+    /// later, on another thread), in its own phase and in those before it; `members`: those of its group.
     fn observe(&self, _rows: &[Row], _members: Members<'_>, _labels: &Labels, _memory: &Memory) {}
 }
 

@@ -68,18 +68,18 @@ impl Course {
     pub(super) fn drawn(victim: &Victim, assignment: &Assignment, request: Asking<'_>) -> Course {
         let mut course = Course::default();
         for rule in victim.rules() {
-            match victim.masks.excludes(rule) {
-                Some(None) => continue,
-                Some(Some(reason)) => {
-                    victim.skip(rule, reason);
-                    continue;
-                }
-                None => {}
+            let excluded = victim.masks.excludes(rule);
+            if excluded == Some(None) {
+                continue;
             }
             victim.cell(rule).eligible();
-            if assignment.gets(victim.injection(rule).share) {
-                victim.cell(rule).exposed();
-                course.add(victim, rule, request);
+            if !assignment.gets(victim.injection(rule).share) {
+                continue;
+            }
+            victim.cell(rule).exposed();
+            match excluded.flatten() {
+                Some(reason) => victim.skip(rule, reason),
+                None => course.add(victim, rule, request),
             }
         }
         course

@@ -15,12 +15,13 @@ use super::{
     ear::Ear,
     lease::Lease,
     masks::{Masks, Need},
+    observe::{self, Learners},
     victim::{Rule, Victim},
 };
 use crate::{
     draw::UnitHash,
     evidence::Watch,
-    exposure::{self, Assignment},
+    exposure::{self, Arm, Assignment},
     scenario::{Mark, RequestView},
     wire::Answer,
 };
@@ -165,17 +166,28 @@ impl Exchange {
         }))
     }
 
+    /// Will nobody edit what it is answered, so that faults may learn from it?
+    fn teaches(&self) -> bool {
+        let injects = self.victim.rules().next().is_some();
+        !self.victim.asked() && (self.victim.arm == Arm::Control || !injects)
+    }
+
     /// What has to be known of the request before anything is decided about it.
     pub(super) fn need(&self) -> Need {
         let victim = &self.victim;
+        let all = |rule: Rule| {
+            let injection = victim.injection(rule);
+            injection.only.iter().chain(&injection.group)
+        };
         match &self.who {
-            Who::Asked(rules) => Need::of(victim, rules.iter().copied()),
+            Who::Asked(rules) => Need::of(rules.iter().flat_map(|rule| all(*rule))),
+            Who::Drawn(_) if self.teaches() => {
+                let learners = observe::learners(&victim.lease.plan, victim.phase);
+                Need::of(learners.filter_map(|(_, injection)| injection.group.as_ref()))
+            }
             Who::Drawn(assignment) => {
-                let concerned = |rule: &Rule| {
-                    let injection = victim.injection(*rule);
-                    injection.group.is_some() || assignment.gets(injection.share)
-                };
-                Need::of(victim, victim.rules().filter(concerned))
+                let gets = |rule: &Rule| assignment.gets(victim.injection(*rule).share);
+                Need::of(victim.rules().filter(gets).flat_map(all))
             }
         }
     }
@@ -191,6 +203,10 @@ impl Exchange {
         let victim = &self.victim;
         self.victim.masks = match &self.who {
             Who::Asked(rules) => Masks::of(victim, rules.iter().copied(), view, features),
+            Who::Drawn(_) if self.teaches() => {
+                let learners = observe::learners(&victim.lease.plan, victim.phase);
+                Masks::of(victim, learners.map(|(rule, _)| rule), view, features)
+            }
             Who::Drawn(_) => Masks::of(victim, victim.rules(), view, features),
         };
     }
@@ -202,6 +218,9 @@ impl Exchange {
             Who::Drawn(assignment) => Course::drawn(&self.victim, assignment, request),
             Who::Asked(rules) => Course::asked(&self.victim, rules, request),
         };
+        if self.teaches() {
+            self.watch.sink_mut().seen_by(Learners::of(&self.victim));
+        }
     }
 
     /// Breaks the connection in place of an answer.

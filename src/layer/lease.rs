@@ -16,11 +16,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{LeaseId, LeaseStatus, Limits, candidates::Candidates, victim::Rule};
+use super::{LeaseId, LeaseStatus, Limits, candidates::Candidates, observe::Learners, victim::Rule};
 use crate::{
     evidence::{Ledger, Recorder, RecorderLimits},
     fault::Memory,
-    scenario::{Injection, Plan, Tally},
+    scenario::{Injection, Phase, Plan, Tally},
 };
 
 /// A plan that was armed. Times are nanoseconds after `armed`.
@@ -40,6 +40,8 @@ pub(super) struct Lease {
     sequence: AtomicU64,
     memories: Vec<Vec<Memory>>,
     tallies: Vec<Vec<Tally>>,
+    /// One for each phase.
+    learners: Vec<Option<Arc<Learners>>>,
     pub(super) candidates: Candidates,
 }
 
@@ -52,15 +54,15 @@ impl Lease {
         ledger: Ledger,
         candidates: Candidates,
     ) -> Lease {
+        let each = |phase: &Phase| phase.injections.iter().map(memory).collect();
+        let memories: Vec<Vec<Memory>> = plan.phases.iter().map(each).collect();
+        let tallies = |phase: &Phase| phase.injections.iter().map(|_| Tally::default()).collect();
         Lease {
             id,
             recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
-            memories: plan.phases.iter().map(|phase| phase.injections.iter().map(memory).collect()).collect(),
-            tallies: plan
-                .phases
-                .iter()
-                .map(|phase| phase.injections.iter().map(|_| Tally::default()).collect())
-                .collect(),
+            learners: (0..plan.phases.len()).map(|phase| Learners::new(&plan, phase, &memories)).collect(),
+            tallies: plan.phases.iter().map(tallies).collect(),
+            memories,
             candidates,
             plan,
             ledger,
@@ -130,6 +132,11 @@ impl Lease {
     /// What a fault remembers.
     pub(super) fn memory(&self, rule: Rule) -> &Memory {
         &self.memories[rule.phase][rule.index]
+    }
+
+    /// The faults that learn from what is answered in a phase.
+    pub(super) fn learners(&self, phase: usize) -> Option<&Arc<Learners>> {
+        self.learners.get(phase)?.as_ref()
     }
 
     /// The requests that an injection has met.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::victim::{Rule, Victim};
 use crate::{
-    exposure::Arm,
     fault::Members,
     scenario::{Condition, RequestView},
     wire::Answer,
@@ -43,18 +42,13 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// What the injections need that concern this request.
-    pub(super) fn of(victim: &Victim, rules: impl IntoIterator<Item = Rule>) -> Need {
+    /// What these conditions look at.
+    pub(super) fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Need {
         let mut need = Need::default();
-        for rule in rules {
-            let injection = victim.injection(rule);
-            // The control arm only tells what groups are like.
-            let only = injection.only.as_ref().filter(|_| victim.arm == Arm::Treated);
-            for condition in only.into_iter().chain(&injection.group) {
-                need.any = true;
-                need.body |= condition.needs_body();
-                need.features |= condition.needs_features();
-            }
+        for condition in conditions {
+            need.any = true;
+            need.body |= condition.needs_body();
+            need.features |= condition.needs_features();
         }
         need
     }
@@ -82,6 +76,15 @@ impl Masks {
             any.then(|| (rule, mask(&injection.only), mask(&injection.group)))
         });
         Masks(masks.collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Is there a mask for an injection?
+    pub(super) fn knows(&self, rule: Rule) -> bool {
+        self.find(rule).is_some()
     }
 
     /// Does an injection's `where` leave no row of the request to it? With a reason when it can't be told.

@@ -23,6 +23,7 @@ mod handle;
 mod layer;
 mod lease;
 mod masks;
+mod observe;
 mod request_body;
 mod respond;
 mod rows;

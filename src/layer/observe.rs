@@ -13,7 +13,7 @@ use crate::{
     evidence::Observer,
     fault::{Memory, Stage},
     scenario::{Injection, Plan},
-    wire::Row,
+    wire::Answer,
 };
 
 /// The injections that learn from what is answered in a phase: its own, and those of later ones.
@@ -25,18 +25,22 @@ pub(super) fn learners(plan: &Plan, phase: usize) -> impl Iterator<Item = (Rule,
     all.filter(|(_, injection)| injection.fault.stage() == Stage::Prediction)
 }
 
-/// Shows rows to one injection's fault; not to one whose group among them nobody can tell.
+/// Shows an answer to one injection's fault; not to one whose group among them nobody can tell.
 pub(super) fn show(
     plan: &Plan,
     (rule, injection): (Rule, &Injection),
     masks: &Masks,
     memory: &Memory,
-    rows: &[Row],
+    Answer { content, rows, .. }: &Answer,
     offset: usize,
 ) {
+    let fault = injection.fault.behaviour();
     let known = injection.group.is_none() || masks.knows(rule);
-    if let (true, Ok(members)) = (known, masks.members(rule, offset, rows.len())) {
-        injection.fault.behaviour().observe(rows, members, &plan.target.labels, memory);
+    if known
+        && fault.needs().is_none_or(|needs| needs == *content)
+        && let Ok(members) = masks.members(rule, offset, rows.len())
+    {
+        fault.observe(rows, members, &plan.target.labels, memory);
     }
 }
 
@@ -51,20 +55,30 @@ pub(super) struct Learners {
 }
 
 impl Learners {
-    /// Those of a request, if there are any.
-    pub(super) fn of(victim: &Victim) -> Option<Arc<Learners>> {
-        let (plan, phase) = (&victim.lease.plan, victim.phase);
-        let memories: Vec<Memory> =
-            learners(plan, phase).map(|(rule, _)| victim.lease.memory(rule).clone()).collect();
-        let masks = victim.masks.clone();
+    /// Those of a phase, where nothing has to be known of the request; `None` if there are none.
+    pub(super) fn new(plan: &Arc<Plan>, phase: usize, memories: &[Vec<Memory>]) -> Option<Arc<Learners>> {
+        let memory = |(rule, _): (Rule, _)| memories[rule.phase][rule.index].clone();
+        let memories: Vec<Memory> = learners(plan, phase).map(memory).collect();
+        let masks = Masks::default();
         (!memories.is_empty()).then(|| Arc::new(Learners { plan: plan.clone(), phase, masks, memories }))
+    }
+
+    /// Those of a request.
+    pub(super) fn of(victim: &Victim) -> Option<Arc<Learners>> {
+        let all = victim.lease.learners(victim.phase)?;
+        if victim.masks.is_empty() {
+            return Some(all.clone());
+        }
+        let Learners { plan, phase, memories, .. } = all.as_ref();
+        let (masks, memories) = (victim.masks.clone(), memories.clone());
+        Some(Arc::new(Learners { plan: plan.clone(), phase: *phase, masks, memories }))
     }
 }
 
 impl Observer for Learners {
-    fn rows(&self, rows: &[Row]) {
+    fn answered(&self, answer: &Answer) {
         for (learner, memory) in learners(&self.plan, self.phase).zip(&self.memories) {
-            show(&self.plan, learner, &self.masks, memory, rows, 0);
+            show(&self.plan, learner, &self.masks, memory, answer, 0);
         }
     }
 }

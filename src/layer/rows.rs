@@ -128,7 +128,7 @@ impl RowEdits {
     /// Lets each fault edit an answer; what each of them did.
     fn answer(&mut self, victim: &Victim, answer: &mut Answer) -> Vec<Edited> {
         if self.side == Side::Response {
-            victim.observe(&answer.rows, self.offset);
+            victim.observe(answer, self.offset);
         }
         if self.first.is_none() {
             self.first = answer.rows.first().cloned();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     lease::{Lease, Nap},
     masks::Masks,
+    observe,
 };
 use crate::{
     clock,
@@ -19,7 +20,7 @@ use crate::{
     exposure::{Arm, Assignment},
     fault::{Action, Behaviour, Decide, EditContext, StreamContext},
     scenario::Injection,
-    wire::{Framing, Row},
+    wire::{Answer, Framing},
 };
 
 /// Bytes of a request's id that the ledger keeps.
@@ -137,16 +138,14 @@ impl Victim {
         }
     }
 
-    /// Shows rows as the model made them to the faults that estimate from them.
-    pub(super) fn observe(&self, rows: &[Row], offset: usize) {
+    /// Shows rows as the model made them to the faults that learn from them.
+    pub(super) fn observe(&self, answer: &Answer, offset: usize) {
         if self.asked() {
             return;
         }
-        for rule in self.rules() {
-            if let Ok(members) = self.masks.members(rule, offset, rows.len()) {
-                let labels = &self.lease.plan.target.labels;
-                self.fault(rule).observe(rows, members, labels, self.lease.memory(rule));
-            }
+        let plan = &self.lease.plan;
+        for learner in observe::learners(plan, self.phase) {
+            observe::show(plan, learner, &self.masks, self.lease.memory(learner.0), answer, offset);
         }
     }
 
