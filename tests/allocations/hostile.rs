@@ -150,7 +150,7 @@ fn recorded_bodies_with_damage() {
 fn announced_sizes_cost_nothing() {
     let huge = "9223372036854775807";
     let shapes =
-        [format!("[{huge}]"), format!("[{huge},{huge}]"), format!("[4294967296,4294967296,0]"), "[0]".into()];
+        [format!("[{huge}]"), format!("[{huge},{huge}]"), "[4294967296,4294967296,0]".into(), "[0]".into()];
     for shape in &shapes {
         for datatype in ["FP32", "BYTES", "INT8"] {
             let tensor = format!(r#"{{"name":"p","datatype":"{datatype}","shape":{shape},"data":[1]}}"#);

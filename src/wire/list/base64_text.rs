@@ -15,7 +15,7 @@ pub(super) fn held(node: Node<'_>) -> Option<Node<'_>> {
     }
     let mut members = node.members();
     let held = members.next().filter(|_| members.next().is_none());
-    held.filter(|(name, value)| &*name.raw() == b"\"b64\"" && value.kind() == Kind::String)
+    held.filter(|(name, value)| name.raw() == b"\"b64\"" && value.kind() == Kind::String)
         .map(|(_, value)| value)
 }
 

@@ -105,10 +105,14 @@ impl Datatype {
             Uint16 => little::<u16>,
             Uint32 => little::<u32>,
             Uint64 => little::<u64>,
-            Fp16 => |value, _, out| Ok(out.extend(FP16.encode(float(value, "FP16")?).to_le_bytes())),
-            Bf16 => |value, _, out| Ok(out.extend(BF16.encode(float(value, "BF16")?).to_le_bytes())),
-            Fp32 => |value, _, out| Ok(out.extend(single(value)?.to_le_bytes())),
-            Fp64 => |value, _, out| Ok(out.extend(float(value, "FP64")?.to_le_bytes())),
+            Fp16 => |value, _, out| {
+                float(value, "FP16").map(|number| out.extend(FP16.encode(number).to_le_bytes()))
+            },
+            Bf16 => |value, _, out| {
+                float(value, "BF16").map(|number| out.extend(BF16.encode(number).to_le_bytes()))
+            },
+            Fp32 => |value, _, out| single(value).map(|number| out.extend(number.to_le_bytes())),
+            Fp64 => |value, _, out| float(value, "FP64").map(|number| out.extend(number.to_le_bytes())),
             Bytes => counted_text,
         }
     }
@@ -117,7 +121,7 @@ impl Datatype {
     /// the bits of 16-bit floats.
     pub(crate) const fn in_varint(self) -> Render {
         match self {
-            Bool => |value, _, out| Ok(write_varint(truth(value)?.into(), out)),
+            Bool => |value, _, out| truth(value).map(|truth| write_varint(truth.into(), out)),
             Int8 => varint::<i8>,
             Int16 => varint::<i16>,
             Int32 => varint::<i32>,
@@ -126,8 +130,12 @@ impl Datatype {
             Uint16 => varint::<u16>,
             Uint32 => varint::<u32>,
             Uint64 => varint::<u64>,
-            Fp16 => |value, _, out| Ok(write_varint(FP16.encode(float(value, "FP16")?).into(), out)),
-            Bf16 => |value, _, out| Ok(write_varint(BF16.encode(float(value, "BF16")?).into(), out)),
+            Fp16 => |value, _, out| {
+                float(value, "FP16").map(|number| write_varint(FP16.encode(number).into(), out))
+            },
+            Bf16 => |value, _, out| {
+                float(value, "BF16").map(|number| write_varint(BF16.encode(number).into(), out))
+            },
             Fp32 | Fp64 | Bytes => |_, _, _| Err(WireError::Unsupported("such a number as a varint")),
         }
     }
@@ -178,7 +186,7 @@ trait Whole: TryFrom<i128> {
     const NAME: &'static str;
 
     fn write(self, out: &mut Vec<u8>);
-    fn as_varint(self) -> u64;
+    fn to_varint(self) -> u64;
 }
 
 macro_rules! whole {
@@ -190,7 +198,7 @@ macro_rules! whole {
                 out.extend_from_slice(&self.to_le_bytes());
             }
 
-            fn as_varint(self) -> u64 {
+            fn to_varint(self) -> u64 {
                 self as u64
             }
         }
@@ -214,7 +222,7 @@ fn little<T: Whole>(value: &Value, _: &[u8], out: &mut Vec<u8>) -> Result<(), Wi
 }
 
 fn varint<T: Whole>(value: &Value, _: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
-    whole::<T>(value).map(|number| write_varint(number.as_varint(), out))
+    whole::<T>(value).map(|number| write_varint(number.to_varint(), out))
 }
 
 fn truth(value: &Value) -> Result<bool, WireError> {

@@ -42,7 +42,7 @@ const FORMS: [Form; 7] = [
 
 /// Does an input stand behind the JSON?
 fn is_binary(form: Form, index: usize) -> bool {
-    matches!(form, Form::Binary) || matches!(form, Form::Mixed) && index % 2 == 0
+    matches!(form, Form::Binary) || matches!(form, Form::Mixed) && index.is_multiple_of(2)
 }
 
 struct Built {
@@ -92,7 +92,7 @@ impl Column {
     }
 
     /// JSON tells of a 32-bit number no more digits than it takes to tell it from others.
-    fn as_read(mut self, form: Form, index: usize) -> Column {
+    fn when_read(mut self, form: Form, index: usize) -> Column {
         if is_binary(form, index) || !matches!(form, Form::Json | Form::Mixed) {
             return self;
         }
@@ -279,7 +279,7 @@ proptest! {
         let table: Vec<_> = table
             .into_iter()
             .enumerate()
-            .map(|(index, (before, after))| (before.as_read(form, index), after.as_read(form, index)))
+            .map(|(index, (before, after))| (before.when_read(form, index), after.when_read(form, index)))
             .collect();
         let (before, after): (Vec<Column>, Vec<Column>) = table
             .into_iter()
