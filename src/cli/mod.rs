@@ -35,7 +35,7 @@ enum Command {
     Faults(faults::FaultsArgs),
     Init(init::InitArgs),
     Schema(schema::SchemaArgs),
-    Sidecar(sidecar::SidecarArgs),
+    Sidecar(Box<sidecar::SidecarArgs>),
     Completions(completions::CompletionsArgs),
 }
 
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
         Command::Faults(args) => faults::run(args),
         Command::Init(args) => init::run(args),
         Command::Schema(args) => schema::run(args),
-        Command::Sidecar(args) => sidecar::run(args),
+        Command::Sidecar(args) => sidecar::run(*args),
         Command::Completions(args) => completions::run(args),
     };
     match result {

@@ -30,7 +30,7 @@ pub struct StaleModel {
     /// Share of the requests that get the stale model, or of the answers that lie.
     #[serde(default = "all")]
     pub rate: Share,
-    /// The other upstream that is asked: its URL, one of those that the sidecar was started with.
+    /// The other upstream that is asked, one of those that the sidecar was started with: its name, or its URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// In place of an upstream: the version that the answer says it is of.
@@ -64,7 +64,7 @@ static ENTRY: Entry = Entry {
         },
         Parameter {
             name: "upstream",
-            values: "URL, one of those that the sidecar was started with",
+            values: "name or URL of a candidate that the sidecar was started with",
             default: "none; either `upstream` or `version` is needed",
             meaning: "who answers",
         },
@@ -132,10 +132,11 @@ impl Behaviour for StaleModel {
                 let is_url = upstream
                     .parse::<http::Uri>()
                     .is_ok_and(|uri| uri.host().is_some() && uri.scheme().is_some());
-                if !is_url {
-                    let message = format!("`{upstream}` is no URL");
-                    problems
-                        .push(Problem::new("upstream", message).help("write it like http://10.0.0.7:8080"));
+                let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                if !is_url && (upstream.is_empty() || !upstream.chars().all(is_name)) {
+                    let message = format!("`{upstream}` is neither a URL nor the name of a candidate");
+                    let help = "give the name that the stage (`candidates`) or the sidecar (`--candidate`) has for it";
+                    problems.push(Problem::new("upstream", message).help(help));
                 }
                 if self.header.is_some() {
                     problems
@@ -250,7 +251,7 @@ mod tests {
         for (yaml, message) in [
             ("{ rate: 5% }", "`stale-model` needs an upstream or a version"),
             ("{ upstream: 'http://a', version: 4 }", "either an upstream or a version, not both"),
-            ("{ upstream: nowhere }", "`nowhere` is no URL"),
+            ("{ upstream: not here }", "`not here` is neither a URL nor the name of a candidate"),
             ("{ upstream: 'http://a', header: x }", "`header` goes with `version`, not with `upstream`"),
             ("{ version: 4, header: 'a b' }", "`a b` is no name of a header"),
             ("{ version: 4, rate: 0% }", "a rate of 0% never acts"),

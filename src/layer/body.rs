@@ -248,7 +248,7 @@ where
             size.set_upper(upper);
         }
         size.set_lower(size.lower().saturating_add(rest));
-        armed.limit.as_ref().map_or(size.clone(), |limit| limit.size_hint(size))
+        armed.limit.as_ref().map_or(size, |limit| limit.size_hint(size))
     }
 }
 

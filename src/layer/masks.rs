@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::victim::{Rule, Victim};
 use crate::{
     fault::Members,
@@ -41,6 +43,15 @@ pub(super) struct Need {
     pub(super) features: bool,
 }
 
+/// What is known of a request, or why it is not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Its parsed body, if it has one.
+    pub(super) body: Result<Option<&'a Value>, &'static str>,
+    /// The features in it.
+    pub(super) features: Result<&'a Answer, &'static str>,
+}
+
 impl Need {
     /// What these conditions look at.
     pub(super) fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Need {
@@ -65,10 +76,10 @@ impl Masks {
         victim: &Victim,
         rules: impl IntoIterator<Item = Rule>,
         request: RequestView<'_>,
-        features: Result<&Answer, &'static str>,
+        known: Known<'_>,
     ) -> Masks {
         let mask = |condition: &Option<Condition>| {
-            condition.as_ref().map_or(Mask::All, |condition| Mask::of(condition, request, features))
+            condition.as_ref().map_or(Mask::All, |condition| Mask::of(condition, request, known))
         };
         let masks = rules.into_iter().filter_map(|rule| {
             let injection = victim.injection(rule);
@@ -117,8 +128,13 @@ impl Masks {
 }
 
 impl Mask {
-    fn of(condition: &Condition, request: RequestView<'_>, features: Result<&Answer, &'static str>) -> Mask {
+    fn of(condition: &Condition, request: RequestView<'_>, known: Known<'_>) -> Mask {
         const FAILED: Mask = Mask::Unknown("expression-failed");
+        let request = match known.body {
+            Ok(body) => RequestView { body, ..request },
+            Err(reason) if condition.needs_body() => return Mask::Unknown(reason),
+            Err(_) => request,
+        };
         if !condition.needs_features() {
             return match condition.matches(request) {
                 Ok(true) => Mask::All,
@@ -126,7 +142,7 @@ impl Mask {
                 Err(_) => FAILED,
             };
         }
-        let features = match features {
+        let features = match known.features {
             Ok(features) => features,
             Err(reason) => return Mask::Unknown(reason),
         };

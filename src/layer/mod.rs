@@ -17,6 +17,7 @@ mod ear;
 mod edit;
 mod exchange;
 mod extension;
+mod finish;
 mod future;
 mod handle;
 #[expect(clippy::module_inception, reason = "the shape of a middleware: layer, service, future, body")]

@@ -195,11 +195,11 @@ impl<B: Body> RequestBody<B> {
     }
 
     /// Begins to read it, or goes on; not after it was amended.
-    pub(super) fn read(self) -> Result<Replay<B>, RequestBody<B>> {
+    pub(super) fn read(self) -> Result<Replay<B>, Box<RequestBody<B>>> {
         match self.source {
             Source::Untouched { body } => Ok(Replay::new(body)),
             Source::Replayed { replay } => Ok(replay),
-            source => Err(RequestBody { source }),
+            source => Err(Box::new(RequestBody { source })),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! order. What an armed request carries along is boxed, which keeps the future of a disarmed one small; futures
 //! never are.
 
+mod intake;
+mod queue;
 mod request;
 mod response;
 
@@ -21,7 +23,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use self::{
-    request::{Intake, Parked, Queue, Reading},
+    intake::Intake,
+    queue::Queue,
+    request::{Parked, Reading},
     response::{Answer, Editing},
 };
 use super::{
@@ -157,12 +161,12 @@ where
                     let Some(ongoing) = reading.as_mut() else { break };
                     let Reading { lease, body, over, .. } = ongoing.as_mut();
                     let outcome = ready!(poll_body(cx, body, lease, over, |_| false));
-                    reading.take().map(|reading| reading.judge(outcome))
+                    reading.take().map(|reading| (*reading).judge(outcome))
                 }
                 StateProj::Intake { intake } => {
                     let Some(ongoing) = intake.as_mut() else { break };
                     let outcome = ready!(ongoing.poll(cx));
-                    intake.take().map(|intake| intake.taken(outcome))
+                    intake.take().map(|intake| (*intake).taken(outcome))
                 }
                 StateProj::Held { nap, parked } => {
                     ready!(nap.poll(cx));
@@ -171,7 +175,7 @@ where
                 StateProj::Queued { queue } => {
                     let Some(ongoing) = queue.as_mut() else { break };
                     let outcome = ready!(ongoing.poll(cx));
-                    queue.take().map(|queue| queue.left(outcome))
+                    queue.take().map(|queue| (*queue).left(outcome))
                 }
                 StateProj::Upstream { future, exchange } => {
                     let response = ready!(future.poll(cx))?;
@@ -182,7 +186,7 @@ where
                     let Editing { exchange, body, over, .. } = ongoing.as_mut();
                     let outcome = ready!(poll_body(cx, body, &exchange.victim.lease, over, |_| false));
                     editing.take().map(|editing| {
-                        let (exchange, response) = editing.edited(outcome);
+                        let (exchange, response) = (*editing).edited(outcome);
                         State::answer(exchange, response)
                     })
                 }

@@ -166,8 +166,8 @@ fn edited_as_it_passes<R: Body>(
 }
 
 impl<R: Body> Editing<R> {
-    pub(super) fn edited(self: Box<Self>, outcome: Outcome) -> (Box<Exchange>, Response<ResponseBody<R>>) {
-        let Editing { mut exchange, mut parts, mut body, .. } = *self;
+    pub(super) fn edited(self, outcome: Outcome) -> (Box<Exchange>, Response<ResponseBody<R>>) {
+        let Editing { mut exchange, mut parts, mut body, .. } = self;
         let obstacle = match outcome {
             Outcome::Whole if body.held.trailers().is_some_and(edit::has_digest) => Some("checksum"),
             Outcome::Whole => None,

@@ -44,6 +44,9 @@ pub(super) struct Stream<B: Body> {
     last: Option<Last<B::Error>>,
 }
 
+/// The next frame of an edited body.
+type Polled<E> = Poll<Option<Result<Frame<Bytes>, StreamError<E>>>>;
+
 /// What comes after all data.
 enum Last<E> {
     End { cut: bool, trailers: Option<HeaderMap> },
@@ -92,10 +95,7 @@ impl<B: Body> Stream<B> {
         }
     }
 
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StreamError<B::Error>>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled<B::Error> {
         loop {
             if let Some(nap) = &mut self.nap {
                 ready!(nap.as_mut().poll(cx));

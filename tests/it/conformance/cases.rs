@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde::Deserialize;
 
-use super::{Runner, under};
+use super::{Runner, requests, streams, under};
 
 pub(super) const IRIS: &str = r#"{"model_name":"iris","id":"7", "unknown": [1.50, {"a":null}],
   "outputs":[{"name":"predict","shape":[3],"datatype":"INT64","data":[2, 1,  0]}]}"#;
@@ -23,16 +23,18 @@ pub(crate) enum Wanted {
     Untouched,
     /// Something else, marked. The body is compared decoded.
     Marked { status: u16, mark: &'static str, body: String },
+    /// A marked 200 whose decoded body a function looks at.
+    Checked { mark: &'static str, check: fn(&str) },
     /// No whole response.
     Broken,
 }
 
-fn marked(status: u16, mark: &'static str, body: impl Into<String>) -> Wanted {
+pub(super) fn marked(status: u16, mark: &'static str, body: impl Into<String>) -> Wanted {
     Wanted::Marked { status, mark, body: body.into() }
 }
 
 /// A scenario that injects one fault, for everybody.
-fn inject(protocol: &str, fault: &str) -> String {
+pub(super) fn inject(protocol: &str, fault: &str) -> String {
     scenario(&format!("{{ protocol: {protocol} }}"), "{ share: 100% }", fault)
 }
 
@@ -43,20 +45,20 @@ fn scenario(target: &str, exposure: &str, fault: &str) -> String {
     )
 }
 
-fn post(path: &str) -> Request<Bytes> {
+pub(super) fn post(path: &str) -> Request<Bytes> {
     Request::post(path).header("x-request-id", "r1").body(Bytes::from_static(b"{}")).unwrap()
 }
 
-fn with(mut request: Request<Bytes>, name: &'static str, value: &'static str) -> Request<Bytes> {
+pub(super) fn with(mut request: Request<Bytes>, name: &'static str, value: &'static str) -> Request<Bytes> {
     request.headers_mut().insert(name, http::HeaderValue::from_static(value));
     request
 }
 
-fn with_body(request: Request<Bytes>, body: &'static str) -> Request<Bytes> {
+pub(super) fn with_body(request: Request<Bytes>, body: &'static str) -> Request<Bytes> {
     request.map(|_| Bytes::from_static(body.as_bytes()))
 }
 
-const INFER: &str = "/v2/models/iris/infer";
+pub(super) const INFER: &str = "/v2/models/iris/infer";
 
 pub(super) fn all() -> Vec<Case> {
     let mut cases = errors();
@@ -64,6 +66,8 @@ pub(super) fn all() -> Vec<Case> {
     cases.extend(values());
     cases.extend(targets());
     cases.extend(transport());
+    cases.extend(streams::cases());
+    cases.extend(requests::cases());
     cases
 }
 

@@ -31,5 +31,5 @@ impl Runner for Embedded {
 
 #[tokio::test]
 async fn the_embedded_layer_conforms() {
-    assert_conforms(&Embedded(Handle::default())).await;
+    assert_conforms(&Embedded(Handle::default().with_request_control())).await;
 }

@@ -6,8 +6,10 @@
 
 mod cases;
 mod embedded;
+mod requests;
 #[cfg(feature = "cli")]
 mod sidecar;
+mod streams;
 
 use std::{io::Read as _, sync::Arc, time::Duration};
 
@@ -31,21 +33,32 @@ pub(crate) trait Runner {
 
 /// What the model server behind canard answers.
 pub(crate) fn upstream(request: &Request<Bytes>) -> Response<Bytes> {
+    assert!(!request.headers().contains_key("x-canard-fault"), "canard's own header comes through");
+    let messages = streams::infer_response([2, 1]).repeat(2);
+    let echoed = String::from_utf8_lossy(request.body());
     let answer = match request.uri().path() {
         "/v2/models/iris/infer" => cases::IRIS,
         "/v1/models/iris:predict" => r#"{"predictions": [2, 1], "took": 1.50}"#,
+        streams::CHATS => streams::CHAT,
+        streams::MODEL_INFER => &messages,
+        "/v2/models/echo/infer" => &echoed,
         "/invocations" => r#"{"predictions": ["virginica", "setosa"]}"#,
         "/api" => r#"{"results": [{"label": "cat", "p": 0.90, "extra": NaN}]}"#,
         "/v2/models/broken/infer" => r#"{"outputs": [{"#,
         "/v2/models/failing/infer" => r#"{"error": "out of memory"}"#,
         _ => "plain",
     };
-    let mut response = Response::new(Bytes::from_static(answer.as_bytes()));
+    let mut response = Response::new(Bytes::copy_from_slice(answer.as_bytes()));
     if request.uri().path() == "/v2/models/failing/infer" {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let kind = match request.uri().path() {
+        streams::CHATS => "text/event-stream",
+        streams::MODEL_INFER => "application/grpc",
+        _ => "application/json",
+    };
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     if request.headers().get(header::ACCEPT_ENCODING).is_some_and(|value| value == "gzip") {
         let mut coded = Vec::new();
         let level = flate2::Compression::default();
@@ -67,6 +80,7 @@ pub(crate) async fn assert_conforms(runner: &impl Runner) {
         play(runner, &case).await;
     }
     cases::assert_published_decisions(runner).await;
+    requests::assert_request_control(runner).await;
 }
 
 /// Arms a scenario for as long as `during` runs.
@@ -108,6 +122,14 @@ async fn play(runner: &impl Runner, case: &Case) {
                     assert_eq!(length, &response.body().len().to_string(), "{name} #{i}");
                 }
                 assert_eq!(plain(&response), *body, "{name} #{i}");
+            }
+            (Ok(response), Wanted::Checked { mark, check }) => {
+                assert_eq!(
+                    (response.status().as_u16(), &response.headers()["x-canard"]),
+                    (200, &mark.parse().unwrap()),
+                    "{name} #{i}"
+                );
+                check(&plain(&response));
             }
             (result, wanted) => panic!("{name} #{i}: {result:?} instead of {wanted:?}"),
         }

@@ -54,5 +54,35 @@ async fn serve() -> SocketAddr {
 async fn the_sidecar_conforms() {
     let mut config = Config::new(format!("http://{}", serve().await).parse().unwrap());
     config.workers = Some(2);
+    config.request_control = true;
     assert_conforms(&Proxied(Sidecar::start(config).unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_fault_asks_another_upstream_that_the_sidecar_was_started_with() {
+    let mut config = Config::new(format!("http://{}", serve().await).parse().unwrap());
+    let old = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = old.local_addr().unwrap();
+    let model = Router::new().fallback(async || "the old model");
+    tokio::spawn(async move { axum::serve(old, model).await.unwrap() });
+    config.candidates = vec![format!("old=http://{address}").parse().unwrap()];
+    let sidecar = Proxied(Sidecar::start(config).unwrap());
+    let ask = |upstream: &str| {
+        let fault = format!("{{ stale-model: {{ upstream: '{upstream}' }} }}");
+        let scenario = super::cases::inject("open-inference", &fault);
+        let sidecar = &sidecar;
+        async move {
+            super::under(sidecar, &scenario, async {
+                let response = sidecar.call(super::cases::post(super::cases::INFER)).await.unwrap();
+                let skipped = sidecar.handle().evidence().unwrap().phases[0].faults[0].skipped.clone();
+                (response.into_body(), skipped)
+            })
+            .await
+        }
+    };
+    for known in [format!("http://{address}"), "old".to_owned()] {
+        assert_eq!(ask(&known).await, (Bytes::from_static(b"the old model"), [].into()), "{known}");
+    }
+    let (body, skipped) = ask("http://127.0.0.1:9").await;
+    assert_eq!((body, skipped), (super::cases::IRIS.into(), [("no-such-upstream".to_owned(), 1)].into()));
 }
