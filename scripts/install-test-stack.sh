@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests run against: Prometheus, Alertmanager and nginx from Debian,
-# MLServer with a fitted scikit-learn model from PyPI.
+# Installs the real servers and clients that the tests run with: Prometheus, Alertmanager and nginx from Debian;
+# from PyPI each inference server in a virtual environment of its own, and one environment with all clients.
 #
 # Quick when everything is there already. The Debian packages (seen: prometheus 2.42, prometheus-alertmanager
 # 0.25, nginx-light 1.22) are installed but neither started nor enabled. Everything else goes into
 # target/test-stack, or where CANARD_TEST_STACK points, so that several clones can share it.
+#
+# tests/stack/locks/NAME.lock lists what venvs/NAME holds; its first line says what was asked for. To renew one:
+#     head -1 NAME.lock | tr -d '#' | tr ' ' '\n' | uv pip compile --python 3.11 --no-header --no-annotate -
+#
+# CANARD_TEST_LLAMA=1 also builds llama.cpp's server from source, which takes half an hour on two cores; without
+# it the tests that need it are left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stack="${CANARD_TEST_STACK:-$PWD/target/test-stack}"
+uv_version=0.13.9
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 die() {
@@ -72,33 +79,77 @@ find_python() {
     return 1
 }
 
-install_python_environment() {
-    local stamp wanted python
-    stamp="$stack/installed"
-    wanted="$(cat tests/stack/requirements.lock tests/stack/mlserver/fit.py scripts/fit_demo_model.py \
-        tests/stack/mlserver/settings.json tests/stack/mlserver/iris/model-settings.json \
-        scripts/iris.csv | sha256sum) $stack"
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$stack/venv/bin/python" -c '' 2>/dev/null; then
-        return
-    fi
+# The Python that environments are made with; its version is part of every stamp.
+need_python() {
     if ! python="$(find_python)"; then
         apt_install python3 python3-venv
         python="$(find_python)" || die "needs Python 3.11 or 3.12 with its venv module"
     fi
-    echo "installing MLServer into $stack with $("$python" --version); the first time takes a few minutes"
-    rm -rf "$stamp" "$stack/venv" "$stack/mlserver"
-    "$python" -m venv "$stack/venv"
-    "$stack/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --retries 5 \
-        --requirement tests/stack/requirements.lock ||
-        die "pip could not install tests/stack/requirements.lock"
-    cp -r tests/stack/mlserver "$stack/mlserver"
-    "$stack/venv/bin/python" tests/stack/mlserver/fit.py "$stack/mlserver/iris/model.joblib"
+}
+
+# uv installs many times faster than pip, and in parallel.
+install_uv() {
+    uv="$stack/uv/bin/uv"
+    [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" = "$uv_version" ] && return
+    rm -rf "$stack/uv"
+    "$python" -m venv "$stack/uv"
+    "$stack/uv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --retries 5 \
+        "uv==$uv_version" || die "pip could not install uv"
+}
+
+# Makes venvs/NAME from its lock unless that is what it holds already.
+install_environment() {
+    local name="$1" lock="tests/stack/locks/$1.lock" venv="$stack/venvs/$1" wanted try
+    shift
+    wanted="$(cat "$lock" | sha256sum) $("$python" --version) $stack"
+    [ "$(cat "$venv/stamp" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null && return
+    echo "installing $name"
+    for try in 1 2 3; do
+        rm -rf "$venv"
+        "$uv" venv --quiet --python "$python" "$venv"
+        if "$uv" pip install --quiet --python "$venv/bin/python" --requirement "$lock" "$@"; then
+            echo "$wanted" >"$venv/stamp"
+            return
+        fi
+        echo "installing $name: try $try failed" >&2
+    done
+    return 1
+}
+
+install_environments() {
+    local names=(mlserver mlflow kserve triton bentoml litserve fakellm clients) name
+    need_python
+    install_uv
+    export UV_HTTP_TIMEOUT=120 UV_CACHE_DIR="${UV_CACHE_DIR:-$stack/cache}"
+    for name in "${names[@]}"; do
+        install_environment "$name" --only-binary :all: || die "could not install tests/stack/locks/$name.lock"
+    done
+    if [ "${CANARD_TEST_LLAMA:-0}" = 1 ]; then
+        CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" install_environment llama || die "could not build llama.cpp"
+    fi
+}
+
+# Fits and writes the models that MLServer and MLflow load from disk.
+make_models() {
+    local stamp="$stack/models/stamp" wanted
+    wanted="$(cat "$stack"/venvs/{mlserver,mlflow}/stamp tests/stack/mlserver/*.* tests/stack/mlserver/iris/* \
+        tests/stack/servers/{mlflow_model,iris}.py scripts/fit_demo_model.py scripts/iris.csv \
+        src/demo/coefficients.json | sha256sum)"
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    echo "making models"
+    rm -rf "$stack/models"
+    mkdir -p "$stack/models"
+    cp -r tests/stack/mlserver "$stack/models/mlserver"
+    "$stack/venvs/mlserver/bin/python" tests/stack/mlserver/fit.py "$stack/models/mlserver/iris/model.joblib"
+    "$stack/venvs/mlflow/bin/python" -W ignore tests/stack/servers/mlflow_model.py "$stack/models/mlflow"
     echo "$wanted" >"$stamp"
 }
 
 mkdir -p "$stack"
+rm -rf "$stack/venv" "$stack/installed" "$stack/mlserver"
 exec 9>"$stack/lock"
 flock 9
 install_servers
-install_python_environment
+install_environments
+make_models
 echo "test stack ready in $stack"

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Between two looks at something that will change.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Status and body, or why there is none.

@@ -1,8 +1,9 @@
 //! The real servers that game days are tested against.
 //!
-//! Each runs as a child process on a port that the system picks, keeps its data in a temporary folder, and
-//! is killed when its value is dropped. If a test fails, what its servers logged is printed. A test that
-//! needs a server which is not installed fails and names the script that installs it.
+//! Each runs as a child process on a port that the system picks. Monitors keep their data in a temporary folder
+//! and are killed when their value is dropped; inference servers are started once and serve the whole suite
+//! (`server`). If a test fails, what its servers logged is printed. A test that needs a server which is not
+//! installed fails and names the script that installs it.
 //!
 //! Such tests take turns, because together they would starve each other on a small machine.
 //!
@@ -14,12 +15,17 @@
 //! ```
 
 mod alertmanager;
+mod driver;
 mod gameday;
 mod http;
+mod message;
 mod mlserver;
 mod process;
 mod prometheus;
+mod server;
 mod smoke;
+mod tap;
+mod transparency;
 
 pub(crate) use alertmanager::Alertmanager;
 pub(crate) use mlserver::MlServer;

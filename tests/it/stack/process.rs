@@ -10,12 +10,14 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     sync::watch,
     time::timeout,
 };
 
-/// How long a server may take to get ready. MLServer imports half of PyPI first, on a busy machine.
+use super::http::{POLL, get};
+
+/// How long a server may take to get ready. Most import half of PyPI first, on a busy machine.
 pub(super) const START: Duration = Duration::from_secs(120);
 /// Lines of log that are kept.
 const KEPT: usize = 2000;
@@ -23,17 +25,26 @@ const KEPT: usize = 2000;
 pub(super) struct Process {
     name: &'static str,
     child: Child,
+    /// What a guard reads; closed, it ends the server. (`Child::wait` would close it too.)
+    _stdin: Option<ChildStdin>,
     log: Log,
 }
 
 impl Process {
     pub(super) fn spawn(name: &'static str, mut command: Command) -> Process {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::null());
+        Process::guarded(name, command)
+    }
+
+    /// Starts a command that has its standard input already.
+    pub(super) fn guarded(name: &'static str, mut command: Command) -> Process {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let log = Log::default();
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
-        Process { name, child, log }
+        let stdin = child.stdin.take();
+        Process { name, child, _stdin: stdin, log }
     }
 
     /// Waits until the log has `count` lines from which `read` takes something.
@@ -53,6 +64,20 @@ impl Process {
         };
         let found = timeout(START, wait).await;
         found.unwrap_or_else(|_| panic!("{} is not up after {START:?}\n{}", self.name, self.log.text()))
+    }
+
+    /// Waits until a GET of `url` succeeds.
+    pub(super) async fn ready(&mut self, url: &str) {
+        let wait = async {
+            while !get(url).await.is_ok_and(|(status, _)| status.is_success()) {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::select! {
+            ready = timeout(START, wait) => ready
+                .unwrap_or_else(|_| panic!("{} is not up after {START:?}\n{}", self.name, self.log.text())),
+            status = self.child.wait() => panic!("{} ended: {status:?}\n{}", self.name, self.log.text()),
+        }
     }
 
     /// Ends it the hard way, and waits until it is gone.
