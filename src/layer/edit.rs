@@ -34,6 +34,10 @@ pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Res
     if !response.status().is_success() {
         return Err("error-status");
     }
+    // A gRPC call that fails without a message ends with its head, and has to.
+    if headers.contains_key("grpc-status") {
+        return Err("error-status");
+    }
     if response.status() == StatusCode::PARTIAL_CONTENT {
         return Err("partial-content");
     }

@@ -83,6 +83,12 @@ pub(super) fn exchanges(wire: &Wire) -> Option<Vec<Exchange>> {
     Some(found)
 }
 
+/// How many requests a wire carried; 0 where it is no HTTP/1.1.
+pub(super) fn requests(wire: &Wire) -> usize {
+    let mut bytes = &wire.to_server[..];
+    std::iter::from_fn(|| message(&mut bytes, true, false, true).flatten()).count()
+}
+
 /// Takes one message. The outer `None`: it is not over yet; the inner: it will never be.
 fn message(bytes: &mut &[u8], request: bool, bodiless: bool, ended: bool) -> Option<Option<Message>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {

@@ -16,6 +16,7 @@
 
 mod alertmanager;
 mod driver;
+mod effects;
 mod gameday;
 mod http;
 mod message;

@@ -1,9 +1,8 @@
 //! A wire tap: passes bytes between a client and a server and keeps them, so that a test can compare what one
 //! side sent with what the other got.
 //!
-//! It knows nothing of HTTP while it passes bytes, so it can't correct what it should witness. A client that
-//! hangs up early (as those of event streams do at `[DONE]`) does not end the other side: the rest is still
-//! read and kept.
+//! It knows nothing of HTTP while it passes bytes, so it can't correct what it should witness; a reset arrives as
+//! a reset.
 
 use std::{
     net::SocketAddr,
@@ -13,12 +12,12 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    net::{TcpListener, TcpStream},
     sync::watch,
     time::timeout,
 };
 
-use super::message::{Exchange, exchanges};
+use super::message::{Exchange, exchanges, requests};
 
 const SETTLE: Duration = Duration::from_secs(20);
 
@@ -34,16 +33,27 @@ pub(super) struct Wire {
 #[derive(Clone)]
 pub(crate) struct Tap {
     addr: SocketAddr,
+    patient: bool,
     wires: Arc<Mutex<Vec<Wire>>>,
     changed: watch::Sender<()>,
 }
 
 impl Tap {
-    /// Listens in front of a server, for as long as the test's runtime lives.
+    /// Listens in front of a server, for as long as the test's runtime lives. When a client hangs up, so does it.
     pub(crate) async fn before(server: SocketAddr) -> Tap {
+        Tap::listen(server, false).await
+    }
+
+    /// One that still reads the rest of an answer when its client has hung up, as clients of event streams do
+    /// at `[DONE]`.
+    pub(crate) async fn patient(server: SocketAddr) -> Tap {
+        Tap::listen(server, true).await
+    }
+
+    async fn listen(server: SocketAddr, patient: bool) -> Tap {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let tap = Tap { addr, wires: Arc::default(), changed: watch::Sender::new(()) };
+        let tap = Tap { addr, patient, wires: Arc::default(), changed: watch::Sender::new(()) };
         let listening = tap.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -83,6 +93,17 @@ impl Tap {
         })
     }
 
+    /// How many requests there were since the last look; what is still on its way stays out of sight.
+    pub(crate) fn requests(&self) -> usize {
+        let mut wires = self.wires.lock().unwrap();
+        let count = wires.iter().map(requests).sum();
+        for wire in wires.iter_mut() {
+            wire.to_server.clear();
+            wire.to_client.clear();
+        }
+        count
+    }
+
     fn look(&self) -> Option<Vec<Exchange>> {
         let mut wires = self.wires.lock().unwrap();
         let found: Option<Vec<_>> = wires.iter().map(exchanges).collect();
@@ -99,52 +120,43 @@ impl Tap {
         self.changed.send_replace(());
     }
 
-    async fn carry(self, wire: usize, client: TcpStream, server: SocketAddr) {
-        let Ok(server) = TcpStream::connect(server).await else {
+    async fn carry(self, wire: usize, mut client: TcpStream, server: SocketAddr) {
+        let Ok(mut server) = TcpStream::connect(server).await else {
             self.note(wire, |wire| wire.ended = true);
             return;
         };
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        tokio::join!(self.requests(wire, from_client, to_server), self.answers(wire, from_server, to_client));
-    }
-
-    async fn requests(&self, wire: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf) {
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(length @ 1..) = client.read(&mut buffer).await {
-            self.note(wire, |wire| wire.to_server.extend_from_slice(&buffer[..length]));
-            if server.write_all(&buffer[..length]).await.is_err() {
-                return;
-            }
-        }
-        // Until the answer is whole: only then does the server learn that the client has left.
-        let mut changes = self.changed.subscribe();
-        while exchanges(&self.wires.lock().unwrap()[wire]).is_none() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
-        let _ = server.shutdown().await;
-    }
-
-    async fn answers(&self, wire: usize, mut server: OwnedReadHalf, mut client: OwnedWriteHalf) {
-        let mut buffer = vec![0; 64 << 10];
-        let mut hears = true;
-        let broken = loop {
-            match server.read(&mut buffer).await {
-                Ok(0) => break false,
-                Err(_) => break true,
-                Ok(length) => {
-                    self.note(wire, |wire| wire.to_client.extend_from_slice(&buffer[..length]));
-                    hears = hears && client.write_all(&buffer[..length]).await.is_ok();
+        let (mut asked, mut told) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+        let mut listens = true;
+        while listens || self.waits(wire) {
+            tokio::select! {
+                read = client.read(&mut asked), if listens => match read {
+                    Ok(length @ 1..) => {
+                        self.note(wire, |wire| wire.to_server.extend_from_slice(&asked[..length]));
+                        listens = server.write_all(&asked[..length]).await.is_ok();
+                    }
+                    Ok(0) | Err(_) => listens = false,
+                },
+                read = server.read(&mut told) => {
+                    let length = read.as_ref().copied().unwrap_or_default();
+                    self.note(wire, |wire| {
+                        wire.to_client.extend_from_slice(&told[..length]);
+                        wire.ended = length == 0;
+                    });
+                    match read {
+                        // A reset arrives as a reset: closed without lingering.
+                        Err(_) => return drop(client.set_zero_linger()),
+                        Ok(0) => return,
+                        Ok(_) if listens => listens = client.write_all(&told[..length]).await.is_ok(),
+                        Ok(_) => {}
+                    }
                 }
             }
-        };
-        self.note(wire, |wire| wire.ended = true);
-        match broken {
-            // A reset arrives as a reset.
-            true => drop(client.as_ref().set_zero_linger()),
-            false => drop(client.shutdown().await),
         }
+        self.note(wire, |wire| wire.ended = true);
+    }
+
+    /// Whether an answer is to be read to its end although the client has left.
+    fn waits(&self, wire: usize) -> bool {
+        self.patient && exchanges(&self.wires.lock().unwrap()[wire]).is_none()
     }
 }

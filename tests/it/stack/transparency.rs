@@ -3,9 +3,9 @@
 //! Each real client talks to each real server through a tap, canard and another tap. What canard handed to the
 //! client must be, byte for byte, what the server gave it, and what the server got must be what the client
 //! sent; only fields that speak of one connection may differ, and a request says in addition for whom it is
-//! made. This holds with nothing armed and with a plan armed that treats nobody, for answers, errors and
-//! streams. gRPC is compared as the client sees it with and without canard: message bytes, metadata, trailers,
-//! status.
+//! made. This holds for answers, errors and streams, with nothing armed and with a plan armed that treats
+//! nobody; under faults that read every answer and find nothing to change, bodies still pass byte for byte.
+//! gRPC is compared as the client sees it with and without canard: message bytes, metadata, trailers, status.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,10 +26,15 @@ use super::{
 /// What canard adds to a request, for the server to know the caller.
 const FORWARDED: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
-/// Faults of every kind, in everybody's phase, for a share of nobody.
-const NOBODY: &str = r"
+/// What may differ once an answer is read: an event stream is marked before it is known whether anything in it
+/// will change, and a body that came in chunks has a length when it has been looked at whole.
+const READ: [&str; 2] = ["x-canard", "content-length"];
+
+/// Faults of every kind, for nobody.
+const NOBODY: &str = r#"
 name: nobody
-exposure: { share: 0% }
+target: { protocol: auto, when: 'request.path == "/nowhere"' }
+exposure: { share: 100% }
 phases:
   - name: faults
     lasts: 10m
@@ -37,55 +42,88 @@ phases:
       - fault: { latency: { fixed: 30s } }
       - fault: { error: { status: 503 } }
       - fault: { mislabel: { rate: 100%, to: setosa } }
+"#;
+
+/// For everybody, a fault that reads every answer and finds nothing to change.
+const CLASSES: &str = r"
+name: idle
+target: { protocol: auto }
+exposure: { share: 100% }
+phases:
+  - name: faults
+    lasts: 10m
+    inject: [{ fault: { mislabel: { rate: 100%, from: zebra, to: yak } } }]
 ";
 
-/// Arms a scenario for a minute.
+/// The same for generated text.
+const WORDS: &str = r"
+name: idle
+target: { protocol: auto }
+exposure: { share: 100% }
+phases:
+  - name: faults
+    lasts: 10m
+    inject: [{ fault: { text-substitute: { rate: 100%, pairs: { zebra: yak } } } }]
+";
+
+/// Arms a scenario.
 pub(super) fn arm(sidecar: &Sidecar, scenario: &str) {
     let plan: Plan =
         compile(&Source::new("stack.yaml", scenario)).unwrap_or_else(|errors| panic!("{errors}"));
     sidecar.handle().arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
 }
 
+/// Whether anybody is treated at all.
+fn treats(scenario: Option<&str>) -> bool {
+    scenario.is_some_and(|scenario| scenario != NOBODY)
+}
+
 /// A sidecar in front of a server.
 pub(super) fn sidecar(upstream: SocketAddr) -> Sidecar {
     let mut config = Config::new(format!("http://{upstream}").parse().unwrap());
     config.workers = Some(1);
+    // uvicorn closes a connection after an error that the application did not catch, and does not say so
+    // before: a request on a kept connection would race with that, and sometimes be answered with 502.
+    config.limits.idle_connections = 0;
     Sidecar::start(config).unwrap()
 }
 
 /// Runs operations of a client against an HTTP server through canard, and compares both ends of the wire.
 async fn assert_transparent(client: Client, server: &Server, operations: &[(Value, &str)]) {
-    for scenario in [None, Some(NOBODY)] {
-        let behind = Tap::before(server.http()).await;
+    for scenario in [None, Some(NOBODY), Some(CLASSES), Some(WORDS)] {
+        let behind = Tap::patient(server.http()).await;
         let sidecar = sidecar(behind.addr());
         if let Some(scenario) = scenario {
             arm(&sidecar, scenario);
         }
-        let before = Tap::before(sidecar.listen_addr()).await;
+        let before = Tap::patient(sidecar.listen_addr()).await;
         for (operation, wanted) in operations {
             let mut asked = operation.clone();
             asked["url"] = before.url().into();
             let outcome = client.ask(&asked).await;
             assert_outcome(&outcome, wanted, operation);
-            let (seen, given) = (one(before.exchanges().await), one(behind.exchanges().await));
-            let context = format!("{client:?} {operation}, armed: {}", scenario.is_some());
+            let context = format!("{client:?} {operation}, under {scenario:?}: {outcome}");
+            let (seen, given) = (before.exchanges().await, behind.exchanges().await);
+            let (seen, given) = (one(seen, &context), one(given, &context));
             assert_eq!(seen.request.end_to_end(&[]), given.request.end_to_end(&FORWARDED), "{context}");
             let [seen, given] = [seen, given].map(|exchange| exchange.response.unwrap());
             assert!(seen.whole && given.whole, "{context}: {seen:?}{given:?}");
-            assert_eq!(same(&seen), same(&given), "{context}");
+            let but = if treats(scenario) { &READ[..] } else { &[] };
+            assert_eq!(same(&seen, but), same(&given, but), "{context}");
         }
     }
 }
 
 /// The status line's reason is no part of what is compared: it means nothing (RFC 9112 §4).
-fn same(response: &Message) -> (u16, Message) {
-    let mut message = response.end_to_end(&[]);
+fn same(response: &Message, but: &[&str]) -> (u16, Message) {
+    let mut message = response.end_to_end(but);
     message.start.clear();
     (response.status(), message)
 }
 
-fn one(mut exchanges: Vec<Exchange>) -> Exchange {
-    assert_eq!(exchanges.len(), 1, "{exchanges:?}");
+/// The exchange, if there was one and it was answered.
+fn one(mut exchanges: Vec<Exchange>, context: &str) -> Exchange {
+    assert!(exchanges.len() == 1 && exchanges[0].response.is_some(), "{context}: {exchanges:?}");
     exchanges.remove(0)
 }
 
@@ -97,7 +135,7 @@ fn assert_outcome(outcome: &Value, wanted: &str, operation: &Value) {
 
 /// Runs gRPC operations with and without canard and compares what the client got.
 async fn assert_grpc_transparent(server: &Server, operations: &[(Value, &str)]) {
-    for scenario in [None, Some(NOBODY)] {
+    for scenario in [None, Some(NOBODY), Some(CLASSES), Some(WORDS)] {
         let sidecar = sidecar(server.grpc());
         if let Some(scenario) = scenario {
             arm(&sidecar, scenario);
@@ -110,7 +148,11 @@ async fn assert_grpc_transparent(server: &Server, operations: &[(Value, &str)]) 
             };
             let (direct, through) = (ask(server.grpc()).await, ask(sidecar.listen_addr()).await);
             assert_eq!(direct["code"], *code, "{operation}: {direct}");
-            assert_eq!(direct, through, "{operation}, armed: {}", scenario.is_some());
+            let mut through = through;
+            if treats(scenario) {
+                through["initial"].as_array_mut().unwrap().retain(|field| field[0] != "x-canard");
+            }
+            assert_eq!(direct, through, "{operation}, under {scenario:?}");
         }
     }
 }
@@ -134,7 +176,8 @@ async fn mlserver_and_tritonclient() {
         json!({"do": "http", "rows": flowers(), "outputs": ["predict"], "datatype": "FP64", "binary": false});
     let operations = [
         (infer.clone(), "ok"),
-        (with(&infer, json!({"binary": true})), "ok"),
+        // MLServer does not know the binary extension.
+        (with(&infer, json!({"binary": true})), "tritonclient.InferenceServerException"),
         (with(&infer, json!({"outputs": ["predict", "predict_proba"], "accept": "gzip"})), "ok"),
         (with(&infer, json!({"rows": [[1.0, 2.0]]})), "tritonclient.InferenceServerException"),
         (with(&infer, json!({"model": "nobody"})), "tritonclient.InferenceServerException"),
@@ -161,8 +204,8 @@ async fn kserve_requests_and_tritonclient() {
         (with(&v1, json!({"path": "/v1/models/nobody:predict"})), "requests.HTTPError"),
     ];
     assert_transparent(Client::Requests, server, &operations).await;
-    let infer = json!({"do": "http", "rows": flowers(), "outputs": ["label", "probabilities"], "datatype": "FP64",
-        "binary": false});
+    let infer =
+        json!({"do": "http", "rows": flowers(), "outputs": ["label", "probabilities"], "datatype": "FP64"});
     let operations = [
         (infer.clone(), "ok"),
         (with(&infer, json!({"rows": [[1.0, 2.0]]})), "tritonclient.InferenceServerException"),
@@ -258,7 +301,8 @@ async fn litserve_requests_and_openai() {
     let operations = [
         (json!({"do": "chat"}), "ok"),
         (json!({"do": "chat", "stream": true}), "ok"),
-        (json!({"do": "chat", "stream": true, "text": "fail"}), "openai.APIError"),
+        // LitServe's own error in a stream lacks the empty line that ends an event: the client never hears of it.
+        (json!({"do": "chat", "stream": true, "text": "fail"}), "ok"),
         (json!({"do": "embeddings", "encoding": "float"}), "ok"),
     ];
     assert_transparent(Client::OpenAi, server, &operations).await;

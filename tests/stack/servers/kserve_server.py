@@ -20,14 +20,19 @@ class Iris(Model):
             if payload.get("parameters", {}).get("probabilities"):
                 return {"predictions": iris.probabilities(rows)}
             return {"predictions": iris.labels(rows)}
-        asked = [output.parameters or {} for output in payload.request_outputs or []]
-        binary = payload.use_binary_outputs or any(output.get("binary_data") for output in asked)
         rows = payload.inputs[0].as_numpy().tolist()
         label = InferOutput("label", [len(rows)], "INT64", parameters=None)
-        label.set_data_from_numpy(numpy.array(iris.classes(rows)), binary_data=binary)
+        label.set_data_from_numpy(numpy.array(iris.classes(rows)), binary_data=payload.use_binary_outputs)
         probabilities = InferOutput("probabilities", [len(rows), 3], "FP64", parameters=None)
-        probabilities.set_data_from_numpy(numpy.array(iris.probabilities(rows)), binary_data=binary)
-        return InferResponse(payload.id or generate_uuid(), self.name, [label, probabilities], from_grpc=payload.from_grpc)
+        probabilities.set_data_from_numpy(numpy.array(iris.probabilities(rows)), binary_data=payload.use_binary_outputs)
+        return InferResponse(
+            payload.id or generate_uuid(),
+            self.name,
+            [label, probabilities],
+            from_grpc=payload.from_grpc,
+            use_binary_outputs=payload.use_binary_outputs,
+            requested_outputs=payload.request_outputs,
+        )
 
 
 if __name__ == "__main__":
