@@ -2,9 +2,14 @@
 
 use std::fmt::Write;
 
+use super::{
+    incidents, live,
+    search::{Hits, MEANS, split},
+};
 use crate::fault::{Entry, Group, Parameter};
 
-const WIDTH: usize = 96;
+/// More columns than this are hard to read.
+const WIDEST: usize = 96;
 
 /// Faults, group by group.
 pub(super) type Listing = Vec<(Group, Vec<&'static Entry>)>;
@@ -26,6 +31,7 @@ pub(super) fn text(entry: &Entry) -> String {
     section(&mut page, "example", &indented(entry.example, "  "));
     section(&mut page, "who should notice", &wrapped(entry.seen_by, "  "));
     section(&mut page, "who can't", &wrapped(entry.blind, "  "));
+    section(&mut page, "incidents that it stands for", &wrapped(&incidents::of(entry.name).join("; "), "  "));
     page
 }
 
@@ -38,7 +44,36 @@ fn section(page: &mut String, title: &str, text: &str) {
 /// A line for each fault.
 pub(super) fn list(listing: &Listing) -> String {
     let mut page = lines(listing, |entry| entry.summary);
-    page.push_str("\n`canard faults NAME` tells all about one, `canard faults --monitor psi` what an alert should see.\n");
+    page.push_str(
+        "\n`canard faults NAME` tells all about one, `canard faults --find 'stale features'` looks for an\n\
+         incident, `canard faults --monitor psi` tells what an alert should see.\n",
+    );
+    page
+}
+
+/// What a search found, best first.
+pub(super) fn found(words: &str, hits: &Hits) -> String {
+    let indent = " ".repeat(hits.best.iter().map(|hit| hit.entry.name.len()).max().unwrap_or(0) + 4);
+    let mut page = String::new();
+    for hit in &hits.best {
+        let summary = wrapped(hit.entry.summary, &indent);
+        let _ = writeln!(page, "  {}{}", hit.entry.name, &summary[hit.entry.name.len() + 2..]);
+        if let Some(incident) = hit.incident {
+            let _ = writeln!(page, "{}", wrapped(&format!("such as: {incident}"), &indent));
+        }
+    }
+    page.push('\n');
+    if !hits.unknown.is_empty() {
+        let _ = writeln!(page, "No page speaks of {}.", crate::scenario::one_of(&hits.unknown));
+    }
+    if hits.more > 0 {
+        let _ = writeln!(
+            page,
+            "{} more speak of `{words}` in part; fewer or other words find others.",
+            hits.more
+        );
+    }
+    page.push_str("`canard faults NAME` tells all about one.\n");
     page
 }
 
@@ -75,20 +110,6 @@ fn lines(listing: &Listing, text: impl Fn(&Entry) -> &'static str) -> String {
     page
 }
 
-/// Abbreviations and what they stand for: who asks for one means the other too.
-const MEANS: [(&str, &str); 10] = [
-    ("psi", "population stability"),
-    ("ks", "kolmogorov smirnov"),
-    ("js", "jensen shannon"),
-    ("ece", "calibration"),
-    ("ttft", "first token"),
-    ("itl", "between tokens"),
-    ("p99", "latency quantiles"),
-    ("p95", "latency quantiles"),
-    ("5xx", "error rate"),
-    ("slo", "service level"),
-];
-
 /// Does a text hold these words, in any order? Long ones may be begun only; so `quantile` finds `quantiles`, and
 /// `ks` does not find `checks`.
 pub(super) fn holds(text: &str, words: &str) -> bool {
@@ -101,23 +122,6 @@ pub(super) fn holds(text: &str, words: &str) -> bool {
         let means = MEANS.iter().filter(|(short, _)| short == word);
         held(word) || means.into_iter().any(|(_, long)| long.split(' ').all(held))
     })
-}
-
-/// Does a fault's page hold these words?
-pub(super) fn says(entry: &Entry, words: &str) -> bool {
-    let Entry { name, summary, effect, parameters, example, seen_by, blind } = entry;
-    let settings = parameters.iter().map(|p| [p.name, p.meaning, p.values].join(" "));
-    let page: Vec<String> = [name, summary, effect, example, seen_by, blind]
-        .map(|text| (*text).to_owned())
-        .into_iter()
-        .chain(settings)
-        .collect();
-    holds(&page.join(" "), words)
-}
-
-fn split(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric() && c != 'χ').filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
 }
 
 /// The whole catalogue, as `docs/faults.md` holds it.
@@ -153,10 +157,11 @@ pub(super) fn markdown_of(entry: &Entry) -> String {
     }
     let _ = write!(
         page,
-        "```yaml\n{}\n```\n\n**Who should notice:** {}\n\n**Who can't:** {}\n",
+        "```yaml\n{}\n```\n\n**Who should notice:** {}\n\n**Who can't:** {}\n\n**Incidents:** {}.\n",
         entry.example.trim_end(),
         entry.seen_by,
-        entry.blind
+        entry.blind,
+        incidents::of(entry.name).join("; ")
     );
     page
 }
@@ -171,9 +176,10 @@ fn indented(text: &str, indent: &str) -> String {
 
 fn wrapped(text: &str, indent: &str) -> String {
     let mut lines = vec![indent.to_owned()];
+    let width = usize::from(live::width()).clamp(40, WIDEST);
     for word in text.split_whitespace() {
         let last = lines.last().map_or(0, |line| line.chars().count());
-        if last > indent.len() && last + 1 + word.chars().count() > WIDTH {
+        if last > indent.len() && last + 1 + word.chars().count() > width {
             lines.push(indent.to_owned());
         }
         if let Some(line) = lines.last_mut() {
@@ -208,9 +214,8 @@ mod tests {
         for entry in Fault::catalogue() {
             let line = list.lines().filter(|line| line.split_whitespace().next() == Some(entry.name));
             assert_eq!(line.count(), 1, "{}", entry.name);
-            assert!(says(entry, entry.name));
         }
-        assert!(list.lines().all(|line| line.chars().count() <= WIDTH + 4), "{list}");
+        assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");
         let headings = list.lines().filter(|line| !line.starts_with(' ')).collect::<Vec<_>>();
         assert!(headings.contains(&"Infrastructure") && headings.contains(&"Predictions"), "{headings:?}");
     }

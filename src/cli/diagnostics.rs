@@ -25,7 +25,8 @@ pub(super) fn install() {
     }));
 }
 
-fn columns() -> Option<usize> {
+/// Columns that the environment asks for.
+pub(super) fn columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| (20..=500).contains(columns))
 }
 

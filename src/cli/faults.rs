@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Exit, Failure,
     catalogue::{self, Listing},
-    output,
+    incidents, output, search,
 };
 use crate::fault::{Entry, Fault, Group};
 
@@ -20,13 +20,13 @@ Examples:
   canard faults
   canard faults mislabel
   canard faults --monitor psi       what should my PSI alert see, and what can't it?
-  canard faults --find null
+  canard faults --find 'tokenizer mismatch'
   canard faults --format json | jq -r '.[].name'")]
 pub(super) struct FaultsArgs {
     /// The fault to show in full
     #[arg(value_parser = FaultName, hide_possible_values = true, conflicts_with_all = ["find", "monitor", "group"])]
     name: Option<String>,
-    /// Only faults whose page holds these words
+    /// Faults that fit these words, best first: an incident, a symptom, a setting
     #[arg(long, value_name = "WORDS")]
     find: Option<String>,
     /// Only faults that this kind of monitor should see, and apart from them those that it can't
@@ -121,17 +121,36 @@ fn several(args: &FaultsArgs) -> Result<String, Failure> {
         return monitor(&listing, words, args.format);
     }
     if let Some(words) = &args.find {
-        listing = chosen(&listing, |entry| catalogue::says(entry, words));
-    }
-    if listing.iter().all(|(_, entries)| entries.is_empty()) {
-        let what = args.find.as_ref().map_or("none".to_owned(), |words| format!("none that says `{words}`"));
-        let failure = Failure::new(format!("of these faults there is {what}"));
-        return Err(failure.help("`canard faults` lists them all; try one word, such as `drift` or `null`"));
+        return found(&listing, words, args.format);
     }
     match args.format {
         Format::Text => Ok(catalogue::list(&listing)),
         Format::Json => printed(&all(&listing)),
         Format::Markdown => Ok(catalogue::markdown(&listing)),
+    }
+}
+
+fn found(listing: &Listing, words: &str, format: Format) -> Result<String, Failure> {
+    let hits = search::find(listing.iter().flat_map(|(_, entries)| entries.iter().copied()), words);
+    if hits.best.is_empty() {
+        let failure = Failure::new(format!("no fault's page speaks of `{words}`"));
+        return Err(failure.help(
+            "`canard faults` lists them all; say what was seen in other words, such as `stale features`, `null` or `429`",
+        ));
+    }
+    let group = |name: &str| {
+        let holds = |entries: &[&'static Entry]| entries.iter().any(|entry| entry.name == name);
+        listing.iter().find_map(|(group, entries)| holds(entries).then_some(*group))
+    };
+    match format {
+        Format::Text => Ok(catalogue::found(words, &hits)),
+        Format::Json => {
+            let of = |hit: &search::Hit| Some(described(group(hit.entry.name)?, hit.entry));
+            printed(&hits.best.iter().filter_map(of).collect())
+        }
+        Format::Markdown => {
+            Ok(hits.best.iter().map(|hit| catalogue::markdown_of(hit.entry)).collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 
@@ -167,10 +186,16 @@ fn find(groups: &Listing, name: &str) -> Result<(Group, &'static Entry), Failure
     Err(match crate::scenario::nearest(name, &names) {
         Some(right) => failure.help(format!("did you mean `{right}`? `canard faults` lists them all")),
         None => {
-            let help = format!(
-                "`canard faults` lists them all, and `canard faults --find {name}` looks into their pages"
-            );
-            failure.help(help)
+            let entries = groups.iter().flat_map(|(_, entries)| entries.iter().copied());
+            let near: Vec<&str> =
+                search::find(entries, name).best.iter().map(|hit| hit.entry.name).take(4).collect();
+            match near.as_slice() {
+                [] => failure.help("`canard faults` lists them all"),
+                near => failure.help(format!(
+                    "of `{name}` speak {}; `canard faults --find '{name}'` says why",
+                    crate::scenario::one_of(near)
+                )),
+            }
         }
     })
 }
@@ -185,6 +210,7 @@ fn all(listing: &Listing) -> Value {
 fn described(group: Group, entry: &Entry) -> Value {
     let mut value = json!(entry);
     value["group"] = json!(group);
+    value["incidents"] = json!(incidents::of(entry.name));
     value
 }
 

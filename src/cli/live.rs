@@ -14,10 +14,11 @@ use crate::{
 /// Without a terminal, progress is a line now and then.
 const PLAIN_PROGRESS_S: f64 = 10.0;
 
-/// Columns of the terminal; 100 where there is none, so that logs look alike everywhere.
+/// Columns of `COLUMNS` or of the terminal; 100 where there is neither, so that logs look alike everywhere.
 pub(super) fn width() -> u16 {
-    let (_, columns) = console::Term::stdout().size_checked().unwrap_or((0, 100));
-    columns.min(160)
+    let asked = super::diagnostics::columns().and_then(|columns| u16::try_from(columns).ok());
+    let terminal = || console::Term::stdout().size_checked().map(|(_, columns)| columns);
+    asked.or_else(terminal).unwrap_or(100).min(160)
 }
 
 /// Shows events until the run ends. What can't be printed does not stop a run: its report is still written.

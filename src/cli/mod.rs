@@ -5,12 +5,14 @@ mod check;
 mod completions;
 mod diagnostics;
 mod faults;
+mod incidents;
 mod init;
 mod live;
 mod load;
 mod output;
 mod run;
 mod schema;
+mod search;
 mod sidecar;
 
 use std::process::ExitCode;

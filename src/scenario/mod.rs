@@ -32,7 +32,7 @@ pub use expression::{Condition, ExpressionError, RequestView, UnitExpression};
 pub use fit::check_against_stage;
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
 #[cfg(feature = "cli")]
-pub(crate) use problem::nearest;
+pub(crate) use problem::{nearest, one_of};
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{

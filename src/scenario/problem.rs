@@ -127,7 +127,7 @@ pub(crate) fn nearest<'a, S: AsRef<str>>(wrong: &str, valid: &'a [S]) -> Option<
 }
 
 /// "`a`, `b` or `c`".
-pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
+pub(crate) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<String> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
