@@ -1,7 +1,7 @@
 //! Every scenario of the catalogue is run as its reader would run it: each fault takes effect, and the built-in
 //! monitor behaves as the scenario says.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use canard::event::{Delivered, Report};
 use tokio::{process::Command, sync::Semaphore, task::JoinSet, time::timeout};
@@ -42,20 +42,33 @@ async fn play(scenario: PathBuf) -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(format!("{}\n{}", missing.join("\n"), shown(&output))) }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_scenario_runs_as_it_says() {
-    let _turn = crate::stack::turn().await;
+/// Runs them side by side; returns those that did not end as they should, and why.
+async fn play_all(scenarios: Vec<PathBuf>) -> BTreeMap<PathBuf, String> {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut runs = JoinSet::new();
-    for scenario in scenarios() {
+    for scenario in scenarios {
         let places = places.clone();
         runs.spawn(async move {
             let _place = places.acquire().await.unwrap();
-            let name = scenario.file_stem().unwrap().to_string_lossy().into_owned();
-            play(scenario).await.map_err(|why| format!("=== {name}: {why}"))
+            play(scenario.clone()).await.err().map(|why| (scenario, why))
         });
     }
-    let failures: BTreeSet<String> = runs.join_all().await.into_iter().filter_map(Result::err).collect();
-    let failures: Vec<String> = failures.into_iter().collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    runs.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_runs_as_it_says() {
+    let _turn = crate::stack::turn().await;
+    let scenarios = scenarios();
+    let few = scenarios.len() / 10;
+    let doubtful = play_all(scenarios).await;
+    assert!(doubtful.len() <= few, "{doubtful:#?}");
+    // These runs are in real time: a pause of the machine is latency, and HighLatency is right to tell. What may be
+    // that is run once more, with nothing beside it, and then has to hold.
+    for (scenario, first) in doubtful {
+        if let Err(second) = play(scenario.clone()).await {
+            panic!("{}: {second}\nbefore that: {first}", scenario.display());
+        }
+        println!("{} failed beside the others, not alone: {first}", scenario.display());
+    }
 }
