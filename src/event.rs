@@ -117,6 +117,10 @@ pub struct PhaseOutline {
     pub faults: Vec<FaultOutline>,
 }
 
+const fn throughout() -> f64 {
+    1.0
+}
+
 /// One fault of a [`PhaseOutline`], with the three shares that must never be mixed up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -131,6 +135,10 @@ pub struct FaultOutline {
     pub exposure_share: f64,
     /// How often it acts on what the treated get.
     pub rate: f64,
+    /// What its ramp or shape leaves of that, in the mean over its phase; 1 at full size throughout, and for the
+    /// shapes that count requests, where it depends on the traffic.
+    #[serde(default = "throughout")]
+    pub over_time: f64,
     /// Their product: the effect on everybody.
     pub overall_share: f64,
 }

@@ -31,6 +31,15 @@ pub enum Stage {
     Transport,
 }
 
+/// What the intensity of a fault (0 to 1, by its ramp or shape) scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scales {
+    /// How often it acts.
+    Rate,
+    /// How much it does; it acts as often at any intensity above 0.
+    Size,
+}
+
 /// What one fault does to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage, prediction::check_rate,
-    purpose,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Scales, Stage,
+    prediction::check_rate, purpose,
 };
 use crate::unit::Share;
 
@@ -29,7 +29,7 @@ static ENTRY: Entry = Entry {
     summary: "Lets the bodies of responses pass at so many bytes a second.",
     effect: "The body of a treated response passes at `bytes-per-second`, each response on a line of its own: n \
              bytes take n / bytes-per-second, whatever the upstream does; the head passes at once, so the time \
-             to the first byte stays. At an intensity i of its ramp or shape the line is 1/i as fast.",
+             to the first byte stays. A ramp scales the time that a body takes: at an intensity i the line is 1/i as fast.",
     parameters: &[
         Parameter {
             name: "bytes-per-second",
@@ -62,6 +62,10 @@ impl Behaviour for Bandwidth {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -65,3 +65,33 @@ pub struct Parameter {
     /// What it means.
     pub meaning: &'static str,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fault::{Fault, Scales, testing::parse};
+
+    #[test]
+    fn every_page_says_what_a_ramp_scales() {
+        #[derive(serde::Deserialize)]
+        struct Injection {
+            fault: serde_json::Value,
+        }
+        // Promises whose size is how often the fault acts.
+        let by_rate =
+            ["the rate", "the budget", "the share", "the gap", "the drop", "goes from", "the rate grows"];
+        for entry in Fault::catalogue() {
+            let injections: Vec<Injection> = serde_saphyr::from_str(entry.example).unwrap();
+            let fault = parse(&injections[0].fault.to_string()).unwrap();
+            let (_, ramp) = entry.effect.rsplit_once(" ramp ").unwrap_or_else(|| panic!("{}", entry.name));
+            let ramp = ramp.split_once('.').map_or(ramp, |(sentence, _)| sentence);
+            let rate = by_rate.iter().any(|words| ramp.contains(words)) && !ramp.contains("not the rate");
+            let size = ramp.contains("1 − τ") || !rate;
+            assert_eq!(
+                fault.scales(),
+                if size { Scales::Size } else { Scales::Rate },
+                "{}: {ramp}",
+                entry.name
+            );
+        }
+    }
+}

@@ -11,7 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Stage};
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Scales, Stage,
+};
 use crate::unit::{Share, Span};
 
 /// Delays the requests that come while the model starts up after an idle time.
@@ -84,6 +86,10 @@ impl Behaviour for ColdStart {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -88,7 +88,7 @@ static ENTRY: Entry = Entry {
              `wrong-datatype` change what is declared of the tensor, for a share `rate` of the responses, and leave its \
              values: the last dimension grows by one; a floating-point tensor is declared INT64, any other FP32. A \
              protocol that declares neither counts as `not-declared`, a position that a row does not have as \
-             `no-value`.",
+             `no-value`. A ramp grows the rate.",
     parameters: &[
         Parameter {
             name: "rate",

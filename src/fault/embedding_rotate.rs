@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
     embedding::{direction, dot, edit_vectors, norm},
     prediction::{check_rate, edits},
     unfit::{NO_DIRECTION, OTHER_SHAPE},
@@ -142,6 +142,10 @@ impl Behaviour for EmbeddingRotate {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
     embedding::edit_vectors,
     prediction::{check_rate, edits},
 };
@@ -85,6 +85,10 @@ impl Behaviour for EmbeddingScale {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

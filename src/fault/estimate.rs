@@ -1,8 +1,9 @@
 //! What faults learn from the traffic that they see: online estimates in bounded memory.
 //!
-//! Every prediction of the treated counts as the model made it, before any fault edits it. Who is treated is drawn, so
-//! they stand for everybody, and the control arm need not be read. An estimate depends on what arrived so far, so a fault that uses one is an exception from "same seed, same decision"; given the estimate
-//! its draws are as stable as any. Until [`ENOUGH`] predictions were seen it does not act, and says
+//! Every prediction counts as the model made it: those of the control arm when the evidence reads them, those of
+//! the treated before any fault edits them, from the first phase on. An estimate depends on what arrived so far,
+//! so a fault that uses one is an exception from "same seed, same decision"; given the estimate its draws are as
+//! stable as any. Until [`ENOUGH`] predictions were seen it does not act, and says
 //! [`STILL_LEARNING`](super::unfit::STILL_LEARNING).
 
 use std::{

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Scales,
+    Stage,
     feature::{Columns, LEAST, Learnt, amend_cells},
     prediction::{amends, check_rate},
     purpose,
@@ -108,6 +109,10 @@ impl Behaviour for FeatureNoise {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

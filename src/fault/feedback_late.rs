@@ -9,7 +9,7 @@ mod timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Stage,
+    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Scales, Stage,
     feedback::{check_path, is_feedback, rewrite, select},
     prediction::check_rate,
     unfit::NOT_A_TIME,
@@ -119,6 +119,10 @@ impl Behaviour for FeedbackLate {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Scales,
+    Stage,
     prediction::{check_class, each, edits, name_at, relabel},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     score_shift::check_place,
@@ -142,6 +143,10 @@ impl Behaviour for FeedbackLoop {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

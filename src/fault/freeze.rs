@@ -109,7 +109,7 @@ static ENTRY: Entry = Entry {
              `value`, the held one is the first (or the last before) that each process sees: it depends on the order \
              of arrival and may differ between replicas, so the same seed chooses the same predictions to hold but not \
              what they are held at; give a `value` where runs must be alike. A prediction of another shape passes and \
-             is counted as `other-shape`.",
+             is counted as `other-shape`. A ramp grows the rate.",
     parameters: &[
         Parameter {
             name: "rate",

@@ -47,7 +47,7 @@ static ENTRY: Entry = Entry {
              probability 1 − q*_k/π_k, and becomes class j in proportion to max(0, q*_j − π_j): the maximal coupling \
              of π and q*, under which the share of changed predictions is the total variation distance TV(π, q*) = \
              ½ Σ |q*_k − π_k|, the least there can be (Lindvall, *Lectures on the Coupling Method*, 1992, theorem 5.2). \
-             With π learnt online, from every prediction of the treated as the model made it, q* is reached but for the estimate's \
+             With π learnt online, from every prediction as the model made it (of both arms, from the first phase on), q* is reached but for the estimate's \
              error, about √(π(1 − π)/n) after n predictions; the fault waits for 200 of them (`still-learning`), and \
              which ones change depends on what was seen before. Give `from` where runs must be alike. A ramp goes from π \
              to q* in a straight line.",

@@ -26,8 +26,8 @@ pub use percentiles::Percentiles;
 pub use trace::{Trace, TraceOrder, TraceUnit};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Memory, Problem, Stage, StreamContext, StreamEdit,
-    prediction::check_rate, purpose,
+    Action, Behaviour, CheckContext, Decide, Entry, Memory, Problem, Scales, Stage, StreamContext,
+    StreamEdit, prediction::check_rate, purpose,
 };
 use crate::{
     unit::{Share, Span},
@@ -178,6 +178,10 @@ impl Behaviour for Latency {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

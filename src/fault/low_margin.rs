@@ -40,10 +40,10 @@ static ENTRY: Entry = Entry {
     effect: "The share `budget` of all predictions with the smallest margin (highest probability less the second; \
              |2p − 1| of a single one: Scheffer, Decomain and Wrobel, *Active Hidden Markov Models*, 2001) is told as \
              the second class, whose score changes places with the first. The threshold is the `budget` quantile of \
-             the margins, learnt online in 2048 bins from every prediction of the treated as the model made it; inside the bin of the \
+             the margins, learnt online in 2048 bins from every prediction as the model made it (of both arms, from the first phase on); inside the bin of the \
              threshold a draw decides, so the budget is met but for the estimate's error, about √(b(1 − b)/n) after n \
              predictions. The fault waits for 200 of them (`still-learning`). Of a calibrated model the flipped ones \
-             were right little more than half of the time, so accuracy falls by far less than the budget.",
+             were right little more than half of the time, so accuracy falls by far less than the budget. A ramp grows the budget.",
     parameters: &[Parameter {
         name: "budget",
         values: "share, above 0% to 100%",

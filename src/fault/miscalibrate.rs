@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
-    Stage,
+    Scales, Stage,
     estimate::{ENOUGH, Recent},
     prediction::{each, edits},
     score::{probabilities, rewrite},
@@ -91,7 +91,7 @@ static ENTRY: Entry = Entry {
              the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), reached within 0.01; for one \
              that was not, the ECE is at least that. On calibrated Beta(2,5) probabilities T = 0.7, 0.5, 0.3 give an \
              ECE of 0.057, 0.107, 0.167. The scores are learnt online, the last 2000 rows with their 8 highest \
-             scores, from every prediction of the treated as the model made it; the fault waits for 200 of them \
+             scores, from every prediction as the model made it (of both arms, from the first phase on); the fault waits for 200 of them \
              (`still-learning`). Where no temperature of 0.05 to 20 gives the ECE it is `out-of-reach`. A ramp grows \
              log T.",
     parameters: &[
@@ -234,6 +234,10 @@ impl Behaviour for Miscalibrate {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -62,7 +62,8 @@ static ENTRY: Entry = Entry {
              Δ = rate · (acc − (1 − acc)/(K − 1)) when K classes are flipped uniformly, so a wanted drop needs \
              rate = Δ / (acc − (1 − acc)/(K − 1)). A confusion matrix T (row-stochastic) turns the model's own \
              matrix C into C·T and its label marginal q into q·T. Scores for each class follow: those of the old \
-             and the new class change places.",
+             and the new class change places. A ramp grows the rate, or the shares of \
+             other classes.",
     parameters: &[
         Parameter {
             name: "rate",

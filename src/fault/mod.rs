@@ -109,7 +109,7 @@ use crate::{
 };
 
 pub use accuracy_drop::AccuracyDrop;
-pub use action::{Action, Amended, Extent, Gate, Stage};
+pub use action::{Action, Amended, Extent, Gate, Scales, Stage};
 pub use bad_encoding::{BadEncoding, Wrong};
 pub use bandwidth::Bandwidth;
 pub use black_hole::BlackHole;
@@ -328,6 +328,11 @@ pub trait Behaviour {
     /// How often it acts on what the treated get (for faults on predictions: on each prediction).
     fn rate(&self) -> Share;
 
+    /// What its intensity scales: how often it acts, or how much it does when it acts.
+    fn scales(&self) -> Scales {
+        Scales::Rate
+    }
+
     /// Its size in words, such as `30% virginica → versicolor`.
     fn describe(&self) -> String;
 
@@ -479,6 +484,11 @@ impl Fault {
     /// When it acts.
     pub fn stage(&self) -> Stage {
         self.behaviour().stage()
+    }
+
+    /// What its intensity scales.
+    pub fn scales(&self) -> Scales {
+        self.behaviour().scales()
     }
 
     /// How often it acts on what the treated get.

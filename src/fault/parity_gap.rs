@@ -72,7 +72,7 @@ static ENTRY: Entry = Entry {
              the group's positives a share r = 1 − (PPR_others − gap)/PPR_group is told as the negative class. With \
              `compensate` the others' negatives are flipped as well, so that the overall rate stays: with the group's \
              share w of all, PPR_group becomes PPR − (1 − w)·gap and PPR_others becomes PPR + w·gap. Rates are learnt \
-             online from every prediction of the treated as the model made it, in four counters; the gap is \
+             online from every prediction as the model made it (of both arms, from the first phase on), in four counters; the gap is \
              reached but for their error, about √(PPR(1 − PPR)/n) for n predictions of each side. The fault waits for \
              100 of both (`still-learning`); a group that is told no positives can't be told fewer (`no-positives`); a \
              model that has the gap on its own needs nothing (`already-there`); a gap that is more than the others' \

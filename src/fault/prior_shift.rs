@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Marginals, Members, Memory,
-    Parameter, Problem, Stage,
+    Parameter, Problem, Scales, Stage,
     estimate::{ENOUGH, check_marginals},
     prediction::{check_rate, each, edits, index_of},
     score::{LARGEST, Logits, at, moving, probabilities, rewrite, tilt},
@@ -91,7 +91,7 @@ static ENTRY: Entry = Entry {
              `psi` only one class is tilted, so that its logits move by one δ, which is bisected until the population \
              stability index of its scores, over ten quantile bins of the scores as they were, is the wanted one; a \
              `rate` below 100% counts as the mixture that it gives. The scores are learnt online in 2048 bins of the \
-             logit, from every prediction of the treated as the model made it; the fault waits for 200 of them (`still-learning`). A \
+             logit, from every prediction as the model made it (of both arms, from the first phase on); the fault waits for 200 of them (`still-learning`). A \
              monitor that sees N and M predictions measures more than was asked for by about (B − 1)(1/N + 1/M) with B \
              bins. Where no step of up to 20 logits gives the PSI (scores of 0 and 1 don't move) it is \
              `out-of-reach`. Labels stay as they are. A ramp grows δ, not the rate.",
@@ -253,6 +253,10 @@ impl Behaviour for PriorShift {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

@@ -56,7 +56,7 @@ static ENTRY: Entry = Entry {
              beyond the range becomes its end (uniform affine quantization: Jacob et al., CVPR 2018, eq. 1). There are \
              at most 2^bits distinct scores, and none moves by more than (high − low) / (2·(2^bits − 1)). Scores of \
              one row are rounded each for itself, so their sum may differ from 1 by as much. Labels stay as they are; \
-             where the class is told by the highest score alone, ties may change it.",
+             where the class is told by the highest score alone, ties may change it. A ramp grows the rate.",
     parameters: &[
         Parameter {
             name: "bits",

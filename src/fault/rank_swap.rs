@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Parameter, Problem, Scales,
+    Stage,
     prediction::{check_rate, edits},
     purpose,
     ranking::{MOST_ITEMS, excludes, is_chosen, places, put},
@@ -213,6 +214,10 @@ impl Behaviour for RankSwap {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

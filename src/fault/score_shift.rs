@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
     prediction::{check_class, check_rate, edits, index_of},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     unfit::NOT_A_PROBABILITY,
@@ -111,6 +111,10 @@ impl Behaviour for ScoreShift {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

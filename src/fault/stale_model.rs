@@ -54,7 +54,7 @@ static ENTRY: Entry = Entry {
              to be one that the sidecar was started with, or it is counted as `no-such-upstream`. With `version`, a \
              share `rate` of the answers says that it comes from that version, in `model_version` of the body (Open \
              Inference Protocol) or in a header, and the predictions stay; an answer that tells no version passes and \
-             is counted as `no-version`.",
+             is counted as `no-version`. A ramp grows the rate.",
     parameters: &[
         Parameter {
             name: "rate",

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Lognormal, Parameter, Piece, Problem, Stage,
-    Step, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Lognormal, Parameter, Piece, Problem, Scales,
+    Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{Chunks, acts, all, share_of_answers, size_at},
     unfit::TOO_SHORT,
@@ -116,6 +116,10 @@ impl Behaviour for StreamLatency {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn scales(&self) -> Scales {
+        Scales::Size
     }
 
     fn describe(&self) -> String {

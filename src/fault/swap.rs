@@ -44,10 +44,10 @@ static ENTRY: Entry = Entry {
     effect: "A share `rate` of the predictions of the rarer class is told as the other, and as many the other way: \
              r_ab = rate · min(π_a, π_b) / π_a, so that π_a·r_ab = π_b·r_ba and the label marginal stays (detailed \
              balance of the transition matrix: q·T = q). 2 · rate · min(π_a, π_b) of all predictions change. With \
-             marginals learnt online, from every prediction of the treated as the model made it, the marginal moves by no more than \
+             marginals learnt online, from every prediction as the model made it (of both arms, from the first phase on), the marginal moves by no more than \
              the estimate's error, about √(π(1 − π)/n) · rate after n predictions; the fault waits for 200 of them \
              (`still-learning`). Which predictions change then depends on what was seen before, so the same seed does \
-             not choose the same ones on two machines; give `marginals` where it has to.",
+             not choose the same ones on two machines; give `marginals` where it has to. A ramp grows the rate.",
     parameters: &[
         Parameter {
             name: "between",

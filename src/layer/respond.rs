@@ -78,7 +78,9 @@ fn error<R: Body>(
 
 fn retry_after<R: Body>(response: &mut Response<ResponseBody<R>>, failure: &Failure) {
     if let Some(after) = failure.retry_after.filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        // Rounded up: who comes back earlier is refused again.
+        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 
@@ -92,7 +94,7 @@ mod tests {
     fn refuse(status: u16, is_grpc: bool) -> Response<ResponseBody<Empty<Bytes>>> {
         let codec = Protocol::Http.codec(&Outputs::default());
         let status = http::StatusCode::from_u16(status).unwrap();
-        let retry_after = Some(std::time::Duration::from_secs(7));
+        let retry_after = Some(std::time::Duration::from_millis(6001));
         let failure = Failure { retry_after, ..Failure::new(status, "50% é") };
         error(codec.as_ref(), "/", &failure, is_grpc)
     }

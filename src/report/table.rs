@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, 
 use owo_colors::OwoColorize;
 
 use super::words;
-use crate::event::{Delivered, Delivery, Outcome, Outline, Report, Verdict};
+use crate::event::{Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
 
 fn table(width: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -97,7 +97,7 @@ fn fault(delivery: &Delivery) -> String {
     let mut out = format!("{}: {}, {delivered}\n", asked.id.bold(), asked.size);
     out.push_str(&format!(
         "  at most {} of everything; changed {} of {} treated requests\n",
-        shares(asked.exposure_share, asked.rate, asked.overall_share),
+        shares(asked),
         delivery.perturbed,
         delivery.exposed
     ));
@@ -113,10 +113,14 @@ fn fault(delivery: &Delivery) -> String {
     out
 }
 
-/// The three shares: of units, of what those get, and of everything.
-fn shares(exposure: f64, rate: f64, overall: f64) -> String {
+/// The three shares: of units, of what those get (in the mean over the phase), and of everything.
+fn shares(of: &FaultOutline) -> String {
     let percent = |share: f64| (share * 1000.0).round() / 10.0;
-    format!("{}% of units × {}% = {}%", percent(exposure), percent(rate), percent(overall))
+    let (exposure, rate, overall) = (percent(of.exposure_share), percent(of.rate), percent(of.overall_share));
+    match percent(of.over_time) {
+        100.0 => format!("{exposure}% of units × {rate}% = {overall}%"),
+        part => format!("{exposure}% of units × {rate}% × {part}% over time = {overall}%"),
+    }
 }
 
 fn advice(outcome: &Outcome) -> Option<String> {
@@ -148,7 +152,7 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
             let about = rate_per_s.map_or(String::new(), |rate| {
                 format!("at most {:.0} requests", rate * phase.lasts_s * fault.overall_share)
             });
-            let share = shares(fault.exposure_share, fault.rate, fault.overall_share);
+            let share = shares(fault);
             let row = [&from, &to, &phase.phase, &fault.fault, &fault.size, &share, &about].map(Clone::clone);
             phases.add_row(row.to_vec());
         }

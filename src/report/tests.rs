@@ -23,6 +23,7 @@ fn fault() -> FaultOutline {
         size: "30% virginica → versicolor".into(),
         exposure_share: 0.25,
         rate: 0.3,
+        over_time: 1.0,
         overall_share: 0.075,
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     draw::Key,
     event::{FaultOutline, PhaseOutline},
-    fault::Fault,
+    fault::{Fault, Scales},
     unit::{Rate, Share},
     wire::{Codec, Labels, Protocol},
 };
@@ -125,12 +125,17 @@ impl Plan {
 }
 
 impl Phase {
+    /// How long it takes.
+    pub fn lasts(&self) -> Duration {
+        self.end - self.start
+    }
+
     fn outline(&self) -> PhaseOutline {
         PhaseOutline {
             phase: self.name.clone(),
             starts_s: self.start.as_secs_f64(),
-            lasts_s: (self.end - self.start).as_secs_f64(),
-            faults: self.injections.iter().map(Injection::outline).collect(),
+            lasts_s: self.lasts().as_secs_f64(),
+            faults: self.injections.iter().map(|injection| injection.outline(self.lasts())).collect(),
         }
     }
 }
@@ -159,16 +164,22 @@ impl Injection {
         }
     }
 
-    /// For reports, with its three shares.
-    pub fn outline(&self) -> FaultOutline {
+    /// For reports, with its three shares, in a phase of this length.
+    pub fn outline(&self, lasts: Duration) -> FaultOutline {
         let (exposure, rate) = (self.share.fraction(), self.fault.rate().fraction());
+        let over_time = match self.fault.scales() {
+            Scales::Rate => self.shape.mean(lasts),
+            Scales::Size => self.shape.acts_for(lasts),
+        };
+        let over_time = over_time.unwrap_or(1.0);
         FaultOutline {
             id: self.id.clone(),
             fault: self.fault.name().to_owned(),
             size: self.size(),
             exposure_share: exposure,
             rate,
-            overall_share: exposure * rate,
+            over_time,
+            overall_share: exposure * rate * over_time,
         }
     }
 }

@@ -253,8 +253,18 @@ impl Shape {
     /// Its mean size over a phase of this length, to within 0.001; `None` for the counted shapes, whose mean
     /// depends on the traffic.
     pub fn mean(&self, lasts: Duration) -> Option<f64> {
+        self.over(lasts, |intensity| intensity)
+    }
+
+    /// The share of a phase of this length in which it has any size, to within 0.001; `None` for the counted
+    /// shapes.
+    pub fn acts_for(&self, lasts: Duration) -> Option<f64> {
+        self.over(lasts, |intensity| f64::from(u8::from(intensity > 0.0)))
+    }
+
+    fn over(&self, lasts: Duration, of: impl Fn(f64) -> f64) -> Option<f64> {
         const STEPS: u32 = 10_000;
-        let at = |i: u32| self.intensity(lasts.mul_f64((f64::from(i) + 0.5) / f64::from(STEPS)));
+        let at = |i: u32| of(self.intensity(lasts.mul_f64((f64::from(i) + 0.5) / f64::from(STEPS))));
         self.counts().is_none().then(|| (0..STEPS).map(at).sum::<f64>() / f64::from(STEPS))
     }
 

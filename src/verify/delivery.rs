@@ -10,7 +10,7 @@ use crate::{
     event::{Delivered, Delivery, Effect},
     evidence::{ArmEvidence, Evidence, FaultEvidence},
     fault::{Error, Fault, Stage},
-    scenario::{Injection, Plan},
+    scenario::{Injection, Phase, Plan},
     stats::{self, Interval},
     wire::Content,
 };
@@ -52,7 +52,7 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
         let arms = Arms { control, treated: &seen.treated, known };
         let pairs = phase.injections.iter().zip(&seen.faults);
-        pairs.map(move |(injection, fault)| arms.check(&phase.name, injection, fault)).collect::<Vec<_>>()
+        pairs.map(move |(injection, fault)| arms.check(phase, injection, fault)).collect::<Vec<_>>()
     });
     checks.collect()
 }
@@ -74,7 +74,7 @@ pub(super) struct Arms<'a> {
 }
 
 impl Arms<'_> {
-    fn check(&self, phase: &str, injection: &Injection, fault: &FaultEvidence) -> Delivery {
+    fn check(&self, phase: &Phase, injection: &Injection, fault: &FaultEvidence) -> Delivery {
         let effects = self.effects(injection, fault);
         let shown =
             effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
@@ -95,8 +95,8 @@ impl Arms<'_> {
             Delivered::TooLittleTraffic
         };
         Delivery {
-            phase: phase.to_owned(),
-            fault: injection.outline(),
+            phase: phase.name.clone(),
+            fault: injection.outline(phase.lasts()),
             eligible: fault.eligible,
             exposed: fault.exposed,
             perturbed: fault.perturbed,

@@ -220,3 +220,33 @@ fn a_tally_is_bounded_and_leaves_later_units_alone() {
     assert!(!tally.admits(&shape, UnitHash::from_u64(0)));
     assert_eq!(tally.units.lock().unwrap().len(), MOST_UNITS);
 }
+
+#[test]
+fn the_overall_share_goes_by_the_shape() {
+    let overall = |inject: &str| {
+        let text = format!(
+            "name: t\ntarget: {{ protocol: http }}\nexposure: {{ share: 50% }}\n\
+             phases:\n  - name: broken\n    lasts: 100s\n    inject:\n      - {{ {inject} }}\n"
+        );
+        let plan = crate::scenario::compile(&crate::scenario::Source::new("t.yaml", text)).unwrap();
+        plan.outline()[0].faults[0].clone()
+    };
+    let error = "fault: { error: { status: 503, rate: 40% } }";
+    for (shape, mean) in [
+        ("", 1.0),
+        (", ramp: 40s", 0.8),
+        (", shape: { square: { period: 10s, duty: 30% } }", 0.3),
+        (", shape: { step: { at: 25s, until: 50s } }", 0.25),
+        // How often it acts is the traffic's affair: at most always.
+        (", shape: { first-n: { n: 3 } }", 1.0),
+    ] {
+        let outline = overall(&format!("{error}{shape}"));
+        assert!((outline.over_time - mean).abs() < 0.001, "{shape}: {outline:?}");
+        assert!((outline.overall_share - 0.2 * mean).abs() < 0.001, "{shape}: {outline:?}");
+    }
+    // A ramp makes delays shorter, not fewer.
+    let slow = "fault: { latency: { fixed: 1s } }";
+    assert!(overall(&format!("{slow}, ramp: 40s")).over_time > 0.999);
+    let flapping = overall(&format!("{slow}, shape: {{ square: {{ period: 10s, duty: 30% }} }}"));
+    assert!((flapping.overall_share - 0.15).abs() < 0.001);
+}
