@@ -3,6 +3,7 @@
 //! [`Evidence`] is a reading: plain data that adds up over sidecars and subtracts over time. The recorders
 //! that fill it are of bounded size: atomics for what every request counts, short locks for the rest.
 
+mod groups;
 mod ledger;
 mod queue;
 mod recorder;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{Histogram, Scores};
 
+pub use groups::{Compared, Groups, Side};
 pub use ledger::{Ledger, LedgerError, Line, Permit};
 pub use recorder::{ArmSink, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
@@ -100,6 +102,9 @@ pub struct FaultEvidence {
     pub asked_for: u64,
     /// Those that it should have changed and could not, by reason.
     pub skipped: BTreeMap<String, u64>,
+    /// What its group and the others were told, for faults that treat a group differently.
+    #[serde(default)]
+    pub groups: Groups,
 }
 
 impl ArmEvidence {
@@ -175,6 +180,7 @@ impl Evidence {
                 fault.asked_for += more.asked_for;
                 fault.predictions += more.predictions;
                 add(&mut fault.skipped, &more.skipped);
+                fault.groups.merge(more.groups);
             }
         }
         add(&mut self.not_assigned, &other.not_assigned);

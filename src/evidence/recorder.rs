@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink, TextEvidence,
-    queue::Queue,
+    groups::GroupCells, queue::Queue,
 };
 use crate::{
     exposure::Arm,
@@ -91,6 +91,7 @@ pub struct FaultCell {
     predictions: AtomicU64,
     asked_for: AtomicU64,
     skipped: Tally,
+    groups: GroupCells,
 }
 
 /// Counts by reason; the reasons are few and fixed.
@@ -134,6 +135,11 @@ impl FaultCell {
         self.skipped.add(reason);
     }
 
+    /// A caller of its group, or another, was told the positive class or not.
+    pub fn told(&self, arm: Arm, member: bool, positive: bool) {
+        self.groups.told(arm, member, positive);
+    }
+
     fn read(&self, id: &str) -> FaultEvidence {
         FaultEvidence {
             id: id.to_owned(),
@@ -143,6 +149,7 @@ impl FaultCell {
             predictions: self.predictions.load(Relaxed),
             asked_for: self.asked_for.load(Relaxed),
             skipped: self.skipped.read(),
+            groups: self.groups.read(),
         }
     }
 }
@@ -246,8 +253,9 @@ pub struct ArmSink {
 
 /// Sees predictions when the evidence reads them, on a thread that nobody waits for.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// Sees the predictions of one response.
-    fn answered(&self, answer: &Answer);
+    /// Sees the predictions of one response of an arm; counts what it has to say of the injection with that number
+    /// in its phase.
+    fn answered<'a>(&self, answer: &Answer, arm: Arm, fault: &dyn Fn(usize) -> &'a FaultCell);
 }
 
 impl ArmSink {
@@ -285,7 +293,7 @@ impl Shared {
         }
         let answer = sample.predictions(self.codec.as_ref(), self.limits.body);
         if let (Ok(answer), Some(seen)) = (&answer, seen) {
-            seen.answered(answer);
+            seen.answered(answer, arm, &|index| &self.phases[phase].faults[index].1);
         }
         let mut cell = locked(&self.phases[phase].arm(arm).predictions);
         match answer {

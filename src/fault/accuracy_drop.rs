@@ -147,7 +147,7 @@ impl Behaviour for AccuracyDrop {
             let class = context.labels.of(row).ok_or(UNKNOWN_CLASS)?.into_owned();
             let other =
                 another(&class, row, place.draw(purpose::SIZE), context.labels).ok_or(UNKNOWN_CLASS)?;
-            relabel(row, other, context.labels)
+            relabel(row, other, context)
         })
     }
 }

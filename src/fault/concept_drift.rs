@@ -200,7 +200,7 @@ impl Behaviour for ConceptDrift {
             if self.from.as_ref().is_some_and(|from| *from != *class) {
                 return Ok(false);
             }
-            relabel(row, to, context.labels)
+            relabel(row, to, context)
         })
     }
 }

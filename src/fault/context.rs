@@ -77,6 +77,8 @@ pub struct EditContext<'a> {
     pub memory: &'a Memory,
     /// The first prediction of the response as the model made it, before any other fault's edit.
     pub first: Option<&'a Row>,
+    /// Is a lone score beside a label the confidence in that label ([`Answer::confidences`](crate::wire::Answer))?
+    pub confidences: bool,
     /// Rows of earlier chunks of this response: the draws of row `i` have the index `offset + i`.
     pub offset: usize,
     /// The rows that the injection may touch (its `where`).
@@ -97,6 +99,7 @@ impl<'a> EditContext<'a> {
             labels,
             memory,
             first: None,
+            confidences: false,
             offset: 0,
             only: Members::All,
             members: Members::All,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Scales,
     Stage,
-    prediction::{check_class, each, edits, name_at, relabel},
+    prediction::{check_class, each, edits, name_at, relabel, tells_confidence},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     score_shift::check_place,
     unfit::NOT_A_PROBABILITY,
@@ -174,6 +174,9 @@ impl Behaviour for FeedbackLoop {
         let Some(state) = context.memory.get::<Mutex<Loop>>() else { return Edited::default() };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         each(&mut answer.rows, context, |_, row| {
+            if tells_confidence(row, context) {
+                return Err(NOT_A_PROBABILITY);
+            }
             let before = probabilities(row).ok_or(NOT_A_PROBABILITY)?;
             let class = moving(&before, self.class.as_deref(), context.labels).ok_or(NOT_A_PROBABILITY)?;
             let mut after = before.clone();
@@ -185,7 +188,7 @@ impl Behaviour for FeedbackLoop {
                 let name = name_at(tells, context.labels);
                 // The scores are written below; only the label is wanted of this.
                 let scores = std::mem::take(&mut row.scores);
-                let relabelled = relabel(row, &name, context.labels);
+                let relabelled = relabel(row, &name, context);
                 row.scores = scores;
                 relabelled?;
             }

@@ -143,7 +143,7 @@ static ENTRY: Entry = Entry {
 
 impl Freeze {
     /// Holds a row; `false` when it was like that already.
-    fn hold(&self, row: &mut Row, held: &Row, labels: &Labels) -> Result<bool, &'static str> {
+    fn hold(&self, row: &mut Row, held: &Row, context: &EditContext<'_>) -> Result<bool, &'static str> {
         let Some(value) = &self.value else {
             if !row.is_alike(held) {
                 return Err(OTHER_SHAPE);
@@ -156,11 +156,11 @@ impl Freeze {
         };
         let number = value.parse().ok().filter(|number: &f64| number.is_finite());
         match (&row.label, row.scores.as_mut_slice(), number) {
-            (None, [score], Some(number)) if labels.index_of(value).is_none() => {
+            (None, [score], Some(number)) if context.labels.index_of(value).is_none() => {
                 let before = std::mem::replace(score, Value::Float(number));
                 Ok(before.as_f64() != Some(number))
             }
-            _ => relabel(row, value, labels),
+            _ => relabel(row, value, context),
         }
     }
 }
@@ -229,7 +229,7 @@ impl Behaviour for Freeze {
         let held = memory.lock().unwrap_or_else(PoisonError::into_inner).now(turn, self.hold, first).clone();
         let rate = self.rate.scaled(context.intensity);
         let chosen = context.chosen(rate, &mut answer.rows);
-        chosen.map(|(_, row)| self.hold(row, &held, context.labels)).collect()
+        chosen.map(|(_, row)| self.hold(row, &held, context)).collect()
     }
 }
 

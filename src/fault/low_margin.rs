@@ -9,7 +9,7 @@ use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
     Stage,
     estimate::Histogram,
-    prediction::{each, edits, name_at, relabel},
+    prediction::{each, edits, name_at, relabel, tells_confidence},
     score::probabilities,
     unfit::{NOT_A_PROBABILITY, STILL_LEARNING},
 };
@@ -114,6 +114,9 @@ impl Behaviour for LowMargin {
         let budget = self.budget.scaled(context.intensity).fraction();
         let ranks = context.memory.get::<Margins>().and_then(|Margins(margins)| margins.ranks());
         each(&mut answer.rows, context, |place, row| {
+            if tells_confidence(row, context) {
+                return Err(NOT_A_PROBABILITY);
+            }
             let (margin, _, second) = probabilities(row).and_then(|p| margin(&p)).ok_or(NOT_A_PROBABILITY)?;
             let (below, here) = ranks.as_ref().ok_or(STILL_LEARNING)?.of(margin);
             let share =
@@ -122,7 +125,7 @@ impl Behaviour for LowMargin {
                 return Ok(false);
             }
             let other = name_at(second, context.labels);
-            relabel(row, &other, context.labels)
+            relabel(row, &other, context)
         })
     }
 }

@@ -196,7 +196,7 @@ impl Behaviour for Mislabel {
         let edit = |(index, row): (u32, &mut Row)| {
             let draws = [purpose::ACT, purpose::SIZE].map(|purpose| context.dice.at(purpose, index));
             let to = self.target(row, draws, context)?;
-            to.map_or(Ok(false), |to| relabel(row, &to, context.labels))
+            to.map_or(Ok(false), |to| relabel(row, &to, context))
         };
         context.each(&mut answer.rows).map(edit).collect()
     }

@@ -366,6 +366,11 @@ pub trait Behaviour {
         None
     }
 
+    /// Is a row told the class whose rate its group is compared by? `None`: it compares none, or can't tell.
+    fn tells_positive(&self, _row: &Row, _labels: &Labels) -> Option<bool> {
+        None
+    }
+
     /// What it does to a request; `None` leaves it alone.
     fn decide(&self, context: &Decide<'_>) -> Option<Action>;
 

@@ -10,7 +10,10 @@ use super::{
     prediction::{Poles, each, edits, relabel},
     unfit::UNKNOWN_CLASS,
 };
-use crate::{unit::Share, wire::Answer};
+use crate::{
+    unit::Share,
+    wire::{Answer, Labels, Row},
+};
 
 /// Lowers the true-positive rate of one group by a wanted gap.
 ///
@@ -138,6 +141,10 @@ impl Behaviour for OpportunityGap {
         Some(&self.group)
     }
 
+    fn tells_positive(&self, row: &Row, labels: &Labels) -> Option<bool> {
+        self.poles().is_positive(row, labels)
+    }
+
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {
         edits(self.rate(), context)
     }
@@ -153,7 +160,7 @@ impl Behaviour for OpportunityGap {
                 return Ok(false);
             }
             let to = self.poles().other(row, positive, context.labels);
-            relabel(row, &to, context.labels)
+            relabel(row, &to, context)
         })
     }
 }

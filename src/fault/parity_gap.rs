@@ -251,6 +251,10 @@ impl Behaviour for ParityGap {
         }
     }
 
+    fn tells_positive(&self, row: &Row, labels: &Labels) -> Option<bool> {
+        self.poles().is_positive(row, labels)
+    }
+
     fn decide(&self, context: &Decide<'_>) -> Option<Action> {
         edits(self.gap, context)
     }
@@ -280,7 +284,7 @@ impl Behaviour for ParityGap {
                 return Ok(false);
             }
             let to = self.poles().other(row, positive, labels);
-            relabel(row, &to, labels)
+            relabel(row, &to, context)
         })
     }
 }

@@ -231,7 +231,8 @@ pub(super) fn can_tell(row: &Row, name: &str, labels: &Labels) -> bool {
 }
 
 /// Gives a row the class `to`; `false` when it has it already, an error when it can't carry it.
-pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> Result<bool, &'static str> {
+pub(super) fn relabel(row: &mut Row, to: &str, context: &EditContext<'_>) -> Result<bool, &'static str> {
+    let labels = context.labels;
     let from = labels.of(row).ok_or(UNKNOWN_CLASS)?;
     if from == to {
         return Ok(false);
@@ -251,13 +252,22 @@ pub(super) fn relabel(row: &mut Row, to: &str, labels: &Labels) -> Result<bool, 
         Value::Null => None,
     };
     let value = value.ok_or(UNKNOWN_CLASS)?;
-    // A single score beside a text is the confidence in that text, whichever it is.
-    let is_confidence = row.scores.len() == 1 && matches!(label, Value::Text(_));
-    if let Some((from, to)) = places.filter(|_| !is_confidence) {
+    if let Some((from, to)) = places.filter(|_| !tells_confidence(row, context)) {
         exchange(&mut row.scores, from, to);
     }
     row.label = Some(value);
     Ok(true)
+}
+
+/// Is the only score of a row the confidence in its label, whichever that is? So it is beside a text, where the wire
+/// says so, and of more than two classes; else it may be the probability of class 1.
+pub(super) fn tells_confidence(row: &Row, context: &EditContext<'_>) -> bool {
+    row.scores.len() == 1
+        && match &row.label {
+            Some(Value::Text(_)) => true,
+            Some(_) => context.confidences || context.labels.names().len() > 2,
+            None => false,
+        }
 }
 
 /// Is `name` what a truth value stands for?
@@ -289,6 +299,7 @@ fn exchange(scores: &mut [Value], from: usize, to: usize) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::{Memory, testing::dice};
 
     fn iris() -> Labels {
         Labels::new(["setosa", "versicolor", "virginica"].map(str::to_owned))
@@ -298,9 +309,13 @@ mod tests {
         Row { label, scores: scores.iter().copied().map(Value::Float).collect() }
     }
 
+    fn tell(row: &mut Row, to: &str, labels: &Labels) -> Result<bool, &'static str> {
+        relabel(row, to, &EditContext::new(dice(7, 1), 1.0, labels, &Memory::none()))
+    }
+
     fn relabelled(label: Option<Value>, scores: &[f64], to: &str, labels: &Labels) -> Option<Row> {
         let mut row = row(label, scores);
-        relabel(&mut row, to, labels).is_ok_and(|changed| changed).then_some(row)
+        tell(&mut row, to, labels).is_ok_and(|changed| changed).then_some(row)
     }
 
     #[test]
@@ -334,10 +349,10 @@ mod tests {
             (None, "setosa"),
         ] {
             let wanted = if to == "virginica" { Ok(false) } else { Err(UNKNOWN_CLASS) };
-            assert_eq!(relabel(&mut row(label, &[]), to, &iris()), wanted);
+            assert_eq!(tell(&mut row(label, &[]), to, &iris()), wanted);
         }
-        assert_eq!(relabel(&mut row(None, &[0.2, 0.8]), "virginica", &iris()), Err(UNKNOWN_CLASS));
-        assert_eq!(relabel(&mut row(None, &[7.5]), "setosa", &iris()), Err(UNKNOWN_CLASS));
+        assert_eq!(tell(&mut row(None, &[0.2, 0.8]), "virginica", &iris()), Err(UNKNOWN_CLASS));
+        assert_eq!(tell(&mut row(None, &[7.5]), "setosa", &iris()), Err(UNKNOWN_CLASS));
     }
 
     #[test]
@@ -358,6 +373,18 @@ mod tests {
         assert_eq!(after, Some(row(Some(Value::Text("virginica".into())), &[0.9])));
         let after = relabelled(Some(Value::Int(0)), &[0.9], "1", &Labels::default());
         assert_eq!(after, Some(row(Some(Value::Int(1)), &[0.9])));
+    }
+
+    #[test]
+    fn the_confidence_of_a_class_without_a_name_stays() {
+        let (none, iris) = (Labels::default(), iris());
+        let memory = Memory::none();
+        for (labels, confidences, score) in [(&none, true, 0.9), (&iris, false, 0.9), (&none, false, 0.1)] {
+            let context = EditContext { confidences, ..EditContext::new(dice(7, 1), 1.0, labels, &memory) };
+            let mut told = row(Some(Value::Int(1)), &[0.9]);
+            assert_eq!(relabel(&mut told, &name_at(0, labels), &context), Ok(true));
+            assert!((told.scores[0].as_f64().unwrap() - score).abs() < 1e-12, "{labels:?} {told:?}");
+        }
     }
 
     #[test]

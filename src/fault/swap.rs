@@ -157,7 +157,7 @@ impl Behaviour for Swap {
             if !place.acts(Share::new(rate.min(1.0)).unwrap_or(Share::NONE)) {
                 return Ok(false);
             }
-            relabel(row, &self.between[1 - own], context.labels)
+            relabel(row, &self.between[1 - own], context)
         })
     }
 }

@@ -99,7 +99,7 @@ impl Turn {
         }
         let point = place.draw(purpose::SIZE).uniform() * moved;
         let to = pick(others.iter().map(|(name, share)| (name, *share)), point);
-        to.map_or(Ok(false), |to| relabel(row, to, labels))
+        to.map_or(Ok(false), |to| relabel(row, to, context))
     }
 }
 

@@ -205,8 +205,10 @@ impl Exchange {
             Who::Drawn(assignment) => Course::drawn(&self.victim, assignment, request),
             Who::Asked(rules) => Course::asked(&self.victim, rules, request),
         };
-        if self.teaches() {
-            self.watch.sink_mut().seen_by(Learners::of(&self.victim));
+        let plain = self.teaches();
+        let compared = || self.victim.rules().any(|rule| observe::compares(self.victim.injection(rule)));
+        if plain || !self.victim.asked() && compared() {
+            self.watch.sink_mut().seen_by(Learners::of(&self.victim, plain));
         }
     }
 

@@ -145,7 +145,14 @@ impl RowEdits {
                 Ok((only, members)) => {
                     let first = self.first.as_ref();
                     let context = victim.edit_context(account.rule);
-                    let context = EditContext { first, offset, only, members, ..context };
+                    let context = EditContext {
+                        first,
+                        confidences: answer.confidences,
+                        offset,
+                        only,
+                        members,
+                        ..context
+                    };
                     match self.side {
                         Side::Request => fault.amend(answer, &context),
                         Side::Response => fault.edit(answer, &context),

@@ -83,6 +83,24 @@ pub fn difference_of_proportions(first: (u64, u64), second: (u64, u64), level: f
     })
 }
 
+/// Difference of two differences, second minus first, with the interval that follows from theirs (method of variance
+/// estimates recovery: Zou and Donner, *Statistics in Medicine* 27, 2008). Both have to be of one level.
+///
+/// ```
+/// use canard::stats::{difference_of_differences, difference_of_proportions};
+/// // A gap of 0 among the control, of 0.2 among the treated, 1000 of each side.
+/// let control = difference_of_proportions((500, 1000), (500, 1000), 0.95).unwrap();
+/// let treated = difference_of_proportions((300, 1000), (500, 1000), 0.95).unwrap();
+/// let grew = difference_of_differences(control, treated);
+/// assert!((grew.estimate - 0.2).abs() < 1e-12 && (grew.low - 0.139).abs() < 1e-3);
+/// ```
+pub fn difference_of_differences(first: Interval, second: Interval) -> Interval {
+    let estimate = second.estimate - first.estimate;
+    let below = (second.estimate - second.low).hypot(first.high - first.estimate);
+    let above = (second.high - second.estimate).hypot(first.estimate - first.low);
+    Interval { estimate, low: estimate - below, high: estimate + above, level: second.level }
+}
+
 /// Difference of two means, second minus first, from (mean, variance, n) of each group, with Welch's
 /// interval (Welch, *Biometrika* 34, 1947). `None` with fewer than two values in a group.
 pub fn welch(first: (f64, f64, u64), second: (f64, f64, u64), level: f64) -> Option<Interval> {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{Delivered, Delivery, Effect},
-    evidence::{ArmEvidence, Evidence, FaultEvidence},
-    fault::{Error, Fault, Stage},
+    evidence::{ArmEvidence, Evidence, FaultEvidence, Groups, Side},
+    fault::{Fault, Stage},
     scenario::{Injection, Phase, Plan},
     stats::{self, Interval},
-    wire::Content,
+    wire::{Codec, Content},
 };
 
 /// Confidence level of every interval here.
@@ -50,7 +50,7 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
     let checks = phases.flat_map(|(index, (phase, seen))| {
         let known = accuracy.get(index).copied().unwrap_or_default();
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
-        let arms = Arms { control, treated: &seen.treated, known };
+        let arms = Arms { control, treated: &seen.treated, known, codec: plan.target.codec.as_ref() };
         let pairs = phase.injections.iter().zip(&seen.faults);
         pairs.map(move |(injection, fault)| arms.check(phase, injection, fault)).collect::<Vec<_>>()
     });
@@ -71,6 +71,7 @@ pub(super) struct Arms<'a> {
     pub(super) control: &'a ArmEvidence,
     pub(super) treated: &'a ArmEvidence,
     pub(super) known: PhaseAccuracy,
+    pub(super) codec: &'a dyn Codec,
 }
 
 impl Arms<'_> {
@@ -115,8 +116,45 @@ impl Arms<'_> {
                 Some(mean) => vec![Some(mean), self.latency_quantile(0.5), self.latency_quantile(0.99)],
                 None => vec![self.touched(fault), self.error_share()],
             },
-            Fault::Error(Error { status: Some(status), .. }) => {
-                vec![self.status_share(status.code()), self.error_share()]
+            Fault::Error(error) => {
+                // gRPC fails under a 200; the evidence counts what its code stands for.
+                let answered = self.codec.error("/", &error.failure()).status;
+                let failed = answered.is_client_error() || answered.is_server_error();
+                let told = failed.then(|| self.status_share(answered.as_u16())).flatten();
+                vec![told, self.error_share(), self.touched(fault)]
+            }
+            Fault::RateLimit(_) => vec![self.status_share(429), self.error_share(), self.touched(fault)],
+            Fault::Queue(queue) => vec![
+                self.mean_latency(),
+                self.status_share(queue.status.code()),
+                self.latency_quantile(0.5),
+                self.latency_quantile(0.99),
+                self.touched(fault),
+            ],
+            // A start is over before most requests come: the mean may not show what the slowest do.
+            Fault::ColdStart(_) => vec![
+                self.mean_latency(),
+                self.slower_than_all_control(),
+                self.latency_quantile(0.99),
+                self.latency_quantile(0.999),
+                self.touched(fault),
+            ],
+            Fault::Bandwidth(_) => vec![
+                self.mean_latency(),
+                self.error_share(),
+                self.latency_quantile(0.99),
+                self.touched(fault),
+            ],
+            Fault::Refuse(_) | Fault::BlackHole(_) | Fault::Reset(_) => {
+                vec![self.error_share(), self.touched(fault)]
+            }
+            Fault::ParityGap(_) | Fault::OpportunityGap(_) => {
+                let gaps = [gap(&fault.groups), positives(&fault.groups)];
+                let known = gaps[0].is_some();
+                let changed = self.changed_predictions(fault);
+                let others = [self.mean_score(), self.label_shift(), self.accuracy()];
+                let first = if known { gaps.to_vec() } else { Vec::new() };
+                first.into_iter().chain([changed]).chain(others).collect()
             }
             Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
             Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
@@ -138,7 +176,6 @@ impl Arms<'_> {
             other if other.stage() == Stage::Prediction => {
                 vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
             }
-            // Of an error by kind or gRPC code the protocol chooses the status.
             _ => vec![self.touched(fault), self.error_share()],
         };
         measures.into_iter().flatten().collect()
@@ -157,6 +194,17 @@ impl Arms<'_> {
     fn latency_quantile(&self, q: f64) -> Option<Effect> {
         let (control, treated) = (self.control.latency.quantile(q)?, self.treated.latency.quantile(q)?);
         Some(effect(&format!("p{} latency", q * 100.0), "s", control, treated, None))
+    }
+
+    /// The share of requests that took longer than all of the other arm's.
+    fn slower_than_all_control(&self) -> Option<Effect> {
+        let slowest = self.control.latency.quantile(1.0)?;
+        let slower = |seconds: f64| f64::from(u8::from(seconds > slowest));
+        let group = |arm: &ArmEvidence| {
+            let n = arm.latency.count();
+            arm.latency.moments(slower).map(|(share, _)| ((share * n as f64).round() as u64, n))
+        };
+        proportions("slower than any control", group(self.control)?, group(self.treated)?)
     }
 
     pub(super) fn error_share(&self) -> Option<Effect> {
@@ -232,6 +280,22 @@ pub(super) fn effect(
     difference: Option<Interval>,
 ) -> Effect {
     Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
+}
+
+/// The gap between the others' rate of positives and the group's.
+fn gap(groups: &Groups) -> Option<Effect> {
+    let side = |side: Side| (side.positive, side.seen);
+    let (control, treated) = (groups.control, groups.treated);
+    let control = stats::difference_of_proportions(side(control.group), side(control.others), LEVEL)?;
+    let treated = stats::difference_of_proportions(side(treated.group), side(treated.others), LEVEL)?;
+    let grew = stats::difference_of_differences(control, treated);
+    Some(effect("parity gap", "share", control.estimate, treated.estimate, Some(grew)))
+}
+
+/// The group's rate of positives.
+fn positives(groups: &Groups) -> Option<Effect> {
+    let side = |side: Side| (side.positive, side.seen);
+    proportions("positives in the group", side(groups.control.group), side(groups.treated.group))
 }
 
 /// A share whose counterpart in the control arm is known to be zero.
@@ -310,6 +374,62 @@ mod tests {
         let found =
             delivery("50%", "{ latency: { fixed: 60s } }", answers(100, 200), treated, acted(100, 100));
         assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    }
+
+    fn within(count: u64, ms: impl Fn(u64) -> u64) -> ArmEvidence {
+        let mut arm = answers(count, 200);
+        (0..count).for_each(|i| arm.latency.record(std::time::Duration::from_millis(ms(i))));
+        arm
+    }
+
+    #[test]
+    fn what_a_fault_promises_decides_and_not_whom_it_touched() {
+        let fast = || within(300, |i| 10 + i % 7);
+        let mut refused = within(200, |i| 10 + i % 7);
+        refused.statuses.insert(429, 100);
+        let overloaded = {
+            let mut arm = within(200, |i| 10 + i % 7);
+            arm.statuses.insert(413, 100);
+            arm
+        };
+        for (fault, treated, delivered, measure) in [
+            ("{ rate-limit: { limit: 10/s } }", refused, true, "share of status 429"),
+            ("{ rate-limit: { limit: 10/s } }", fast(), false, "share of status 429"),
+            ("{ queue: { slots: 2 } }", within(300, |i| 10 + i % 90), true, "mean latency"),
+            ("{ queue: { slots: 2 } }", fast(), false, "mean latency"),
+            (
+                "{ cold-start: { takes: 3s, idle: 5s } }",
+                within(300, |i| if i < 12 { 3000 } else { 10 + i % 7 }),
+                true,
+                "slower than any control",
+            ),
+            ("{ cold-start: { takes: 3s, idle: 5s } }", fast(), false, "slower than any control"),
+            ("{ bandwidth: { bytes-per-second: 100 } }", within(300, |i| 50 + i % 7), true, "mean latency"),
+            ("{ error: { grpc: RESOURCE_EXHAUSTED } }", fast(), false, "error share"),
+            ("{ error: { kind: context-length } }", overloaded, false, "share of status 400"),
+        ] {
+            let found = delivery("50%", fault, fast(), treated, acted(300, 100));
+            assert_eq!(found.delivered == Delivered::Yes, delivered, "{fault}: {found:?}");
+            let decides = found.effects.iter().take(2).find(|effect| effect.measure == measure).unwrap();
+            let shown = decides.difference.is_some_and(Interval::excludes_zero);
+            assert_eq!(shown, delivered, "{fault}: {decides:?}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_measured_between_the_group_and_the_others() {
+        let compared = |group, others| crate::evidence::Compared {
+            group: Side { positive: group, seen: 1000 },
+            others: Side { positive: others, seen: 1000 },
+        };
+        let fault = "{ parity-gap: { group: 'features[0] > 1', gap: 15%, positive: a, negative: b } }";
+        for (treated, delivered) in [(compared(350, 500), true), (compared(500, 500), false)] {
+            let groups = Groups { control: compared(490, 510), treated };
+            let seen = FaultEvidence { groups, ..acted(2000, 100) };
+            let found = delivery("50%", fault, answers(2000, 200), answers(2000, 200), seen);
+            assert_eq!(found.effects[0].measure, "parity gap");
+            assert_eq!(found.delivered == Delivered::Yes, delivered, "{found:?}");
+        }
     }
 
     #[test]

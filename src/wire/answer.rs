@@ -49,6 +49,9 @@ pub struct Answer {
     pub rows: Vec<Row>,
     /// Names of the scores of each row (feature names), where the wire tells them; else empty.
     pub columns: Vec<String>,
+    /// Is a lone score beside a label the confidence in that label, whichever it is? Where the wire leaves it open,
+    /// it may be the probability of class 1.
+    pub confidences: bool,
     /// Which of the original rows stands at each place; rows may be left out or come twice. `None`: as they
     /// came. Values that stay with the place and not with the item (a ranking's scores) are the wire's affair.
     pub order: Option<Vec<usize>>,

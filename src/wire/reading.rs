@@ -102,6 +102,7 @@ pub struct Reading {
     /// One for each score of each row, one row after another.
     scores: Places,
     columns: Vec<String>,
+    confidences: bool,
     separator: Option<&'static str>,
     items: Vec<Range<usize>>,
     lengths: Vec<Length>,
@@ -159,6 +160,12 @@ impl Reading {
         Reading { columns, ..self }
     }
 
+    /// A lone score beside a label is the confidence in that label.
+    #[must_use]
+    pub fn with_confidences(self) -> Reading {
+        Reading { confidences: true, ..self }
+    }
+
     /// Rows may get more or fewer scores; this stands between two, where no two show it.
     #[must_use]
     pub fn with_separator(self, separator: &'static str) -> Reading {
@@ -213,6 +220,7 @@ impl Reading {
             content: self.content,
             rows: self.rows.clone(),
             columns: self.columns.clone(),
+            confidences: self.confidences,
             order: None,
             declared: self.declared.as_ref().map(|declaration| declaration.declared.clone()),
             version: self.version.as_ref().map(|(version, _)| version.clone()),

@@ -207,3 +207,14 @@ async fn freeze_holds_what_the_model_said_though_another_fault_edits_before_it()
     let (response, _) = call(&handle, request("a")).await;
     assert_eq!(text(response).await, ANSWER.replace("[2, 1]", "[2, 2]"));
 }
+
+#[tokio::test]
+async fn the_confidence_of_a_top_class_without_a_name_stays() {
+    // Triton's `classification: 1` of a model without class names: score and index.
+    let said = r#"{"outputs":[{"name":"p","datatype":"BYTES","shape":[2,1],"data":["0.9:1","0.8:0"]}]}"#;
+    let (handle, _) = armed(&[r#"{"mislabel": {"rate": "100%", "from": "1", "to": "0"}}"#]);
+    let service =
+        service_fn(|_: Request<RequestBody<Full<Bytes>>>| async { Ok::<_, Infallible>(answer(said)) });
+    let response = ChaosLayer::new(handle.clone()).layer(service).oneshot(request("a")).await.unwrap();
+    assert_eq!(text(response).await, said.replace("0.9:1", "0.9:0"));
+}

@@ -102,6 +102,14 @@ async fn a_parity_gap_is_that_of_its_group() {
     let gap = rate(seen[1]) - rate(seen[0]);
     assert!((gap - 0.2).abs() < 0.08, "{gap}");
     assert!((rate(before[1]) - rate(before[0])).abs() < 0.08);
+    // The evidence measures the same, from the first answer on, and knows the model's own gap.
+    let groups = fault(&handle).groups;
+    let measured = |side: crate::evidence::Side| side.positive as f64 / side.seen as f64;
+    let (control, treated) = (groups.control, groups.treated);
+    assert_eq!([control, treated].map(|arm| arm.group.seen + arm.others.seen).iter().sum::<u64>(), N as u64);
+    let gap = measured(treated.others) - measured(treated.group);
+    assert!((gap - 0.2).abs() < 0.08, "{gap}");
+    assert!((measured(control.others) - measured(control.group)).abs() < 0.08, "{control:?}");
     let overall = |counts: [[usize; 2]; 2]| rate([counts[0][0] + counts[1][0], counts[0][1] + counts[1][1]]);
     assert!((overall(seen) - overall(before)).abs() < 0.06);
 }
@@ -117,4 +125,56 @@ async fn where_tells_the_rows_of_a_batch_apart() {
     }
     assert_eq!(fault(&handle).predictions as usize, 2 * changed);
     assert!(changed > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_in_the_body_tell_the_rows_of_a_batch_apart() {
+    for (protocol, when, body, changed) in [
+        (
+            "mlflow",
+            r#"features["age"] >= 65"#,
+            r#"{"dataframe_split":{"columns":["income","age"],"data":[[1.0,70],[2.0,40],[3.0,65]]}}"#,
+            [true, false, true],
+        ),
+        (
+            "mlflow",
+            r#"features["age"] >= 65"#,
+            r#"{"dataframe_records":[{"age":40,"income":1.0},{"age":41,"income":2.0},{"age":66,"income":1.5}]}"#,
+            [false, false, true],
+        ),
+        (
+            "kserve-v1",
+            "request.body.region == \"north\"",
+            r#"{"region":"north","instances":[[1.0],[2.0],[3.0]]}"#,
+            [true; 3],
+        ),
+        (
+            "kserve-v1",
+            "request.body.region == \"north\"",
+            r#"{"region":"south","instances":[[1.0],[2.0],[3.0]]}"#,
+            [false; 3],
+        ),
+    ] {
+        let text = format!(
+            "name: rows\nseed: 7\ntarget: {{ protocol: {protocol}, labels: [a, b, c] }}\nphases:\n  - name: broken\n    \
+             lasts: 10m\n    inject:\n      - fault: {{ mislabel: {{ rate: 100%, to: c }} }}\n        where: '{when}'\n"
+        );
+        let plan = compile(&Source::new("rows.yaml", text)).unwrap_or_else(|errors| panic!("{errors}"));
+        let handle = Handle::default();
+        handle.arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
+        let service = service_fn(|request: Request<RequestBody<Full<Bytes>>>| async move {
+            request.into_body().collect().await.unwrap();
+            Ok::<_, Infallible>(answer(r#"{"predictions": [0, 1, 1]}"#))
+        });
+        let path = if protocol == "mlflow" { "/invocations" } else { "/v1/models/m:predict" };
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(body))
+            .unwrap();
+        let response = ChaosLayer::new(handle.clone()).layer(service).oneshot(request).await.unwrap();
+        let told: serde_json::Value = serde_json::from_str(&super::text(response).await).unwrap();
+        let wanted: Vec<u64> =
+            changed.iter().zip([0, 1, 1]).map(|(c, own)| if *c { 2 } else { own }).collect();
+        assert_eq!(told["predictions"], serde_json::json!(wanted), "{when} {body} {:?}", fault(&handle));
+    }
 }

@@ -84,7 +84,7 @@ fn rows(tensor: &Tensor<'_>, cells: &Cells, entries: &[Entry]) -> Reading {
     // A model without a batch dimension has one row.
     let width = if tensor.shape.rank < 2 { entries.len() } else { tensor.shape.width };
     let names = names(entries, width);
-    let mut reading = Reading::default();
+    let mut reading = Reading::default().with_confidences();
     if let Some(names) = &names
         && names.iter().all(Option::is_some)
     {
