@@ -297,8 +297,10 @@ impl Shared {
         }
         let mut cell = locked(&self.phases[phase].arm(arm).predictions);
         match answer {
-            Ok(Answer { content, rows, .. }) => {
-                rows.iter().for_each(|row| cell.count(content, row, &self.labels, self.limits.labels));
+            Ok(answer) => {
+                let labels = answer.labels(&self.labels);
+                let Answer { content, rows, .. } = &answer;
+                rows.iter().for_each(|row| cell.count(*content, row, &labels, self.limits.labels));
             }
             Err(error) => cell.miss(error.reason()),
         }

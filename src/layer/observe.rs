@@ -33,16 +33,16 @@ pub(super) fn show(
     (rule, injection): (Rule, &Injection),
     masks: &Masks,
     memory: &Memory,
-    Answer { content, rows, .. }: &Answer,
+    answer: &Answer,
     offset: usize,
 ) {
-    let fault = injection.fault.behaviour();
+    let (fault, Answer { content, rows, .. }) = (injection.fault.behaviour(), answer);
     let known = injection.group.is_none() || masks.knows(rule);
     if known
         && fault.needs().is_none_or(|needs| needs == *content)
         && let Ok(members) = masks.members(rule, offset, rows.len())
     {
-        fault.observe(rows, members, &plan.target.labels, memory);
+        fault.observe(rows, members, &answer.labels(&plan.target.labels), memory);
     }
 }
 
@@ -81,13 +81,13 @@ impl Learners {
 
     /// Counts what the group of an injection, and the others, were told.
     fn compare(&self, (rule, injection): (Rule, &Injection), answer: &Answer, arm: Arm, cell: &FaultCell) {
-        let (fault, labels) = (injection.fault.behaviour(), &self.plan.target.labels);
+        let (fault, labels) = (injection.fault.behaviour(), answer.labels(&self.plan.target.labels));
         if !self.masks.knows(rule) || answer.content != Content::Predictions {
             return;
         }
         let Ok(members) = self.masks.members(rule, 0, answer.rows.len()) else { return };
         for (index, row) in answer.rows.iter().enumerate() {
-            if let Some(positive) = fault.tells_positive(row, labels) {
+            if let Some(positive) = fault.tells_positive(row, &labels) {
                 cell.told(arm, members.contains(index), positive);
             }
         }

@@ -134,6 +134,7 @@ impl RowEdits {
             self.first = answer.rows.first().cloned();
         }
         let (offset, rows) = (self.offset, answer.rows.len());
+        let labels = answer.labels(&victim.lease.plan.target.labels);
         let mut edited = Vec::with_capacity(self.accounts.len());
         for account in &self.accounts {
             let fault = victim.fault(account.rule);
@@ -147,6 +148,7 @@ impl RowEdits {
                     let context = victim.edit_context(account.rule);
                     let context = EditContext {
                         first,
+                        labels: &labels,
                         confidences: answer.confidences,
                         offset,
                         only,

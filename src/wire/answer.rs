@@ -1,6 +1,6 @@
 //! What a body carries, as a fault edits it: rows of values, without bytes or places.
 
-use super::{Row, Value};
+use super::{Labels, Row, Value};
 
 /// What a body carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -65,5 +65,23 @@ impl Answer {
     /// Predictions and nothing else.
     pub fn of_rows(rows: Vec<Row>) -> Answer {
         Answer { rows, ..Answer::default() }
+    }
+
+    /// Class names: those that are given, else those by which the wire calls the scores of predictions.
+    ///
+    /// ```
+    /// use canard::wire::{Answer, Labels, Row, Value};
+    /// let row = Row { label: None, scores: vec![Value::Float(0.2), Value::Float(0.8)] };
+    /// let answer = Answer { columns: vec!["ham".into(), "spam".into()], ..Answer::of_rows(vec![row.clone()]) };
+    /// assert_eq!(answer.labels(&Labels::default()).of(&row).as_deref(), Some("spam"));
+    /// assert_eq!(answer.labels(&Labels::new(["no".into(), "yes".into()])).of(&row).as_deref(), Some("yes"));
+    /// ```
+    pub fn labels(&self, given: &Labels) -> Labels {
+        let called = |row: &Row| row.label.is_none() && row.scores.len() == self.columns.len();
+        let told = given.names().is_empty()
+            && self.content == Content::Predictions
+            && self.columns.len() > 1
+            && self.rows.iter().all(called);
+        if told { Labels::new(self.columns.iter().cloned()) } else { given.clone() }
     }
 }

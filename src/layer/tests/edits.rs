@@ -218,3 +218,16 @@ async fn the_confidence_of_a_top_class_without_a_name_stays() {
     let response = ChaosLayer::new(handle.clone()).layer(service).oneshot(request("a")).await.unwrap();
     assert_eq!(text(response).await, said.replace("0.9:1", "0.9:0"));
 }
+
+#[tokio::test]
+async fn classes_that_the_wire_names_need_no_labels_of_the_target() {
+    let said =
+        r#"{"outputs":[{"name":"p","datatype":"BYTES","shape":[1,2],"data":["0.9:1:spam","0.1:0:ham"]}]}"#;
+    let (handle, _) = armed(&[r#"{"mislabel": {"rate": "100%", "from": "spam", "to": "ham"}}"#]);
+    let service =
+        service_fn(|_: Request<RequestBody<Full<Bytes>>>| async { Ok::<_, Infallible>(answer(said)) });
+    let response = ChaosLayer::new(handle.clone()).layer(service).oneshot(request("a")).await.unwrap();
+    let told = text(response).await;
+    assert!(told.contains(r#"["0.900000:0:ham","0.100000:1:spam"]"#), "{told} {:?}", fault(&handle));
+    assert_eq!(treated(&handle).labels, [("ham".to_owned(), 1)].into());
+}

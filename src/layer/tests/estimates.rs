@@ -156,7 +156,7 @@ async fn names_in_the_body_tell_the_rows_of_a_batch_apart() {
         ),
     ] {
         let text = format!(
-            "name: rows\nseed: 7\ntarget: {{ protocol: {protocol}, labels: [a, b, c] }}\nphases:\n  - name: broken\n    \
+            "name: rows\nseed: 7\ntarget: {{ protocol: {protocol}, labels: [a, b, c] }}\nexposure: {{ share: 100% }}\nphases:\n  - name: broken\n    \
              lasts: 10m\n    inject:\n      - fault: {{ mislabel: {{ rate: 100%, to: c }} }}\n        where: '{when}'\n"
         );
         let plan = compile(&Source::new("rows.yaml", text)).unwrap_or_else(|errors| panic!("{errors}"));

@@ -161,9 +161,10 @@ impl Shard {
     /// Counts the predictions of one response.
     pub(super) fn predicted(&self, model: &str, arm: Arms, answer: &Answer) {
         let mut readings = self.readings();
+        let labels = answer.labels(&self.settings.labels);
         for row in &answer.rows {
             if answer.content == Content::Predictions
-                && let Some(label) = self.settings.labels.of(row)
+                && let Some(label) = labels.of(row)
             {
                 count(&mut readings.predictions, model, &label, arm, self.settings.series);
             }
