@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, Response, StatusCode,
-    header::{CONTENT_TYPE, ETAG},
+    header::{CONTENT_TYPE, ETAG, TRAILER},
 };
 use http_body::Body;
 
@@ -58,9 +58,13 @@ pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Res
     Ok(framing)
 }
 
-/// Do headers or trailers carry a digest of the body?
+/// Do headers or trailers carry a digest of the body, or say that one comes after it?
 pub(super) fn has_digest(headers: &HeaderMap) -> bool {
-    CHECKSUMS.iter().any(|name| headers.contains_key(*name))
+    let announced = |name: &str| {
+        let names = headers.get_all(TRAILER).iter().filter_map(|names| names.to_str().ok());
+        names.flat_map(|names| names.split(',')).any(|other| other.trim().eq_ignore_ascii_case(name))
+    };
+    CHECKSUMS.iter().any(|name| headers.contains_key(*name) || announced(name))
 }
 
 /// The type of the content, without parameters and in lower case.

@@ -52,11 +52,11 @@ pub(super) fn failed<R: Body>(
     rule: Rule,
     failure: &Failure,
 ) -> Option<Response<ResponseBody<R>>> {
-    if !exchange.victim.act(rule, &format!("status {}", failure.status.as_u16()), 0) {
-        return None;
-    }
     let codec = exchange.victim.lease.plan.target.codec.as_ref();
-    Some(error(codec, exchange.path(), failure, exchange.is_grpc))
+    let response = error(codec, exchange.path(), failure, exchange.is_grpc);
+    // Under gRPC's 200 the status of the failure tells more.
+    let status = if exchange.is_grpc { failure.status } else { response.status() };
+    exchange.victim.act(rule, &format!("status {}", status.as_u16()), 0).then_some(response)
 }
 
 /// An error, as this protocol's servers would answer it.

@@ -58,12 +58,12 @@ impl Codec for Anthropic {
 
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
         let id = format!("req_{}", unique_id());
-        let error = error(failure);
+        let (error, status) = (error(failure), status(failure));
         let body = format!(r#"{{"type":"error","error":{error},"request_id":"{id}"}}"#);
-        let mut response = ErrorResponse::members(failure.status, body);
+        let mut response = ErrorResponse::members(status, body);
         let headers = &mut response.headers;
         set(headers, "request-id", &id);
-        let again = failure.status.is_server_error() || failure.status == StatusCode::TOO_MANY_REQUESTS;
+        let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         set(headers, "x-should-retry", if again { "true" } else { "false" });
         retry_after(headers, failure.retry_after);
         if error_type(failure) == "rate_limit_error" {
@@ -142,6 +142,16 @@ fn read_block(parts: &mut Parts, block: Node<'_>, number: u32, complete: bool) {
 
 fn error(failure: &Failure) -> String {
     format!(r#"{{"type":"{}","message":{}}}"#, error_type(failure), quoted(&failure.message))
+}
+
+/// Overload has a status of its own.
+fn status(failure: &Failure) -> StatusCode {
+    match failure.kind {
+        Some(FailureKind::Overloaded | FailureKind::Unavailable) => {
+            StatusCode::from_u16(529).unwrap_or(failure.status)
+        }
+        _ => failure.status,
+    }
 }
 
 /// The type of an error, as Anthropic's reference names them.

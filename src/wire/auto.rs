@@ -83,7 +83,7 @@ impl Auto {
         &self,
         path: &str,
         read: impl Fn(&dyn Codec) -> Result<T, WireError>,
-        settles: bool,
+        settles: impl Fn(&T) -> bool,
     ) -> Result<T, WireError> {
         let kind = self.kind(path).ok_or(WireError::NoPrediction)?;
         let settled = kind.settled.load(Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Auto {
         for (index, codec) in kind.candidates.iter().enumerate().filter(|(index, _)| *index != settled) {
             match read(codec.as_ref()) {
                 Ok(found) => {
-                    if settles && settled == UNSETTLED {
+                    if settled == UNSETTLED && settles(&found) {
                         kind.settled.store(index, Ordering::Relaxed);
                     }
                     return Ok(found);
@@ -129,15 +129,17 @@ impl Codec for Auto {
     }
 
     fn read(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
-        self.try_each(head.path, |codec| codec.read(head, body), true)
+        self.try_each(head.path, |codec| codec.read(head, body), |_| true)
     }
 
     fn features(&self, head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
-        self.try_each(head.path, |codec| codec.features(head, body), false)
+        self.try_each(head.path, |codec| codec.features(head, body), |_| false)
     }
 
+    /// A ping, or an error, is much the same everywhere.
     fn generation(&self, head: Head<'_>, payload: &[u8]) -> Result<Generation, WireError> {
-        self.try_each(head.path, |codec| codec.generation(head, payload), true)
+        let settles = |found: &Generation| !found.parts.is_empty();
+        self.try_each(head.path, |codec| codec.generation(head, payload), settles)
     }
 
     fn framing(&self, head: Head<'_>) -> Framing {
@@ -211,5 +213,16 @@ mod tests {
         auto.read(at("/invocations"), br#"{"predictions":[1]}"#).unwrap();
         assert_eq!(auto.error("/a/invocations", &failure).body, "no");
         assert_eq!(auto.error("/v1/messages", &failure).headers["x-should-retry"], "true");
+    }
+
+    #[test]
+    fn what_says_nothing_settles_nothing() {
+        let auto = auto();
+        let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "no");
+        for nothing in ["", "\n", r#"{"error":"no"}"#] {
+            auto.generation(at("/"), nothing.as_bytes()).unwrap();
+        }
+        auto.generation(at("/"), br#"{"output":"hello"}"#).unwrap();
+        assert_eq!(auto.error("/", &failure).body, "no", "Ray Serve's");
     }
 }

@@ -71,7 +71,8 @@ impl FailureKind {
         }
     }
 
-    /// The status that most servers answer with; a codec may know one of its own, such as Anthropic's 529.
+    /// The status that most servers answer with. A codec whose servers have another for the kind answers with that
+    /// one: Anthropic with 529 for overload, TGI with 429, TEI with 424 for what broke.
     pub const fn status(self) -> StatusCode {
         match self {
             FailureKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,

@@ -3,8 +3,8 @@
 //! A [`Framer`] takes the bytes as the network brings them and gives [`Chunk`]s as soon as each is complete.
 //! What chunks it gives depends on the bytes alone, never on how they were cut, and all chunks and the
 //! [`Framer::rest`] joined are the stream: a chunk keeps its delimiters, comments and all, and
-//! [`Chunk::with_payload`] rewrites the payload and nothing else. What is over the limit ends the cutting, and
-//! passes as it came.
+//! [`Chunk::with_payload`] rewrites the payload and nothing else. What is over the limit, or labelled as events and
+//! is none, ends the cutting, and passes as it came.
 
 mod chunk;
 mod sse;
@@ -18,7 +18,8 @@ use sse::Scanner;
 
 pub use chunk::Chunk;
 
-const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+const NDJSON: [&str; 4] =
+    ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"];
 
 /// How a body is cut into chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -109,11 +110,16 @@ impl Framer {
     /// The next chunk that is complete.
     ///
     /// # Errors
-    /// [`WireError::TooLarge`], once: nothing more is cut after it, and [`Framer::rest`] has the bytes.
+    /// [`WireError::TooLarge`], or [`WireError::Malformed`] for a stream of events that does not begin like one,
+    /// once: nothing more is cut after it, and [`Framer::rest`] has the bytes.
     #[expect(clippy::should_implement_trait, reason = "more may come after `None`")]
     pub fn next(&mut self) -> Option<Result<Chunk, WireError>> {
         if self.failed || self.buffer.is_empty() {
             return None;
+        }
+        if self.framing == Framing::Sse && !self.scanner.may_begin(&self.buffer) {
+            self.failed = true;
+            return Some(Err(WireError::Malformed("no stream of events, though labelled as one".into())));
         }
         let found = match self.framing {
             Framing::Whole => None,

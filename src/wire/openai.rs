@@ -7,6 +7,8 @@
 mod error;
 mod responses;
 
+use std::collections::HashMap;
+
 use http::Method;
 
 use super::{
@@ -180,13 +182,18 @@ pub(super) fn cells_of<'t>(rows: impl IntoIterator<Item = Vec<Node<'t>>>) -> Res
 }
 
 /// `user`, `assistant`, `user-2`: names that tell cells apart.
-pub(super) fn numbered(names: Vec<String>) -> Vec<String> {
-    let nth = |at: usize| names[..=at].iter().filter(|name| **name == names[at]).count();
-    let named = |at: usize| match nth(at) {
-        1 => names[at].clone(),
-        n => format!("{}-{n}", names[at]),
-    };
-    (0..names.len()).map(named).collect()
+pub(super) fn numbered(mut names: Vec<String>) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for name in &mut names {
+        match seen.get_mut(name.as_str()) {
+            None => _ = seen.insert(name.clone(), 1),
+            Some(nth) => {
+                *nth += 1;
+                *name = format!("{name}-{nth}");
+            }
+        }
+    }
+    names
 }
 
 #[cfg(test)]

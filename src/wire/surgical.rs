@@ -24,6 +24,12 @@ impl Message {
         Head { path: &self.path, headers: &self.headers }
     }
 
+    /// Is it generated text, or a stream, which is not read as rows?
+    fn is_text(&self) -> bool {
+        self.codec.framing(self.head()) != Framing::Whole && !self.name.contains("grpc")
+            || self.codec.generation(self.head(), &self.body).is_ok()
+    }
+
     fn read(&self) -> Result<Reading, WireError> {
         self.read_body(self.head(), &self.body)
     }
@@ -36,18 +42,22 @@ impl Message {
     }
 }
 
-fn protocol(server: &str, path: &str) -> Option<Protocol> {
-    let json = |label: Option<&str>, scores: Option<&str>| {
-        let path = |text: &str| text.parse().unwrap();
-        Some(Protocol::Json(JsonApi { label: label.map(path), scores: scores.map(path) }))
-    };
-    match server {
-        "kserve" if path.starts_with("/v1/") => Some(Protocol::KserveV1),
-        "mlserver" | "triton" | "kserve" => Some(Protocol::OpenInference),
-        "mlflow" => Some(Protocol::Mlflow),
-        "bentoml" => json(Some("$[*]"), None),
-        "faithful" if path.starts_with("/v1/models/") => Some(Protocol::TfServing),
-        _ => None,
+fn protocol(server: &str, case: &str, path: &str) -> Protocol {
+    match (server, case.split('-').next().unwrap_or_default()) {
+        ("kserve", _) if path.starts_with("/v1/") => Protocol::KserveV1,
+        ("triton", "generate") => Protocol::TritonGenerate,
+        ("mlserver" | "triton" | "kserve", _) => Protocol::OpenInference,
+        ("mlflow", _) => Protocol::Mlflow,
+        ("bentoml", _) => Protocol::BentoMl,
+        ("litserve", _) => Protocol::LitServe,
+        (_, "tf") => Protocol::TfServing,
+        (_, "tei") => Protocol::Tei,
+        (_, "tgi") => Protocol::Tgi,
+        (_, "cohere") => Protocol::Cohere,
+        (_, "ollama") => Protocol::Ollama,
+        (_, "anthropic") => Protocol::Anthropic,
+        (_, "openai") => Protocol::OpenAi,
+        _ => Protocol::Auto,
     }
 }
 
@@ -71,8 +81,7 @@ pub(crate) fn messages() -> Vec<Message> {
                 Some(path) => path.to_owned(),
                 None => request.split(' ').nth(1).unwrap().to_owned(),
             };
-            let Some(protocol) = protocol(&name(&server), &path) else { continue };
-            let codec = protocol.codec(&Outputs::default());
+            let codec = protocol(&name(&server), &name(&case), &path).codec(&Outputs::default());
             if !response.lines().next().unwrap().contains("200") || !codec.is_prediction(&Method::POST, &path)
             {
                 continue;
@@ -144,7 +153,7 @@ pub(crate) fn is_surgical(message: &Message, draw: u64) -> Result<(), TestCaseEr
     let mut after = before.clone();
     let mut place = 0;
     // Scores that move a class to another place of a list that is sorted by them are tested with that list.
-    let sorted = name.contains("classification");
+    let sorted = name.contains("classification") || before.content == Content::Ranking;
     for row in &mut after.rows {
         let scores = if sorted { &mut [] } else { row.scores.as_mut_slice() };
         for value in row.label.iter_mut().chain(scores) {
@@ -171,6 +180,7 @@ fn what_servers_sent_is_read() {
     let messages = messages();
     let unread: Vec<String> = messages
         .iter()
+        .filter(|message| message.is_request || !message.is_text())
         .filter_map(|message| Some(format!("{}: {}", message.name, message.read().err()?)))
         .collect();
     let known = [

@@ -77,13 +77,13 @@ impl Codec for Tei {
     }
 
     fn error(&self, path: &str, failure: &Failure) -> ErrorResponse {
-        let kind = error_type(failure);
-        let (message, code) = (quoted(&failure.message), failure.status.as_u16());
+        let (kind, status) = kind(failure);
+        let (message, code) = (quoted(&failure.message), status.as_u16());
         let body = match path.ends_with("/embeddings") {
             true => format!(r#"{{"message":{message},"code":{code},"type":"{kind}"}}"#),
             false => format!(r#"{{"error":{message},"error_type":"{kind}"}}"#),
         };
-        let mut response = ErrorResponse::members(failure.status, body);
+        let mut response = ErrorResponse::members(status, body);
         retry_after(&mut response.headers, failure.retry_after);
         response
     }
@@ -117,16 +117,23 @@ fn sparse(root: Node<'_>) -> Result<Reading, WireError> {
     Ok(reading)
 }
 
-fn error_type(failure: &Failure) -> &'static str {
+/// The types of TEI's errors, and the status of each.
+fn kind(failure: &Failure) -> (&'static str, StatusCode) {
     match (failure.kind, failure.status) {
-        (Some(FailureKind::RateLimited | FailureKind::Overloaded), _) => "overloaded",
-        (Some(FailureKind::ContextLength | FailureKind::InvalidRequest), _) => "validation",
-        (Some(FailureKind::Unavailable), _) => "unhealthy",
-        (None, StatusCode::TOO_MANY_REQUESTS) => "overloaded",
-        (None, StatusCode::SERVICE_UNAVAILABLE) => "unhealthy",
-        (None, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE) => "validation",
-        (None, StatusCode::BAD_REQUEST) => "empty",
-        _ => "backend",
+        (Some(FailureKind::RateLimited | FailureKind::Overloaded), _) => {
+            ("overloaded", StatusCode::TOO_MANY_REQUESTS)
+        }
+        (Some(FailureKind::ContextLength | FailureKind::InvalidRequest), _) => {
+            ("validation", StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        (Some(FailureKind::Unavailable), _) => ("unhealthy", StatusCode::SERVICE_UNAVAILABLE),
+        (Some(FailureKind::Internal | FailureKind::Timeout), _) => ("backend", StatusCode::FAILED_DEPENDENCY),
+        (None, status @ StatusCode::TOO_MANY_REQUESTS) => ("overloaded", status),
+        (None, status @ StatusCode::SERVICE_UNAVAILABLE) => ("unhealthy", status),
+        (None, status @ StatusCode::PAYLOAD_TOO_LARGE) => ("validation", status),
+        (None, status @ StatusCode::UNPROCESSABLE_ENTITY) => ("tokenizer", status),
+        (None, status @ StatusCode::BAD_REQUEST) => ("empty", status),
+        (_, status) => ("backend", status),
     }
 }
 

@@ -4,7 +4,7 @@
 //! model's own steps, like `logprobs`, and stay as they are.
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
@@ -67,7 +67,7 @@ impl Codec for Tgi {
     }
 
     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
-        let mut response = ErrorResponse::json(failure.status, &body(failure));
+        let mut response = ErrorResponse::json(kind(failure).1, &body(failure));
         retry_after(&mut response.headers, failure.retry_after);
         response
     }
@@ -110,17 +110,25 @@ fn details(parts: &mut Parts, answer: Node<'_>, number: u32) {
     }
 }
 
-/// `{error, error_type}` with the types of TGI's `InferError`.
+/// The types of TGI's `InferError`, and the status of each.
+fn kind(failure: &Failure) -> (&'static str, StatusCode) {
+    const OVERLOADED: (&str, StatusCode) = ("overloaded", StatusCode::TOO_MANY_REQUESTS);
+    const INVALID: (&str, StatusCode) = ("validation", StatusCode::UNPROCESSABLE_ENTITY);
+    const GENERATION: (&str, StatusCode) = ("generation", StatusCode::FAILED_DEPENDENCY);
+    const INCOMPLETE: (&str, StatusCode) = ("incomplete_generation", StatusCode::INTERNAL_SERVER_ERROR);
+    match (failure.kind, failure.status.as_u16()) {
+        (Some(FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Unavailable), _) => OVERLOADED,
+        (Some(FailureKind::ContextLength | FailureKind::InvalidRequest), _) => INVALID,
+        (Some(FailureKind::Internal), _) => INCOMPLETE,
+        (Some(FailureKind::Timeout), _) => GENERATION,
+        (None, 429 | 503) => (OVERLOADED.0, failure.status),
+        (None, 400 | 422) => (INVALID.0, failure.status),
+        (None, 500) => (INCOMPLETE.0, failure.status),
+        _ => (GENERATION.0, failure.status),
+    }
+}
+
+/// `{error, error_type}`.
 fn body(failure: &Failure) -> serde_json::Value {
-    let kind = match (failure.kind, failure.status.as_u16()) {
-        (Some(FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Unavailable), _) => {
-            "overloaded"
-        }
-        (Some(FailureKind::ContextLength | FailureKind::InvalidRequest), _) => "validation",
-        (None, 429 | 503) => "overloaded",
-        (None, 400 | 422) => "validation",
-        (None, 500) => "incomplete_generation",
-        _ => "generation",
-    };
-    json!({ "error": failure.message, "error_type": kind })
+    json!({ "error": failure.message, "error_type": kind(failure).0 })
 }

@@ -335,6 +335,24 @@ async fn what_is_not_coded_as_it_says_passes_as_it_came() {
     assert_eq!(scene.record(), (vec![], vec!["malformed-body".to_owned()]));
 }
 
+/// What is decoded already can't pass as it came, so it is coded again, and what can't be decoded breaks the
+/// stream, as it would have for the caller.
+#[tokio::test(start_paused = true)]
+async fn a_coding_that_breaks_after_a_good_beginning_breaks_the_stream() {
+    let mut encoder = Encoder::new(Encoding::Gzip);
+    let mut scene = Scene::with(vec![shout()], Framing::Sse, Encoding::Gzip, Limits::default());
+    // Decoded, and kept, because no event is complete.
+    scene.send(encoder.push(b"data: \"beginning"));
+    assert_eq!(scene.now().await, None);
+    scene.send(vec![0xff; 64]);
+    scene.close();
+    let (data, _, error) = scene.rest().await;
+    assert!(matches!(error, Some(StreamError::Coding(_))), "{error:?}");
+    let mut decoder = crate::wire::encoding::Decoder::new(Encoding::Gzip, 1000);
+    assert_eq!(decoder.push(&data).unwrap(), b"data: \"beginning");
+    assert_eq!(scene.record(), (vec![], vec!["malformed-body".to_owned()]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_chunk_over_the_limit_ends_the_edits() {
     let limits = Limits { body: 40, ..Limits::default() };

@@ -19,6 +19,28 @@ async fn an_error_is_answered_without_asking_the_upstream() {
     assert_eq!((lines[0].request.as_deref(), lines[0].change.as_str()), (Some("a"), "status 503"));
 }
 
+/// Status and body are those of the provider, and the record tells the status that the caller got.
+#[tokio::test(start_paused = true)]
+async fn a_kind_of_error_has_the_status_of_the_provider() {
+    for (protocol, kind, status, says) in [
+        (Protocol::Anthropic, "overloaded", 529, "overloaded_error"),
+        (Protocol::OpenAi, "overloaded", 503, "server_error"),
+        (Protocol::Tgi, "overloaded", 429, r#""error_type":"overloaded""#),
+        (Protocol::Tgi, "context-length", 422, "validation"),
+        (Protocol::Tei, "internal", 424, "backend"),
+    ] {
+        let mut plan = plan(&[&format!(r#"{{"error": {{"kind": "{kind}"}}}}"#)]);
+        plan.target.codec = protocol.codec(&Outputs::default());
+        let handle = Handle::default();
+        handle.arm(Arc::new(plan), TTL).unwrap();
+        let (response, _) = call(&handle, request("a")).await;
+        assert_eq!(response.status(), status, "{protocol:?}");
+        let body = text(response).await;
+        assert!(body.contains(says), "{body}");
+        assert_eq!(handle.ledger().lines()[0].change, format!("status {status}"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_after_the_upstream_asks_it_first() {
     let (handle, _) = armed(&[r#"{"error": {"status": 500, "after": "upstream"}}"#]);

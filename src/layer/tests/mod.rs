@@ -35,7 +35,7 @@ use crate::{
     fault::Fault,
     scenario::{Condition, Document, Exposure, Injection, Phase, Plan, Target},
     unit::Share,
-    wire::{Labels, Outputs},
+    wire::{Labels, Outputs, Protocol},
 };
 
 const INFER: &str = "/v2/models/iris/infer";

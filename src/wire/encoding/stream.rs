@@ -180,6 +180,7 @@ impl Decoder {
                 }
             }
         };
+        self.encoding = self.encoding();
         self.unpack = Unpack::Failed;
         Err(error)
     }

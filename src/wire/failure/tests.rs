@@ -5,16 +5,16 @@ use std::{fmt::Write as _, time::Duration};
 use super::*;
 use crate::wire::{Framing, Outputs, Protocol};
 
-const KINDS: [(FailureKind, u16); 9] = [
-    (FailureKind::RateLimited, 429),
-    (FailureKind::Overloaded, 529),
-    (FailureKind::ContextLength, 400),
-    (FailureKind::ModelNotFound, 404),
-    (FailureKind::InvalidRequest, 422),
-    (FailureKind::Authentication, 401),
-    (FailureKind::Unavailable, 503),
-    (FailureKind::Timeout, 504),
-    (FailureKind::Internal, 500),
+const KINDS: [FailureKind; 9] = [
+    FailureKind::RateLimited,
+    FailureKind::Overloaded,
+    FailureKind::ContextLength,
+    FailureKind::ModelNotFound,
+    FailureKind::InvalidRequest,
+    FailureKind::Authentication,
+    FailureKind::Unavailable,
+    FailureKind::Timeout,
+    FailureKind::Internal,
 ];
 
 /// Without what differs from one answer to the next.
@@ -44,10 +44,9 @@ fn shown(protocol: &Protocol, path: &str) -> String {
     let codec = protocol.codec(&Outputs::default());
     let mut out = format!("== {} {path}\n", protocol.name());
     let mut last = Vec::new();
-    for (kind, status) in KINDS {
+    for kind in KINDS {
         let retry_after = (kind == FailureKind::RateLimited).then_some(Duration::from_millis(1500));
-        let status = StatusCode::from_u16(status).unwrap();
-        let failure = Failure { kind: Some(kind), retry_after, ..Failure::new(status, "no") };
+        let failure = Failure { kind: Some(kind), retry_after, ..Failure::new(kind.status(), "no") };
         let error = codec.error(path, &failure);
         let body = masked(&String::from_utf8_lossy(&error.body));
         let _ = writeln!(out, "{kind:?} {} {}", error.status.as_u16(), body.trim_end().replace('\n', "⏎"));
@@ -83,6 +82,7 @@ async fn every_provider_has_its_own_words() {
         (Protocol::TritonGenerate, "/v2/models/m/generate_stream"),
         (Protocol::OpenInference, "/v2/models/m/infer"),
         (Protocol::KserveV1, "/v1/models/m:predict"),
+        (Protocol::TfServing, "/v1/models/m:classify"),
         (Protocol::Mlflow, "/invocations"),
         (Protocol::TorchServe, "/predictions/m"),
         (Protocol::SageMaker, "/endpoints/m/invocations"),

@@ -3,13 +3,17 @@
 //! Lines end in LF, CRLF or CR. After a CR the next byte tells which, so a blank line that ends in CR waits for
 //! it, unless the line before ended in a bare CR: then an LF after it would only be one more blank line.
 //! Comments and blank lines before an event are chunks of their own, so that a keep-alive never waits for the
-//! event after it.
+//! event after it. A stream that begins with none of the fields is none of events: some servers label raw text
+//! so, and it must not be held back until it happens to have a blank line.
 
 use std::ops::Range;
 
 use super::{Line, Payload};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// The fields that there are (WHATWG HTML, 9.2.6).
+const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
 
 /// What is known of the event that the buffer begins with.
 #[derive(Debug, Default)]
@@ -33,6 +37,19 @@ impl Scanner {
     /// One that begins in the middle of a stream, or at its start.
     pub(super) fn resumed(begun: bool) -> Scanner {
         Scanner { begun, ..Scanner::default() }
+    }
+
+    /// Is this, as far as it goes, how a stream of events begins?
+    pub(super) fn may_begin(&self, buffer: &[u8]) -> bool {
+        if self.begun || BOM.starts_with(buffer) {
+            return true;
+        }
+        let text = buffer.strip_prefix(BOM).unwrap_or(buffer);
+        let is_field = |field: &&[u8]| match text.strip_prefix(*field) {
+            Some(rest) => matches!(rest.first(), None | Some(b':' | b'\r' | b'\n')),
+            None => field.starts_with(text),
+        };
+        matches!(text.first(), None | Some(b':' | b'\r' | b'\n')) || FIELDS.iter().any(|f| is_field(&f))
     }
 
     /// The length of the first complete event of the buffer, and where its payload stands.

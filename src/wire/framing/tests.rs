@@ -45,6 +45,26 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn what_is_labelled_as_events_and_is_none_is_told_at_its_first_bytes() {
+    let first = |text: &str| {
+        let mut framer = Framer::new(Framing::Sse, LIMIT);
+        framer.push(Bytes::copy_from_slice(text.as_bytes()));
+        framer.next().map(|chunk| chunk.is_ok())
+    };
+    for text in ["Once upon", "{", "[1,2]", "\u{feff}x", "database", "identity:", "ev1"] {
+        assert_eq!(first(text), Some(false), "{text}");
+    }
+    for text in ["d", "dat", "data", "data: 1", "data\n", "id:", "retry: 3", "event", "\u{feff}", "\u{feff}data"] {
+        assert_eq!(first(text), None, "{text}");
+    }
+    for text in [": ping\n", "\n", "\u{feff}:\n", "data: 1\n\n"] {
+        assert_eq!(first(text), Some(true), "{text}");
+    }
+    // Later on unknown fields are ignored, as readers do.
+    assert_eq!(events("data: 1\n\nwhat: 2\n\n").len(), 2);
+}
+
+#[test]
 fn events_end_at_blank_lines_of_any_kind() {
     assert_eq!(events("data: 1\n\ndata:2\n\ndata: 3\n"), owned(&[("data: 1\n\n", "1"), ("data:2\n\n", "2")]));
     assert_eq!(
@@ -115,11 +135,13 @@ fn the_last_line_of_json_may_lack_its_end() {
     let mut framer = Framer::new(Framing::Ndjson, LIMIT);
     framer.push("{} \n{\"done\":true} ".into());
     assert!(framer.last().is_some() && framer.last().is_none());
-    for (framing, payload) in
-        [(Framing::Whole, Some(" a")), (Framing::Ndjson, Some("a")), (Framing::Sse, None)]
-    {
+    for (framing, text, payload) in [
+        (Framing::Whole, " a", Some(" a")),
+        (Framing::Ndjson, " a", Some("a")),
+        (Framing::Sse, "data: a", None),
+    ] {
         let mut framer = Framer::new(framing, LIMIT);
-        framer.push(" a".into());
+        framer.push(text.into());
         assert!(framer.next().is_none());
         assert_eq!(
             framer.last().map(|chunk| chunk.payload().to_vec()),

@@ -85,19 +85,30 @@ fn read_event(parts: &mut Parts, root: Node<'_>, event: &str) -> Moment {
             }
             Moment::Finish
         }
-        "failed" => Moment::Error,
+        "failed" => {
+            // With what was said until then.
+            if let Some(response) = root.get("response") {
+                parts.heading(response);
+                read_output(parts, response, true);
+            }
+            Moment::Error
+        }
         _ => Moment::Other,
     }
 }
 
 fn read_response(parts: &mut Parts, response: Node<'_>, repeats: bool) {
     parts.heading(response);
-    for (place, item) in response.get("output").into_iter().flat_map(Node::elements).enumerate() {
-        read_item(parts, item, place, repeats);
-    }
+    read_output(parts, response, repeats);
     let details = response.get("incomplete_details").and_then(|details| details.get("reason"));
     parts.text(Role::FinishReason, 0, details.or(response.get("status")));
     parts.usage(response.get("usage"));
+}
+
+fn read_output(parts: &mut Parts, response: Node<'_>, repeats: bool) {
+    for (place, item) in response.get("output").into_iter().flat_map(Node::elements).enumerate() {
+        read_item(parts, item, place, repeats);
+    }
 }
 
 fn read_item(parts: &mut Parts, item: Node<'_>, place: usize, repeats: bool) {

@@ -84,6 +84,11 @@ fn every_repetition_has_the_number_of_its_pieces() {
     // The second content of the third item, before anything of the first.
     let number = 2 << 16 | 1;
     let told = [
+        // It fails with what was said until then.
+        (
+            r#"{"type":"response.failed","response":{"status":"failed","output":[{},{},{"type":"message","content":[{},{"type":"output_text","text":"x"}]}],"error":{"code":"server_error"}}}"#,
+            true,
+        ),
         (r#"{"type":"response.output_text.delta","output_index":2,"content_index":1,"delta":"x"}"#, false),
         (r#"{"type":"response.output_text.done","content_index":1,"output_index":2,"text":"x"}"#, true),
         (
@@ -104,7 +109,7 @@ fn every_repetition_has_the_number_of_its_pieces() {
         assert!(parts.contains(&one(Role::Text, number, repeats, "x")), "{data}: {parts:?}");
         assert_eq!(parts.iter().filter(|part| part.0 == Role::Text).count(), 1, "{data}");
     }
-    let last = parts(&event(told[4].0));
+    let last = parts(&event(told[5].0));
     for part in [
         one(Role::Refusal, 2 << 16, true, "r"),
         one(Role::ToolName, 1 << 16, true, "f"),
@@ -224,4 +229,15 @@ proptest! {
             }
         }
     }
+}
+
+/// Hostile numbers of messages cost a multiple of themselves, not their square.
+#[test]
+fn names_of_cells_are_told_apart() {
+    let names = |names: &[&str]| numbered(names.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(names(&["user", "system", "user", "user"]), ["user", "system", "user-2", "user-3"]);
+    let many = r#"{"role":"user","content":""},"#.repeat(100_000);
+    let body = format!(r#"{{"messages":[{}]}}"#, many.trim_end_matches(','));
+    let reading = OpenAi.features(at("/v1/chat/completions"), body.as_bytes()).unwrap();
+    assert_eq!(reading.rows()[0].scores.len(), 100_000);
 }
