@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use canard::wire::{
-    Answer, Codec, Framer, Framing, Generation, Head, Moment, Outputs, Protocol, Reading, Value, WireError,
+    Answer, Chunk, Codec, Framer, Framing, Generation, Head, Outputs, Protocol, Reading, Value, WireError,
     encoding::{Decoder, Encoding},
     scan as scan_json,
 };
@@ -50,6 +50,20 @@ pub(crate) fn routes() -> Vec<(Protocol, &'static str)> {
         (Protocol::RayServe, "/"),
         (Protocol::LitServe, "/predict"),
         (Protocol::Auto, "/"),
+        (Protocol::TfServing, "/v1/models/m:classify"),
+        (Protocol::TfServing, "/v1/models/m:regress"),
+        (Protocol::TritonGenerate, "/v2/models/m/generate_stream"),
+        (Protocol::Tgi, "/"),
+        (Protocol::Tei, "/similarity"),
+        (Protocol::Tei, "/embed_sparse"),
+        (Protocol::SageMaker, "/endpoints/m/invocations"),
+        (Protocol::LitServe, "/v1/chat/completions"),
+        (Protocol::Auto, "/invocations"),
+        (Protocol::Auto, "/v1/responses"),
+        (Protocol::Auto, "/v2/models/m/infer"),
+        (Protocol::Auto, "/predict"),
+        (Protocol::Auto, "/classify"),
+        (Protocol::Http, "/"),
     ]
 }
 
@@ -59,7 +73,7 @@ pub(crate) fn codecs(data: &[u8]) {
     let [route, head, body @ ..] = data else { return };
     let routes = routes();
     let (protocol, path) = &routes[usize::from(*route) % routes.len()];
-    let mut headers = HeaderMap::new();
+    let mut headers = labelled(FRAMINGS[usize::from(head >> 2 & 3)]);
     if head & 3 == 2 {
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/csv"));
     }
@@ -70,13 +84,26 @@ pub(crate) fn codecs(data: &[u8]) {
     of_a_body(protocol, path, &headers, body);
 }
 
+const FRAMINGS: [Framing; 5] = [Framing::Whole, Framing::Sse, Framing::Ndjson, Framing::Grpc, Framing::Text];
+
+/// Headers that tell how a body is cut into chunks.
+fn labelled(framing: Framing) -> HeaderMap {
+    let media = match framing {
+        Framing::Sse | Framing::Text => "text/event-stream",
+        Framing::Ndjson => "application/x-ndjson",
+        Framing::Grpc => "application/grpc",
+        _ => return HeaderMap::new(),
+    };
+    [(http::header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect()
+}
+
 /// A body as a response, as a request, and as generated text.
 pub(crate) fn of_a_body(protocol: &Protocol, path: &str, headers: &HeaderMap, body: &[u8]) {
     let codec = protocol.codec(&Outputs::default());
     rows(body, headers, &|headers, body| codec.read(Head { path, headers }, body));
     rows(body, headers, &|headers, body| codec.features(Head { path, headers }, body));
     if let Ok(generation) = codec.generation(Head { path, headers }, body) {
-        text(&generation, body);
+        let _ = text(&generation, body);
     }
 }
 
@@ -153,59 +180,81 @@ fn other(value: &Value) -> Value {
     }
 }
 
-fn text(generation: &Generation, body: &[u8]) {
+/// The body with every part of its text changed.
+fn text(generation: &Generation, body: &[u8]) -> Option<Vec<u8>> {
     let values: Vec<Value> = generation.parts.iter().map(|part| part.value.clone()).collect();
     assert_eq!(generation.splice(body, &values), Ok(None), "an edit that changes nothing");
     let changed: Vec<Value> = values.iter().map(other).collect();
-    if let Ok(Some(out)) = generation.splice(body, &changed) {
-        assert!(out.len() <= body.len() * 6 + 64 * values.len() + 64, "it grew without bound");
-    }
+    let out = generation.splice(body, &changed).ok().flatten()?;
+    assert!(out.len() <= body.len() * 6 + 64 * values.len() + 64, "it grew without bound");
+    Some(out)
 }
 
-/// One byte names framing and coding, one the size of the pieces; the rest is a stream.
+/// One byte names framing and coding, one the size of the pieces, one the route; the rest is a stream.
 pub(crate) fn streams(data: &[u8]) {
-    let [kind, size, stream @ ..] = data else { return };
-    let framing = [Framing::Whole, Framing::Sse, Framing::Ndjson, Framing::Grpc][usize::from(kind & 3)];
-    let limit = 1 << 12;
-    let mut framer = Framer::new(framing, limit);
-    let mut length = 0;
-    let mut failed = false;
-    for piece in stream.chunks(usize::from(*size).max(1)) {
+    let [kind, size, route, stream @ ..] = data else { return };
+    let framing = FRAMINGS[usize::from(kind & 7) % FRAMINGS.len()];
+    let coding = encoding(usize::from(kind >> 3)).unwrap_or(Encoding::Identity);
+    let size = usize::from(*size).max(1);
+    let routes = routes();
+    let (protocol, path) = &routes[usize::from(*route) % routes.len()];
+    let codec = protocol.codec(&Outputs::default());
+    let headers = labelled(framing);
+    let mut framer = Framer::new(framing, LIMIT).with_messages(coding);
+    let mut passed = Vec::new();
+    for piece in stream.chunks(size) {
         framer.push(Bytes::copy_from_slice(piece));
-        while let Some(chunk) = framer.next() {
-            match chunk {
-                Ok(chunk) => {
-                    length += chunk.bytes().len();
-                    let codec = Protocol::OpenInference.codec(&Outputs::default());
-                    moment(codec.as_ref(), chunk.payload());
-                }
-                Err(_) => {
-                    failed = true;
-                    break;
-                }
-            }
-        }
-        if failed {
-            break;
+        while let Some(Ok(chunk)) = framer.next() {
+            passed.extend_from_slice(chunk.bytes());
+            event(codec.as_ref(), Head { path, headers: &headers }, framing, &chunk);
         }
     }
-    length += framer.rest().len();
-    assert!(length <= stream.len(), "bytes came from nowhere");
-    for encoding in [Encoding::Gzip, Encoding::Identity] {
-        if let Ok(decoded) = encoding.decode(stream, limit) {
-            assert!(decoded.len() <= limit);
+    if let Some(chunk) = framer.last() {
+        passed.extend_from_slice(chunk.bytes());
+        event(codec.as_ref(), Head { path, headers: &headers }, framing, &chunk);
+    }
+    passed.extend_from_slice(&framer.rest());
+    assert_eq!(passed, stream, "chunks are the stream");
+    for coding in (0..CODINGS.len()).filter_map(encoding) {
+        if let Ok(decoded) = coding.decode(stream, LIMIT) {
+            assert!(decoded.len() <= LIMIT);
         }
-        let mut decoder = Decoder::new(encoding, limit);
-        let pieces = stream.chunks(usize::from(*size).max(1)).map(|piece| decoder.push(piece).ok());
-        let decoded: usize = pieces.map_while(|piece| piece).map(|piece| piece.len()).sum();
-        assert!(decoded <= limit.max(stream.len()), "{decoded}");
+        let mut decoder = Decoder::new(coding, LIMIT);
+        for piece in stream.chunks(size) {
+            let Ok(decoded) = decoder.push(piece) else { break };
+            assert!(decoded.len() <= LIMIT, "{}", decoded.len());
+        }
+        let _ = decoder.finish();
     }
 }
 
-fn moment(codec: &dyn Codec, payload: &[u8]) -> Option<Moment> {
-    let headers = HeaderMap::new();
-    let head = Head { path: "/v2/models/m/generate_stream", headers: &headers };
-    codec.generation(head, payload).ok().map(|generation| generation.moment)
+/// Most bytes of a chunk, and of what a piece is decoded to.
+const LIMIT: usize = 1 << 12;
+
+const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
+
+/// `None`: canard was built without it.
+fn encoding(index: usize) -> Option<Encoding> {
+    let name = HeaderValue::from_static(CODINGS[index % CODINGS.len()]);
+    let headers = [(http::header::CONTENT_ENCODING, name)].into_iter().collect();
+    Encoding::of(&headers).ok()
+}
+
+/// One message of a stream: read, edited and put back.
+fn event(codec: &dyn Codec, head: Head<'_>, framing: Framing, chunk: &Chunk) {
+    let payload = chunk.payload();
+    // A compressed message is compressed anew.
+    if framing != Framing::Grpc {
+        assert_eq!(chunk.with_payload(payload.to_vec()).bytes(), chunk.bytes(), "the same payload");
+    }
+    rows(payload, head.headers, &|headers, body| codec.read(Head { path: head.path, headers }, body));
+    let Some(edited) = codec.generation(head, payload).ok().and_then(|found| text(&found, payload)) else {
+        return;
+    };
+    let again = chunk.with_payload(edited.clone());
+    if framing == Framing::Ndjson || framing == Framing::Whole {
+        assert_eq!(again.payload(), edited, "what was written");
+    }
 }
 
 /// Any bytes as JSON, and any text as a path into them.

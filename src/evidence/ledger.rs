@@ -47,6 +47,7 @@ pub struct Line {
 
 /// Why an injection may not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LedgerError {
     /// The writer can't keep up.
     #[error("the ledger's queue is full")]

@@ -52,6 +52,7 @@ pub struct Sample {
 
 /// Why a body was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unread {
     /// Nobody asked for it.
     NotKept,

@@ -415,6 +415,7 @@ macro_rules! faults {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        #[non_exhaustive]
         pub enum Fault {
             $($(#[expect(missing_docs, reason = "the type says it")] $variant($variant),)*)+
         }

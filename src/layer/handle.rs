@@ -66,6 +66,7 @@ impl std::str::FromStr for LeaseId {
 
 /// Why a lease is not granted, renewed or found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArmError {
     /// Another scenario is armed.
     #[error("scenario `{0}` is armed already; disarm it or wait until its lease runs out")]

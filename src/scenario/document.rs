@@ -225,6 +225,7 @@ pub struct PromqlCheck {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Guard {
     /// A PromQL query is true.
     Query(PromqlCheck),

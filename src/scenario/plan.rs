@@ -102,6 +102,72 @@ pub struct PlacedExpectation {
 }
 
 impl Plan {
+    /// The same plan, with a codec of your own in the place of the protocol's: for a layer that is embedded in a
+    /// server whose protocol canard does not know. With `protocol: auto` a scenario may have faults on any content.
+    /// A plan travels to sidecars as its document, without the codec.
+    ///
+    /// ```
+    /// # use std::{convert::Infallible, sync::Arc, time::Duration};
+    /// use bytes::Bytes;
+    /// use canard::{
+    ///     layer::{ChaosLayer, Handle},
+    ///     scenario::{Source, compile},
+    ///     wire::{Codec, ErrorResponse, Failure, Format, Head, Reading, Row, Slot, Value, WireError},
+    /// };
+    /// # use http::{Method, Request, Response, StatusCode};
+    /// # use http_body_util::{BodyExt as _, Full};
+    /// # use tower::{Layer as _, ServiceExt as _, service_fn};
+    ///
+    /// /// `score=0.9`
+    /// #[derive(Debug)]
+    /// struct Score;
+    ///
+    /// impl Codec for Score {
+    ///     fn is_prediction(&self, method: &Method, path: &str) -> bool {
+    ///         method == Method::POST && path == "/score"
+    ///     }
+    ///
+    ///     fn model<'a>(&self, _path: &'a str) -> Option<&'a str> {
+    ///         None
+    ///     }
+    ///
+    ///     fn read(&self, _head: Head<'_>, body: &[u8]) -> Result<Reading, WireError> {
+    ///         let text = std::str::from_utf8(body).ok().and_then(|text| text.strip_prefix("score="));
+    ///         let score = text.and_then(|text| text.parse().ok()).ok_or(WireError::NoPrediction)?;
+    ///         let slot = Slot { span: 6..body.len(), format: Format::Double };
+    ///         let mut reading = Reading::default();
+    ///         reading.push(Row { label: None, scores: vec![Value::Float(score)] }, None, [slot]);
+    ///         Ok(reading)
+    ///     }
+    ///
+    ///     fn error(&self, _path: &str, failure: &Failure) -> ErrorResponse {
+    ///         ErrorResponse::new(failure.status, "text/plain", format!("failed={}", failure.message))
+    ///     }
+    /// }
+    ///
+    /// let scenario = "
+    /// name: own-protocol
+    /// target: { protocol: auto }
+    /// exposure: { share: 100% }
+    /// phases: [{ name: broken, lasts: 1m, inject: [{ fault: { corrupt: { with: out-of-range } } }] }]
+    /// ";
+    /// let plan = compile(&Source::new("own.yaml", scenario)).unwrap().with_codec(Arc::new(Score));
+    /// let handle = Handle::default();
+    /// handle.arm(Arc::new(plan), Duration::from_secs(60))?;
+    /// let model = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("score=0.9")))) });
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let request = Request::post("/score").body(Full::<Bytes>::default())?;
+    /// let response = ChaosLayer::new(handle).layer(model).oneshot(request).await?;
+    /// assert_eq!(response.into_body().collect().await?.to_bytes(), "score=-999.0");
+    /// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) }).unwrap();
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_codec(mut self, codec: Arc<dyn Codec>) -> Plan {
+        self.target.codec = codec;
+        self
+    }
+
     /// Length of the whole run.
     pub fn lasts(&self) -> Duration {
         self.phases.last().map_or(Duration::ZERO, |phase| phase.end)

@@ -22,6 +22,7 @@ use crate::unit::{Share, Span};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Shape {
     /// Nothing, then everything at once.
     Step(Step),

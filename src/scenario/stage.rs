@@ -74,6 +74,7 @@ pub enum Switch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Monitor {
     /// Prometheus' rules API; also answers PromQL.
     Prometheus(PrometheusSettings),

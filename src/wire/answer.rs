@@ -4,6 +4,7 @@ use super::{Labels, Row, Value};
 
 /// What a body carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Content {
     /// Predictions of a classifier or a regression: labels and scores.
     #[default]

@@ -18,6 +18,8 @@ pub struct Head<'a> {
 
 /// An inference protocol, as far as canard needs to know it. Bodies are decoded; of a gRPC call a body is one
 /// message without its prefix.
+///
+/// An embedded layer takes one of your own: [`Plan::with_codec`](crate::scenario::Plan::with_codec).
 pub trait Codec: fmt::Debug + Send + Sync {
     /// Does a request to this route ask for predictions (or embeddings, a ranking, a text)?
     fn is_prediction(&self, method: &Method, path: &str) -> bool;

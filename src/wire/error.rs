@@ -4,6 +4,7 @@ use super::ScanError;
 
 /// Why the predictions of a body could not be read or written. Such a body passes untouched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WireError {
     /// The bytes are not what the protocol says.
     #[error("the body is not what the protocol says: {0}")]

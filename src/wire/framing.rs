@@ -23,6 +23,7 @@ const NDJSON: [&str; 4] =
 
 /// How a body is cut into chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Framing {
     /// It is one.
     #[default]

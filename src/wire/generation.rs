@@ -16,6 +16,7 @@ pub struct Generation {
 
 /// What kind of chunk it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Moment {
     /// The stream opens; no text yet.
     Start,
@@ -55,6 +56,7 @@ pub struct Part {
 
 /// What a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// The answer's text.
     Text,

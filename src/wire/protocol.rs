@@ -14,6 +14,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Protocol {
     /// Open Inference Protocol V2 over REST (KServe, MLServer, Triton).
     OpenInference,

@@ -117,7 +117,9 @@ fn kind(failure: &Failure) -> (&'static str, StatusCode) {
     const GENERATION: (&str, StatusCode) = ("generation", StatusCode::FAILED_DEPENDENCY);
     const INCOMPLETE: (&str, StatusCode) = ("incomplete_generation", StatusCode::INTERNAL_SERVER_ERROR);
     match (failure.kind, failure.status.as_u16()) {
-        (Some(FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Unavailable), _) => OVERLOADED,
+        (Some(FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Unavailable), _) => {
+            OVERLOADED
+        }
         (Some(FailureKind::ContextLength | FailureKind::InvalidRequest), _) => INVALID,
         (Some(FailureKind::Internal), _) => INCOMPLETE,
         (Some(FailureKind::Timeout), _) => GENERATION,

@@ -4,6 +4,10 @@
 use std::{fs, path::PathBuf};
 
 use allocation_counter::measure;
+use canard::wire::{
+    WireError,
+    encoding::{Decoder, Encoding},
+};
 use http::HeaderMap;
 use proptest::prelude::*;
 
@@ -15,10 +19,21 @@ const PER_BYTE: usize = 1024;
 /// Tables that do not grow with the body.
 const BASE: usize = 1 << 20;
 
+/// The windows of the content codings, which a stream's first bytes may ask for: brotli's is 16 MiB at most.
+const WINDOWS: usize = 20 << 20;
+
 /// Runs an entry and looks at the peak of its memory.
 fn bounded(data: &[u8], entry: fn(&[u8])) {
+    bounded_beside(0, data, entry);
+}
+
+fn bounded_stream(data: &[u8]) {
+    bounded_beside(WINDOWS, data, entries::streams);
+}
+
+fn bounded_beside(fixed: usize, data: &[u8], entry: fn(&[u8])) {
     let info = measure(|| entry(data));
-    let most = BASE + PER_BYTE * data.len();
+    let most = fixed + BASE + PER_BYTE * data.len();
     assert!(info.bytes_max as usize <= most, "{} bytes for {}", info.bytes_max, data.len());
 }
 
@@ -100,7 +115,7 @@ proptest! {
     #[test]
     fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..400)) {
         bounded(&data, entries::codecs);
-        bounded(&data, entries::streams);
+        bounded_stream(&data);
         bounded(&data, entries::scan);
     }
 
@@ -142,7 +157,32 @@ fn recorded_bodies_with_damage() {
             }
             bounded(&with_prefix(index as u8, next(256) as u8, &damaged), entries::codecs);
         }
-        bounded(&with_prefix(next(4) as u8, next(256) as u8, body), entries::streams);
+        for _ in 0..8 {
+            let streamed = [&[next(256) as u8, next(256) as u8, next(256) as u8], &body[..]].concat();
+            bounded_stream(&streamed);
+        }
+    }
+}
+
+/// Bodies that unpack to a thousand times their size cost no more than the limit, whole or in pieces.
+#[test]
+fn bombs_cost_no_more_than_the_limit() {
+    const LIMIT: usize = 1 << 16;
+    for name in ["gzip", "deflate", "br", "zstd"] {
+        let name = http::HeaderValue::from_static(name);
+        let headers = [(http::header::CONTENT_ENCODING, name.clone())].into_iter().collect();
+        // `br` and `zstd` are features.
+        let Ok(coding) = Encoding::of(&headers) else { continue };
+        let bomb = coding.encode(vec![0; 1 << 26]);
+        assert!(bomb.len() < 1 << 19, "{name:?}: {}", bomb.len());
+        let info = measure(|| {
+            let error = coding.decode(&bomb, LIMIT.max(bomb.len()));
+            assert!(matches!(error, Err(WireError::TooLarge { .. })), "{name:?}: {error:?}");
+            let mut decoder = Decoder::new(coding, LIMIT);
+            let told = bomb.chunks(1024).map(|piece| decoder.push(piece)).find(Result::is_err);
+            assert!(matches!(told, None | Some(Err(WireError::TooLarge { .. }))), "{name:?}: {told:?}");
+        });
+        assert!((info.bytes_max as usize) < WINDOWS, "{name:?}: {} bytes", info.bytes_max);
     }
 }
 

@@ -49,7 +49,7 @@ impl Scanner {
             Some(rest) => matches!(rest.first(), None | Some(b':' | b'\r' | b'\n')),
             None => field.starts_with(text),
         };
-        matches!(text.first(), None | Some(b':' | b'\r' | b'\n')) || FIELDS.iter().any(|f| is_field(&f))
+        matches!(text.first(), None | Some(b':' | b'\r' | b'\n')) || FIELDS.iter().any(is_field)
     }
 
     /// The length of the first complete event of the buffer, and where its payload stands.

@@ -54,7 +54,9 @@ fn what_is_labelled_as_events_and_is_none_is_told_at_its_first_bytes() {
     for text in ["Once upon", "{", "[1,2]", "\u{feff}x", "database", "identity:", "ev1"] {
         assert_eq!(first(text), Some(false), "{text}");
     }
-    for text in ["d", "dat", "data", "data: 1", "data\n", "id:", "retry: 3", "event", "\u{feff}", "\u{feff}data"] {
+    for text in
+        ["d", "dat", "data", "data: 1", "data\n", "id:", "retry: 3", "event", "\u{feff}", "\u{feff}data"]
+    {
         assert_eq!(first(text), None, "{text}");
     }
     for text in [": ping\n", "\n", "\u{feff}:\n", "data: 1\n\n"] {
