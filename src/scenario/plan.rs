@@ -149,7 +149,7 @@ impl Plan {
     /// name: own-protocol
     /// target: { protocol: auto }
     /// exposure: { share: 100% }
-    /// phases: [{ name: broken, lasts: 1m, inject: [{ fault: { corrupt: { with: out-of-range } } }] }]
+    /// phases: [{ name: broken, lasts: 1m, inject: [{ fault: { corrupt: { rate: 100%, with: out-of-range } } }] }]
     /// ";
     /// let plan = compile(&Source::new("own.yaml", scenario)).unwrap().with_codec(Arc::new(Score));
     /// let handle = Handle::default();
