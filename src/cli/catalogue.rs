@@ -11,6 +11,14 @@ use crate::fault::{Entry, Group, Parameter};
 /// More columns than this are hard to read.
 const WIDEST: usize = 96;
 
+/// How faults compose.
+const ORDER: &str = "Faults of one phase act in the order in which a request meets them: its features or its body \
+    change, it is delayed, it is refused or routed to another upstream; then the predictions, the generated text and \
+    the timing of the stream change, the response is held back, and the connection or what goes over it breaks. Those \
+    of one such stage act in the order of the scenario's list, each on what the one before it left. Two that \
+    contradict each other (both solve for one measure, or one takes every request from the other) are refused when \
+    the scenario is checked.";
+
 /// Faults, group by group.
 pub(super) type Listing = Vec<(Group, Vec<&'static Entry>)>;
 
@@ -128,6 +136,7 @@ pub(super) fn holds(text: &str, words: &str) -> bool {
 pub(super) fn markdown(listing: &Listing) -> String {
     let mut page =
         String::from("<!-- Written by `canard faults --format markdown`; do not edit. -->\n\n# The faults\n");
+    let _ = write!(page, "\n{ORDER}\n");
     let there = || listing.iter().filter(|(_, entries)| !entries.is_empty());
     for (group, entries) in there() {
         let _ = write!(page, "\n**{}**\n\n| fault | what it does |\n| --- | --- |\n", group.title());

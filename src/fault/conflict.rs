@@ -16,6 +16,29 @@ fn promises(fault: &Fault) -> Option<&'static str> {
     })
 }
 
+/// The group whose rate of positives a fault solves for.
+fn group(fault: &Fault) -> Option<&str> {
+    match fault {
+        Fault::ParityGap(_) | Fault::OpportunityGap(_) => fault.behaviour().group(),
+        _ => None,
+    }
+}
+
+/// Does a fault move the distribution of scores as a whole, by steps of its own?
+fn tilts(fault: &Fault) -> bool {
+    matches!(fault, Fault::ScoreShift(_) | Fault::FeedbackLoop(_))
+}
+
+/// Does a fault solve for the distribution of scores?
+fn solves_scores(fault: &Fault) -> bool {
+    matches!(fault, Fault::PriorShift(_) | Fault::Miscalibrate(_))
+}
+
+/// Does a fault ask another upstream in the place of every, or of some, requests?
+fn routes(fault: &Fault) -> bool {
+    matches!(fault, Fault::StaleModel(stale) if stale.upstream.is_some())
+}
+
 /// Does every prediction stay at one value under this fault?
 fn holds_all(fault: &Fault) -> bool {
     matches!(fault, Fault::Freeze(freeze) if freeze.rate == Share::ALL && freeze.every.is_none())
@@ -44,6 +67,18 @@ pub(super) fn between(one: &Fault, other: &Fault) -> Option<&'static str> {
     if promises(one).is_some() && promises(one) == promises(other) {
         return Some("both solve for the same measure, and neither would reach it");
     }
+    if group(one).is_some() && group(one) == group(other) {
+        return Some("both solve for the same group's rate of positives, and neither would reach it");
+    }
+    if either(|fault| group(fault).is_some(), |fault| matches!(fault, Fault::LabelShift(_))) {
+        return Some("one fixes the mix of predictions, the other moves a group's part of it");
+    }
+    if either(tilts, solves_scores) {
+        return Some("one solves for the distribution of scores, the other moves it on");
+    }
+    if routes(one) && routes(other) && (one.rate() == Share::ALL || other.rate() == Share::ALL) {
+        return Some("a request is answered by one model, and one of them takes every request");
+    }
     if either(|fault| matches!(fault, Fault::Swap(_)), |fault| matches!(fault, Fault::LabelShift(_))) {
         return Some("one keeps the mix of predictions as it is, the other moves it");
     }
@@ -60,6 +95,12 @@ mod tests {
         let drop = "{ accuracy-drop: { drop: 5%, accuracy: 90% } }";
         let (psi, heat) = ("{ prior-shift: { psi: 0.2 } }", "{ miscalibrate: { temperature: 0.5 } }");
         let (swap, mix) = ("{ swap: { between: [a, b], rate: 5% } }", "{ label-shift: { to: { a: 100% } } }");
+        let parity = "{ parity-gap: { group: 'features[0] > 65', gap: 10%, positive: a, negative: b } }";
+        let young = "{ parity-gap: { group: 'features[0] < 25', gap: 10%, positive: a, negative: b } }";
+        let recall = "{ opportunity-gap: { group: 'features[0] > 65', gap: 10%, true-positive-rate: 80%, positive: a, negative: b } }";
+        let tilt = "{ score-shift: { delta: 1.0 } }";
+        let (old, part) =
+            ("{ stale-model: { upstream: old } }", "{ stale-model: { upstream: older, rate: 10% } }");
         let (frozen, half) = ("{ freeze: {} }", "{ freeze: { rate: 50% } }");
         for (one, other, contradict) in [
             (drop, drop, true),
@@ -70,6 +111,18 @@ mod tests {
             (half, drop, false),
             (drop, psi, false),
             (swap, swap, false),
+            (parity, parity, true),
+            (parity, recall, true),
+            (parity, young, false),
+            (parity, mix, true),
+            (parity, drop, false),
+            (psi, tilt, true),
+            (tilt, heat, true),
+            (tilt, tilt, false),
+            (old, old, true),
+            (old, part, true),
+            (part, part, false),
+            (old, "{ stale-model: { version: 41 } }", false),
             (frozen, "{ corrupt: { rate: 5%, with: nan } }", false),
             (frozen, "{ latency: { fixed: 5ms } }", false),
         ] {

@@ -93,12 +93,25 @@ impl Behaviour for Hang {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{
         draw::{Dice, Key, UnitHash},
-        fault::testing::{check, decide},
+        fault::testing::{assert_rate, check, decide, dice},
         wire::{Labels, Protocol},
     };
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn it_acts_as_often_as_its_rate_and_ramp(seed: u64, rate in 0.0_f64..=1.0, intensity in 0.0_f64..=1.0) {
+            let fault = Hang { rate: Share::new(rate).unwrap(), ..serde_json::from_str("{}").unwrap() };
+            let acted = (0..10_000).filter(|i| decide(&fault, dice(seed, *i), intensity).is_some()).count();
+            assert_rate(acted, 10_000, rate * intensity);
+        }
+    }
 
     #[test]
     fn holds_for_a_time_or_for_good() {

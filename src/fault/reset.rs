@@ -89,11 +89,24 @@ impl Behaviour for Reset {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{
         draw::{Dice, Key, UnitHash},
-        fault::testing::decide,
+        fault::testing::{assert_rate, decide, dice},
     };
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn it_acts_as_often_as_its_rate_and_ramp(seed: u64, rate in 0.0_f64..=1.0, intensity in 0.0_f64..=1.0) {
+            let fault = Reset { rate: Share::new(rate).unwrap(), ..serde_json::from_str("{}").unwrap() };
+            let acted = (0..10_000).filter(|i| decide(&fault, dice(seed, *i), intensity).is_some()).count();
+            assert_rate(acted, 10_000, rate * intensity);
+        }
+    }
 
     #[test]
     fn breaks_before_the_head_or_in_the_body() {

@@ -122,7 +122,9 @@ pub struct PhaseDocument {
     pub at: Option<Span>,
     /// How long it lasts.
     pub lasts: Span,
-    /// Faults that act together during this phase.
+    /// Faults that act together during this phase, whatever their order in this list, as a request meets them: its
+    /// features change, it is delayed, refused or routed; then the predictions, the text, the timing of the stream
+    /// change, the response is held back, the connection breaks. Those of one such stage act in the order of the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inject: Vec<InjectionDocument>,
     /// What the monitoring should do.

@@ -145,6 +145,10 @@ impl Arms<'_> {
                 self.latency_quantile(0.99),
                 self.touched(fault),
             ],
+            // Without an end of its own it may still hold them: nobody has a latency then.
+            Fault::Hang(hang) if hang.lasts.is_some() => {
+                vec![self.mean_latency(), self.error_share(), self.touched(fault)]
+            }
             Fault::Refuse(_) | Fault::BlackHole(_) | Fault::Reset(_) => {
                 vec![self.error_share(), self.touched(fault)]
             }
