@@ -29,10 +29,10 @@ pub(super) struct SidecarArgs {
     #[arg(long)]
     request_control: bool,
     /// Where callers come in
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
     listen: SocketAddr,
     /// Admin API and /metrics; elsewhere than on loopback it needs a token
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900", value_parser = address)]
     admin: SocketAddr,
     /// Bearer token of the admin API; rather set CANARD_TOKEN, because arguments show in process lists
     #[arg(long, value_name = "TOKEN", env = "CANARD_TOKEN", hide_env_values = true)]
@@ -121,6 +121,7 @@ pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
 impl SidecarArgs {
     fn config(self) -> Result<Config, Failure> {
         let protocol = self.protocol()?;
+        self.apart()?;
         let mut config = Config::new(self.upstream);
         config.candidates = self.candidate;
         config.request_control = self.request_control;
@@ -137,6 +138,29 @@ impl SidecarArgs {
         config.upstream_ca = self.upstream_ca;
         config.host = if self.upstream_host { HostHeader::Upstream } else { HostHeader::Keep };
         Ok(config)
+    }
+
+    /// Callers, admin API and upstreams need addresses of their own: what comes in must not come back.
+    fn apart(&self) -> Result<(), Failure> {
+        if meet(self.listen, self.admin) {
+            let failure = Failure::new(format!("--listen and --admin are both {}", self.listen));
+            return Err(failure.help("give each a port of its own, such as --admin 127.0.0.1:9900"));
+        }
+        let candidates = self.candidate.iter().map(|candidate| ("--candidate", &candidate.upstream));
+        for (option, upstream) in std::iter::once(("--upstream", &self.upstream)).chain(candidates) {
+            let host = if upstream.host() == "localhost" { "127.0.0.1" } else { upstream.host() };
+            let Ok(host) = host.parse() else { continue };
+            let there = SocketAddr::new(host, upstream.port());
+            for (own, address) in [("--listen", self.listen), ("--admin", self.admin)] {
+                if meet(address, there) {
+                    let message =
+                        format!("{option} {upstream} is the address of {own}: the sidecar would ask itself");
+                    return Err(Failure::new(message)
+                        .help("name the port of the model server, or let the sidecar listen on another"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn protocol(&self) -> Result<Protocol, Failure> {
@@ -175,6 +199,20 @@ impl SidecarArgs {
         }
         Ok(protocol)
     }
+}
+
+/// An address to listen on; `localhost` is the loopback address.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numbers.as_deref().unwrap_or(text).parse().map_err(|_| {
+        "it takes an IP address and a port, such as 127.0.0.1:9000, 0.0.0.0:9000 or [::1]:9000".to_owned()
+    })
+}
+
+/// Would what is sent to one of two addresses reach the other? Port 0 is any free port.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    let anywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (anywhere || one.ip() == other.ip())
 }
 
 async fn serve(config: Config) -> miette::Result<Exit> {
@@ -241,4 +279,53 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = deeper.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SidecarArgs,
+    }
+
+    fn config(line: &str) -> Result<Config, String> {
+        let line = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        line.args.config().map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_sidecar_is_not_its_own_upstream_nor_its_own_admin_api() {
+        for (line, why) in [
+            (
+                "canard --upstream http://127.0.0.1:9000",
+                "--upstream http://127.0.0.1:9000 is the address of --listen",
+            ),
+            ("canard --upstream http://localhost:9900", "is the address of --admin"),
+            ("canard --upstream http://127.0.0.1:1 --candidate old=http://127.0.0.1:9000", "--candidate"),
+            ("canard --upstream http://127.0.0.1:7 --listen 0.0.0.0:7", "is the address of --listen"),
+            ("canard --upstream http://127.0.0.1:1 --listen 127.0.0.1:9900", "--listen and --admin are both"),
+            ("canard --upstream http://127.0.0.1:1 --listen 9000", "such as 127.0.0.1:9000"),
+        ] {
+            let told = config(line).expect_err(line);
+            assert!(told.contains(why), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn addresses_apart_and_localhost_are_fine() {
+        let config =
+            config("canard --upstream http://10.0.0.7:9000 --listen localhost:9000 --admin 127.0.0.1:0");
+        assert_eq!(config.map(|config| config.listen.to_string()), Ok("127.0.0.1:9000".to_owned()));
+        assert!(
+            super::tests::config(
+                "canard --upstream http://127.0.0.1:1 --listen 127.0.0.1:0 --admin 127.0.0.1:0"
+            )
+            .is_ok()
+        );
+    }
 }

@@ -105,7 +105,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     unit::Share,
-    wire::{Answer, Content, Labels, Row},
+    wire::{Answer, Content, Labels, Protocol, Row},
 };
 
 pub use accuracy_drop::AccuracyDrop;
@@ -299,12 +299,14 @@ pub struct Problem {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    /// Does it hold whatever the settings are? Then it is told beside mistakes in them.
+    pub always: bool,
 }
 
 impl Problem {
     /// A problem with one setting.
     pub fn new(key: &'static str, message: impl Into<String>) -> Problem {
-        Problem { key, message: message.into(), help: None }
+        Problem { key, message: message.into(), help: None, always: false }
     }
 
     /// With advice.
@@ -465,6 +467,27 @@ faults! {
     ],
 }
 
+/// The protocols that are told to somebody whose own carries nothing that a fault could act on.
+const CARRIERS: [Protocol; 17] = [
+    Protocol::OpenInference,
+    Protocol::KserveV1,
+    Protocol::TfServing,
+    Protocol::Mlflow,
+    Protocol::OpenAi,
+    Protocol::Anthropic,
+    Protocol::Ollama,
+    Protocol::Tgi,
+    Protocol::Tei,
+    Protocol::Cohere,
+    Protocol::TritonGenerate,
+    Protocol::TorchServe,
+    Protocol::SageMaker,
+    Protocol::BentoMl,
+    Protocol::RayServe,
+    Protocol::LitServe,
+    Protocol::Auto,
+];
+
 impl Fault {
     /// The catalogue: every fault's page.
     pub fn catalogue() -> Vec<&'static Entry> {
@@ -520,8 +543,15 @@ impl Fault {
             let (name, protocol) = (self.name(), target.protocol.name());
             let message =
                 format!("`{name}` changes {}, which protocol `{protocol}` does not carry", needs.name());
-            let help = "name the protocol that the model server speaks, or use a transport fault (latency, error, hang, reset)";
-            problems.push(Problem::new("", message).help(help));
+            let carry =
+                CARRIERS.iter().filter(|protocol| protocol.carries(needs)).map(|p| format!("`{}`", p.name()));
+            let carry: Vec<String> = carry.collect();
+            let help = format!(
+                "{} can be changed with {}; a transport fault (latency, error, hang, reset) works on every protocol",
+                needs.name(),
+                carry.join(", ")
+            );
+            problems.push(Problem { always: true, ..Problem::new("", message).help(help) });
         }
         problems
     }

@@ -207,7 +207,10 @@ fn exposure(checker: &mut Checker<'_>, document: &Document) -> Option<Exposure> 
     }
     let unit = match unit {
         Some(text) => {
-            Some(checker.expression(path(["exposure", "unit"]), text, UnitExpression::compile(text))?)
+            let help = "CEL that tells callers apart, such as `request.headers[\"x-user-id\"]`; leave `unit` out to draw for \
+                        each request by itself";
+            let at = path(["exposure", "unit"]);
+            Some(checker.expression_with(at, text, UnitExpression::compile(text), help)?)
         }
         None => None,
     };

@@ -33,7 +33,7 @@ use super::{
 pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
     let mut tree = match Node::parse(source) {
         Ok(tree) => tree,
-        Err(diagnostic) => return Err(Diagnostics::new(source, vec![diagnostic])),
+        Err(mistakes) => return Err(Diagnostics::new(source, mistakes)),
     };
     let mut list = Vec::new();
     let Some(mut document) = structure::read::<Document>(source, &mut tree, &mut list) else {
@@ -42,7 +42,8 @@ pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
     list.extend(embed(source, &tree, &mut document));
     let places = check::Places::in_source(source, &tree);
     let (plan, problems) = check::build(document, Some(&places));
-    list.extend(problems.into_iter().filter_map(|problem| problem.place(source, &tree)));
+    let told = |problem: &Problem| !problem.repeats(&tree);
+    list.extend(problems.into_iter().filter(told).filter_map(|problem| problem.place(source, &tree)));
     match plan {
         Some(mut plan) if list.is_empty() => {
             if let Some((_, requests)) = &mut plan.traffic {

@@ -9,6 +9,7 @@ mod document;
 mod expression;
 mod fit;
 mod interpolate;
+mod known;
 mod phases;
 mod plan;
 mod problem;

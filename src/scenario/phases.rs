@@ -196,7 +196,7 @@ fn push_all(checker: &mut Checker<'_>, place: &Path, problems: Vec<fault::Proble
             "" => place.clone(),
             key => key.split('.').fold(place.clone(), |path, step| path.then(step)),
         };
-        let mistake = Problem::at(place, problem.message).maybe_help(problem.help);
+        let mistake = Problem::at(place, problem.message).maybe_help(problem.help).always(problem.always);
         checker.push(if problem.key.is_empty() { mistake.at_key() } else { mistake });
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Problem {
     key: bool,
     /// Point at the key of a mapping that the path ends at: an unknown variant.
     variant: bool,
+    /// Told beside mistakes in what it is about.
+    always: bool,
     /// A place inside the text that stands at the path: the text, and a byte offset in it.
     inside: Option<(String, usize)>,
 }
@@ -29,6 +31,7 @@ impl Problem {
             help: None,
             key: false,
             variant: false,
+            always: false,
             inside: None,
         }
     }
@@ -58,9 +61,26 @@ impl Problem {
         self
     }
 
+    pub(super) fn always(mut self, always: bool) -> Problem {
+        self.always = always;
+        self
+    }
+
     pub(super) fn inside(mut self, text: &str, offset: Option<usize>) -> Problem {
         self.inside = offset.map(|offset| (text.to_owned(), offset));
         self
+    }
+
+    /// Is it about a mapping as a whole (what it lacks, what it says together) in which a mistake was repaired?
+    /// Then it would most likely only repeat that mistake: `fixed: 300` is no latency without a length.
+    pub(super) fn repeats(&self, tree: &Node) -> bool {
+        /// Nearer to the root, one mistake would hide too many others.
+        const DEEP: usize = 2;
+        let found = tree.find(&self.path);
+        !self.always
+            && found.depth >= DEEP
+            && matches!(found.node.kind, Kind::List(_) | Kind::Map(_))
+            && found.node.repaired()
     }
 
     /// With its place in a source; `None` if it is about something that a repair made up.

@@ -21,7 +21,7 @@ pub fn compile_stage(
 ) -> Result<StageDocument, Diagnostics> {
     let mut tree = match Node::parse(source) {
         Ok(tree) => tree,
-        Err(diagnostic) => return Err(Diagnostics::new(source, vec![diagnostic])),
+        Err(mistakes) => return Err(Diagnostics::new(source, mistakes)),
     };
     let (mut problems, as_written) = (Vec::new(), tree.clone());
     interpolate(&mut tree, &Path::default(), variable, &mut problems);

@@ -8,12 +8,18 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::{
-    problem::{Problem, nearest, one_of},
+    known,
+    problem::{Problem, one_of},
     source::{Diagnostic, Source},
     tree::{Entry, Kind, Node, Path, Step},
 };
 
+use crate::fault::Fault;
+
 const UNKNOWN_KEY: &str = "unknown key";
+
+/// What serde says of an enum that is written with no key, or with several.
+const NOT_ONE_KEY: &str = "invalid value: map, expected map with a single key";
 
 /// More mistakes than this are not listed.
 const MOST: usize = 40;
@@ -34,7 +40,8 @@ pub(super) fn read<T: DeserializeOwned>(
             Err(mistake) if taken < LENIENT && mistake.take_as_text(tree) => taken += 1,
             Err(mistake) => {
                 // Placed at once: a repair may move what stands behind it.
-                if !mistake.missing().is_some_and(|path| gone.contains(&path)) {
+                if !mistake.missing().is_some_and(|path| gone.contains(&path)) && !mistake.is_left_over(tree)
+                {
                     list.extend(mistake.problem(tree).place(source, tree));
                 }
                 if !mistake.repair::<T>(tree) {
@@ -86,6 +93,16 @@ impl Mistake {
         true
     }
 
+    /// Is it only that a repair took the one key away that stood there?
+    fn is_left_over(&self, tree: &Node) -> bool {
+        if self.what != NOT_ONE_KEY {
+            return false;
+        }
+        let found = tree.find(&self.path);
+        let emptied = matches!(&found.node.kind, Kind::Map(map) if map.is_empty());
+        found.whole && found.node.damaged && emptied
+    }
+
     /// The path of a missing field.
     fn missing(&self) -> Option<Path> {
         let rest = self.what.strip_prefix("missing field")?;
@@ -117,7 +134,8 @@ impl Mistake {
             } else {
                 format!("`{key}` is missing in `{owner}`")
             };
-            return Problem::at(self.path.clone(), message).label(format!("add `{key}:` here"));
+            let problem = Problem::at(self.path.clone(), message).label(format!("add `{key}:` here"));
+            return problem.maybe_help(page(&self.path).map(|page| format!("{page} tells what it is")));
         }
         let problem = Problem::at(self.path.clone(), self.in_words(&found.node.kind));
         match &found.node.kind {
@@ -132,12 +150,26 @@ impl Mistake {
         };
         let problem = Problem::at(self.path.clone(), format!("{what} `{wrong}`"));
         let problem = if what == UNKNOWN_KEY { problem.at_key() } else { problem.at_variant() };
-        match nearest(wrong, valid) {
-            Some(right) => problem
-                .label(format!("did you mean `{right}`?"))
-                .help(format!("{place} can stand {}", one_of(valid))),
+        if let Some(owner) = known::owner(wrong, valid) {
+            let label = format!("stands under `{owner}:`");
+            return problem.label(label).help(format!("write `{owner}: {{ {wrong}: … }}`"));
+        }
+        let right = known::meant(wrong, valid);
+        let mut help = match valid {
+            // Too many to be read.
+            faults if faults.iter().any(|name| name == "mislabel") => {
+                let find = format!(", and `canard faults --find '{wrong}'` looks for an incident");
+                format!("`canard faults` lists them all{}", if right.is_some() { "" } else { &find })
+            }
+            few => format!("{place} can stand {}", one_of(few)),
+        };
+        if let Some(page) = page(&self.path) {
+            help.push_str(&format!("; {page} tells about them"));
+        }
+        match right {
+            Some(right) => problem.label(format!("did you mean `{right}`?")).help(help),
             None if valid.is_empty() => problem.label("no key can stand here"),
-            None => problem.label("not known").help(format!("{place} can stand {}", one_of(valid))),
+            None => problem.label("not known").help(help),
         }
     }
 
@@ -150,7 +182,7 @@ impl Mistake {
             Kind::List(_) => "a list",
             Kind::Map(_) => "a mapping",
         };
-        if self.what == "invalid value: map, expected map with a single key" {
+        if self.what == NOT_ONE_KEY {
             let Kind::Map(map) = kind else { return self.what.clone() };
             let keys: Vec<String> = map.iter().map(|e| e.key.clone()).collect();
             return match keys.len() {
@@ -203,7 +235,7 @@ impl Mistake {
         let Some(node) = tree.at_mut(&self.path.0) else { return false };
         match (names.split_first(), &mut node.kind) {
             (Some((wrong, valid)), kind) if self.what.starts_with("unknown variant") => {
-                match (nearest(wrong, valid), kind) {
+                match (known::meant(wrong, valid), kind) {
                     (Some(right), Kind::Text(text)) => *text = right.to_owned(),
                     (Some(right), Kind::Map(map)) if map.len() == 1 => map[0].key = right.to_owned(),
                     _ => return fit::<T>(tree, &self.path, valid),
@@ -226,19 +258,31 @@ impl Mistake {
             Some((Step::Key(last), owner)) if last == wrong => owner,
             _ => &self.path.0[..],
         };
-        let Some(Node { kind: Kind::Map(map), .. }) = tree.at_mut(owner) else { return false };
-        let right = nearest(wrong, valid).filter(|right| map.iter().all(|e| e.key != *right));
+        let Some(Node { kind: Kind::Map(map), damaged, .. }) = tree.at_mut(owner) else { return false };
+        let free = |name: &&str| map.iter().all(|e| e.key != *name);
+        let (under, right) =
+            (known::owner(wrong, valid).filter(free), known::meant(wrong, valid).filter(free));
         let Some(position) = map.iter().position(|e| e.key == *wrong) else { return false };
-        match right {
-            Some(right) => map[position].key = right.to_owned(),
-            None => drop(map.remove(position)),
+        match (under, right) {
+            (Some(under), _) => {
+                let entry = map.remove(position);
+                let (key, key_span) = (under.to_owned(), entry.key_span.clone());
+                let value =
+                    Node { kind: Kind::Map(vec![entry]), made_up: false, ..made_up(key_span.clone()) };
+                map.insert(position, Entry { key, key_span, value });
+            }
+            (None, Some(right)) => map[position].key = right.to_owned(),
+            (None, None) => {
+                map.remove(position);
+                *damaged = true;
+            }
         }
         true
     }
 }
 
 fn made_up(span: std::ops::Range<usize>) -> Node {
-    Node { span, kind: Kind::Null, made_up: true, hidden: false }
+    Node { span, kind: Kind::Null, made_up: true, hidden: false, damaged: false }
 }
 
 /// Puts a value at `path` that reads there: one of `names`, or one of every sort.
@@ -263,16 +307,25 @@ fn fit<T: DeserializeOwned>(tree: &mut Node, path: &Path, names: &[String]) -> b
 fn remove(tree: &mut Node, path: &Path) -> Option<Path> {
     for depth in (1..=path.0.len()).rev() {
         let (owner, step) = (&path.0[..depth - 1], &path.0[depth - 1]);
-        match (&mut tree.at_mut(owner)?.kind, step) {
+        let owner = tree.at_mut(owner)?;
+        match (&mut owner.kind, step) {
             (Kind::List(list), Step::Index(index)) if *index < list.len() => drop(list.remove(*index)),
             (Kind::Map(map), Step::Key(key)) if map.iter().any(|e| e.key == *key) => {
                 map.retain(|e| e.key != *key);
             }
             _ => continue,
         }
+        owner.damaged = true;
         return Some(Path(path.0[..depth].to_vec()));
     }
     None
+}
+
+/// The command that shows the page of the fault whose settings a path leads into.
+fn page(path: &Path) -> Option<String> {
+    let at = path.0.iter().position(|step| *step == Step::from("fault"))?;
+    let Step::Key(name) = path.0.get(at + 1)? else { return None };
+    Fault::catalogue().iter().any(|entry| entry.name == name).then(|| format!("`canard faults {name}`"))
 }
 
 fn backticked(text: &str) -> Vec<String> {

@@ -12,8 +12,17 @@ use super::{
     tree::bytes,
 };
 
+/// Why the parser stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// At a key that stands twice: what follows may be fine.
+    Twice,
+    /// For any other reason.
+    Other,
+}
+
 /// The mistake that made the parser stop.
-pub(super) fn explain(source: &Source, error: &Error) -> Diagnostic {
+pub(super) fn explain(source: &Source, error: &Error) -> (Diagnostic, Stop) {
     let plain = error.without_snippet();
     let text = plain.render_with_formatter(&serde_saphyr::UserMessageFormatter);
     // The place is shown beside the message.
@@ -27,7 +36,8 @@ pub(super) fn explain(source: &Source, error: &Error) -> Diagnostic {
             "one file, one document: split it at `---`",
         ),
         Error::DuplicateMappingKey { .. } => {
-            ("a key stands twice in one mapping".to_owned(), "the second one", "keep one of the two")
+            let key = source.text.get(span.clone()).unwrap_or("a key");
+            (format!("`{key}` stands twice in one mapping"), "the second one", "keep one of the two")
         }
         _ if matches!(plain, Error::Budget { .. }) || text.contains("limit exceeded") => (
             "the document is too large, too deep, or grows too much through its anchors".to_owned(),
@@ -40,12 +50,24 @@ pub(super) fn explain(source: &Source, error: &Error) -> Diagnostic {
                 let help = "YAML is indented with spaces, never with tabs";
                 ("this line is indented with a tab".to_owned(), "a tab", help)
             }
+            None if text.contains("flow") && unquoted(&source.text, span.start) => {
+                let help = "inside `{ … }` or `[ … ]`, a text with brackets of its own goes in single quotes: \
+                            'request.headers[\"x-user-id\"]'";
+                ("this text has to be quoted".to_owned(), "the text goes on here", help)
+            }
             None => (format!("this is not YAML: {text}"), "here", remedy(text)),
         },
     };
     let mut diagnostic = source.diagnostic(span, message, label);
     diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
-    diagnostic
+    let twice = matches!(plain, Error::DuplicateMappingKey { .. });
+    (diagnostic, if twice { Stop::Twice } else { Stop::Other })
+}
+
+/// Does a bracket or a quote stand in the middle of a plain text here, as in `headers["x"]`?
+fn unquoted(text: &str, at: usize) -> bool {
+    let opens = text[at..].starts_with(['[', '{', '"', '\'']);
+    opens && text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ')')
 }
 
 /// The bytes of a location; syntax errors have only a line and a column.

@@ -110,7 +110,7 @@ fn what_is_no_document_is_refused() {
     insta::assert_snapshot!(scenario(""), @r#"1:1 the file is empty [nothing here] (`canard init` writes a starter to begin from)"#);
     insta::assert_snapshot!(scenario("# nothing\n"), @r#"1:1 the file is empty [nothing here] (`canard init` writes a starter to begin from)"#);
     insta::assert_snapshot!(scenario("- a\n"), @r#"1:3 the file holds no mapping (`key: value`) [this is something else]"#);
-    insta::assert_snapshot!(scenario("name: a\nname: b\n"), @r#"2:1 a key stands twice in one mapping [the second one] (keep one of the two)"#);
+    insta::assert_snapshot!(scenario("name: a\nname: b\n"), @r#"2:1 `name` stands twice in one mapping [the second one] (keep one of the two)"#);
     insta::assert_snapshot!(scenario("name: a\n---\nname: b\n"), @r#"3:1 the file holds more than one YAML document [another one begins here] (one file, one document: split it at `---`)"#);
     insta::assert_snapshot!(scenario("name: a\ntarget:\n\tprotocol: http\n"), @r#"3:1 this line is indented with a tab [a tab] (YAML is indented with spaces, never with tabs)"#);
     insta::assert_snapshot!(scenario("name: [a\n"), @r#"1:7 this is not YAML: unclosed bracket '[' [here] (close it with `]` or `}`, or put the text in quotes)"#);
@@ -204,8 +204,8 @@ fn what_can_not_be_meant_is_refused() {
     insta::assert_snapshot!(
         changed(&[("open-inference", "http"), ("{ reset: {} }", "{ corrupt: { with: nan } }")]),
         @r#"
-18:18 `rate` is missing in `phases[1].inject[0].fault.corrupt` [add `rate:` here]
-18:18 `corrupt` changes predictions, which protocol `http` does not carry [here] (name the protocol that the model server speaks, or use a transport fault (latency, error, hang, reset))
+18:18 `rate` is missing in `phases[1].inject[0].fault.corrupt` [add `rate:` here] (`canard faults corrupt` tells what it is)
+18:18 `corrupt` changes predictions, which protocol `http` does not carry [here] (predictions can be changed with `open-inference`, `kserve-v1`, `tf-serving`, `mlflow`, `tei`, `torchserve`, `sagemaker`, `bentoml`, `ray-serve`, `litserve`, `auto`; a transport fault (latency, error, hang, reset) works on every protocol)
 "#
     );
     assert!(scenario("name: a\ntarget: { protocol: http }\nphases: []\n").contains("at least one phase"));
@@ -294,4 +294,72 @@ fn every_example_of_the_catalogue_compiles() {
         });
         assert!(compiled.contains(&Ok(())), "{compiled:?}");
     }
+}
+
+fn told(from: &str, to: &str) -> Vec<String> {
+    let text = WHOLE.replace(from, to);
+    assert_ne!(text, WHOLE, "{from}");
+    let list = compile(&Source::new("t.yaml", text.as_str())).map_or_else(|wrong| wrong.list, |_| Vec::new());
+    list.into_iter().map(|d| format!("{} [{}]", d.message, d.label)).collect()
+}
+
+#[test]
+fn a_mistake_in_settings_is_not_told_again_as_settings_that_are_missing() {
+    assert_eq!(
+        told("reset: {}", "latency: { fixed: 300 }"),
+        ["`300` is no span of time; write it like 250ms, 30s, 5m or 1m30s [this value]"]
+    );
+    let error = told("reset: {}", "error: { because: 503 }");
+    assert!(!error.iter().any(|mistake| mistake.contains("does not say which error")), "{error:?}");
+    assert_eq!(
+        told("error-rate: \"> 20%\", latency-p99: \"> 2s\"", "error-rate: \"> sixty\""),
+        ["`> sixty` is no limit; write it like \"> 20%\", \"> 250ms\" or \"< 0.5\" [this value]"]
+    );
+    assert_eq!(
+        told("reset: {}", "swap: { classes: [a, b] }"),
+        [
+            "`between` is missing in `phases[1].inject[0].fault.swap` [add `between:` here]",
+            "unknown key `classes` [not known]"
+        ]
+    );
+}
+
+#[test]
+fn a_key_one_level_too_high_is_sent_to_its_place_and_read_there() {
+    assert_eq!(
+        told("ramp: 15s", "square: { period: 10 }"),
+        [
+            "unknown key `square` [stands under `shape:`]",
+            "`10` is no span of time; write it like 250ms, 30s, 5m or 1m30s [this value]"
+        ]
+    );
+    assert_eq!(
+        told("fault: { reset: {} }", "reset: { rate: 0 }"),
+        [
+            "unknown key `reset` [stands under `fault:`]",
+            "`0` is no share; write it in percent, like 25% [this value]"
+        ]
+    );
+}
+
+#[test]
+fn servers_are_known_by_their_own_names_and_every_double_key_is_told() {
+    assert_eq!(
+        told("protocol: open-inference", "protocol: vllm"),
+        ["nothing is called `vllm` [did you mean `openai`?]"]
+    );
+    assert_eq!(
+        told("    lasts: 30s\n", "    lasts: 30s\n    lasts: 31s\n    name: again\n"),
+        [
+            "`lasts` stands twice in one mapping [the second one]",
+            "`name` stands twice in one mapping [the second one]"
+        ]
+    );
+    assert_eq!(
+        told(
+            "exposure:\n  unit: request.headers[\"x-user-id\"]\n  share: 25%\n  layer: serving",
+            "exposure: { unit: request.headers[\"x\"] }"
+        ),
+        ["this text has to be quoted [the text goes on here]"]
+    );
 }

@@ -20,6 +20,9 @@ use super::{
 /// Largest source that is read, in bytes.
 pub(super) const LARGEST: usize = 1 << 20;
 
+/// More keys that stand twice are not listed.
+const MOST_TWICE: usize = 20;
+
 /// A step into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -76,6 +79,8 @@ pub(super) struct Node {
     pub(super) made_up: bool,
     /// Came through `${…}`: its value must not be shown.
     pub(super) hidden: bool,
+    /// A repair took something out of it.
+    pub(super) damaged: bool,
 }
 
 /// What a [`Node`] holds.
@@ -99,11 +104,31 @@ pub(super) struct Entry {
 
 impl Node {
     fn new(span: Range<usize>, kind: Kind) -> Node {
-        Node { span, kind, made_up: false, hidden: false }
+        Node { span, kind, made_up: false, hidden: false, damaged: false }
     }
 
     /// Reads a source.
-    pub(super) fn parse(source: &Source) -> Result<Node, Diagnostic> {
+    ///
+    /// # Errors
+    /// Why it can't be read: every key that stands twice, or else the first mistake.
+    pub(super) fn parse(source: &Source) -> Result<Node, Vec<Diagnostic>> {
+        let mut text = source.text.to_string();
+        let mut twice: Vec<Diagnostic> = Vec::new();
+        loop {
+            match Node::parse_text(source, &text) {
+                Ok(root) if twice.is_empty() => return Ok(root),
+                Err((mistake, syntax::Stop::Twice)) if twice.len() < MOST_TWICE => {
+                    // Under another name, so that the next one is found too.
+                    text.replace_range(mistake.span.clone(), &other_key(twice.len(), mistake.span.len()));
+                    twice.push(mistake);
+                }
+                Err((mistake, _)) if twice.is_empty() => return Err(vec![mistake]),
+                _ => return Err(twice),
+            }
+        }
+    }
+
+    fn parse_text(source: &Source, text: &str) -> Result<Node, (Diagnostic, syntax::Stop)> {
         if source.text.len() > LARGEST {
             let message = format!("the file is larger than {} KiB", LARGEST >> 10);
             let mut large = source.diagnostic(0..0, message, "far too much for a file of this kind");
@@ -111,7 +136,7 @@ impl Node {
                 "is it the right file? recorded requests go in `traffic.requests`, in a file of their own"
                     .to_owned(),
             );
-            return Err(large);
+            return Err((large, syntax::Stop::Other));
         }
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
@@ -132,18 +157,21 @@ impl Node {
             reject_non_finite_typeless_float: false,
             with_snippet: false,
         };
-        let root = serde_saphyr::from_str_with_options::<Node>(&source.text, options)
+        let root = serde_saphyr::from_str_with_options::<Node>(text, options)
             .map_err(|error| syntax::explain(source, &error))?;
         match root.kind {
             Kind::Map(_) => Ok(root),
             Kind::Null => {
                 let mut empty = source.diagnostic(0..0, "the file is empty", "nothing here");
                 empty.help = Some("`canard init` writes a starter to begin from".to_owned());
-                Err(empty)
+                Err((empty, syntax::Stop::Other))
             }
             _ => {
                 let message = "the file holds no mapping (`key: value`)";
-                Err(source.diagnostic(root.first_key(), message, "this is something else"))
+                Err((
+                    source.diagnostic(root.first_key(), message, "this is something else"),
+                    syntax::Stop::Other,
+                ))
             }
         }
     }
@@ -175,7 +203,8 @@ impl Node {
     /// What a message about a path may say and where it points: as far as the path goes in this document.
     pub(super) fn find(&self, path: &Path) -> Found {
         let mut node = self;
-        let mut found = Found { span: self.first_key(), node: self.clone(), whole: true, made_up: false };
+        let mut found =
+            Found { span: self.first_key(), node: self.clone(), whole: true, made_up: false, depth: 0 };
         for step in &path.0 {
             let (child, key_span) = match (step, &node.kind) {
                 (Step::Key(key), Kind::Map(map)) => match map.iter().find(|e| e.key == *key) {
@@ -194,10 +223,21 @@ impl Node {
                 Kind::List(_) | Kind::Map(_) | Kind::Null => key_span.unwrap_or_else(|| child.first_key()),
                 _ => child.span.clone(),
             };
-            found = Found { span, node: child.clone(), whole: true, made_up: found.made_up || child.made_up };
+            let (made_up, depth) = (found.made_up || child.made_up, found.depth + 1);
+            found = Found { span, node: child.clone(), whole: true, made_up, depth };
             node = child;
         }
         found
+    }
+
+    /// Did a repair change it, or anything in it?
+    pub(super) fn repaired(&self) -> bool {
+        let inside = match &self.kind {
+            Kind::List(list) => list.iter().any(Node::repaired),
+            Kind::Map(map) => map.iter().any(|entry| entry.value.repaired()),
+            _ => false,
+        };
+        self.made_up || self.damaged || inside
     }
 
     fn first_key(&self) -> Range<usize> {
@@ -220,12 +260,20 @@ pub(super) struct Found {
     pub(super) whole: bool,
     /// Did a repair put it (or what holds it) in?
     pub(super) made_up: bool,
+    /// How many steps of the path were found.
+    pub(super) depth: usize,
 }
 
 impl Found {
     fn partly(self) -> Found {
         Found { whole: false, ..self }
     }
+}
+
+/// A key of so many bytes that nobody else has.
+fn other_key(number: usize, length: usize) -> String {
+    let digits = number.to_string();
+    format!("{}{digits}", "~".repeat(length.saturating_sub(digits.len())))
 }
 
 pub(super) fn bytes(location: Location) -> Range<usize> {

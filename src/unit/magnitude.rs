@@ -190,9 +190,16 @@ impl FromStr for Comparison {
         let ordering = match trimmed.chars().next() {
             Some('>') => Ordering::Above,
             Some('<') => Ordering::Below,
+            Some('0'..='9') => {
+                let message = format!("`{text}` does not say whether above or below; write \"> {trimmed}\"");
+                return Err(UnitError(message));
+            }
             _ => return Err(wrong()),
         };
         let number = trimmed[1..].trim();
+        if !number.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+            return Err(wrong());
+        }
         let limit = if number.ends_with('%') {
             number.parse::<Share>()?.fraction()
         } else if number.ends_with(|c: char| c.is_ascii_alphabetic()) {
