@@ -22,8 +22,8 @@ use crate::wire::{Framing, Head, WireError, encoding::Encoding};
 
 const CHECKSUMS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
-const STREAMS: [&str; 4] =
-    ["text/event-stream", "application/x-ndjson", "application/stream+json", "multipart/x-mixed-replace"];
+/// Beside those that are cut into chunks.
+const STREAMS: [&str; 2] = ["application/stream+json", "multipart/x-mixed-replace"];
 
 /// May the body of this response be edited, and how is it cut into chunks? If not, why.
 pub(super) fn check<R: Body>(exchange: &Exchange, response: &Response<R>) -> Result<Framing, &'static str> {
@@ -76,8 +76,9 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
 
 /// Is it a stream of messages, which may never end and must not be held back?
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
-    media_type(headers)
-        .is_some_and(|media| STREAMS.contains(&media.as_str()) || media.starts_with("application/grpc"))
+    Framing::of(headers) != Framing::Whole
+        || media_type(headers)
+            .is_some_and(|media| STREAMS.contains(&media.as_str()) || media.starts_with("application/grpc"))
 }
 
 /// gRPC-Web for old browsers: base64 over the frames, which is not undone.

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -88,7 +88,15 @@ impl<E> Held<E> {
         match (data.next(), data.next()) {
             (None, _) => Bytes::new(),
             (Some(one), None) => one.clone(),
-            _ => self.frames.iter().filter_map(Frame::data_ref).flatten().copied().collect(),
+            _ => {
+                let mut joined = BytesMut::new();
+                joined.reserve(usize::try_from(self.bytes).unwrap_or_default());
+                self.frames
+                    .iter()
+                    .filter_map(Frame::data_ref)
+                    .for_each(|data| joined.extend_from_slice(data));
+                joined.freeze()
+            }
         }
     }
 

@@ -182,3 +182,28 @@ async fn frames_without_bytes_take_no_memory_and_tiny_ones_some() {
     assert_eq!(text(response).await, "x".repeat(60));
     assert_eq!(not_assigned(&handle), [("request-body-too-large".into(), 1)]);
 }
+
+/// Whatever may go on without end is never held back to be read as a whole.
+#[test]
+fn streams_are_known_by_their_type() {
+    let is_stream = |media: &'static str| {
+        let headers = [(header::CONTENT_TYPE, http::HeaderValue::from_static(media))].into_iter().collect();
+        crate::layer::edit::is_stream(&headers)
+    };
+    for media in [
+        "text/event-stream; charset=utf-8",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "Application/JsonLines",
+        "application/grpc",
+        "application/grpc-web+proto",
+        "application/stream+json",
+        "multipart/x-mixed-replace; boundary=b",
+    ] {
+        assert!(is_stream(media), "{media}");
+    }
+    for media in ["application/json", "text/csv", "application/octet-stream", "text/plain"] {
+        assert!(!is_stream(media), "{media}");
+    }
+}
