@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
-    prediction::{check_class, check_rate, edits, index_of},
+    prediction::{check_class, check_rate, edits, index_of, tells_confidence},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     unfit::NOT_A_PROBABILITY,
 };
 use crate::{
     unit::Share,
-    wire::{Answer, Labels},
+    wire::{Answer, Labels, Row},
 };
 
 /// Moves probabilities by a step in logit space.
@@ -63,7 +63,9 @@ static ENTRY: Entry = Entry {
              `class` against every other are multiplied by e^delta and the scores normalised again: prior tilt, \
              p′_k ∝ p_k·e^{δ_k} with δ_k = log(π′_k/π_k) (Saerens, Latinne, Decaestecker 2002). Measured on \
              Beta(2,5) scores in ten quantile bins, delta 0.3 gives a PSI of 0.11, 0.5 gives 0.30, 1.0 gives \
-             1.10. Exact 0 and 1 do not move. A ramp grows the delta, not the rate.",
+             1.10. Exact 0 and 1 do not move. The only score beside a label that is a text is the confidence in it: it moves \
+             up where the label is the class and down where it is the other of two; of more classes a row of \
+             another label stays (`not-a-probability`). A ramp grows the delta, not the rate.",
     parameters: &[
         Parameter {
             name: "delta",
@@ -98,6 +100,16 @@ pub(super) fn check_place(key: &'static str, class: &str, labels: &Labels) -> Op
         return Some(Problem::new(key, message).help(help));
     }
     check_class(key, class, labels)
+}
+
+impl ScoreShift {
+    /// Where the class that moves stands in the confidence in a row's label: 1 is the label's own place, 0 that of the
+    /// other of two. `None`: of more classes nobody knows what is left for it.
+    fn beside_label(&self, row: &Row, labels: &Labels) -> Option<usize> {
+        let class = self.class.as_ref().or(labels.names().last());
+        let own = class.is_none_or(|class| labels.of(row).is_some_and(|told| told == *class));
+        (own || labels.names().len() == 2).then(|| usize::from(own))
+    }
 }
 
 impl Behaviour for ScoreShift {
@@ -136,7 +148,11 @@ impl Behaviour for ScoreShift {
         let acted = context.chosen(self.rate, &mut answer.rows);
         let moved = acted.map(|(_, row)| {
             let before = probabilities(row).ok_or(NOT_A_PROBABILITY)?;
-            let class = moving(&before, self.class.as_deref(), context.labels).ok_or(NOT_A_PROBABILITY)?;
+            let class = match tells_confidence(row, context) {
+                true => self.beside_label(row, context.labels),
+                false => moving(&before, self.class.as_deref(), context.labels),
+            };
+            let class = class.ok_or(NOT_A_PROBABILITY)?;
             let mut after = before.clone();
             tilt(&mut after, |place| if place == class { delta.exp() } else { 1.0 });
             Ok(rewrite(row, &before, &after))

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fault::testing::{assert_page, assert_rate, edit, iris, parse, problems, row, text};
-use crate::wire::{Row, Value};
+use crate::fault::testing::{assert_page, assert_rate, edit, edit_one, iris, parse, problems, row, text};
+use crate::wire::Value;
 
 fn fault(yaml: &str) -> ScoreShift {
     serde_saphyr::from_str(yaml).unwrap()
@@ -134,4 +134,20 @@ fn what_cannot_be_shifted_is_unfit() {
         assert_eq!(edit_one(&beyond, &row(None, scores), &Labels::default()), unfit, "{scores:?}");
     }
     assert_eq!(edit_one(&fault("{ delta: 2 }"), &row(None, &[1.0]), &iris()), Edited::default());
+}
+
+#[test]
+fn a_confidence_goes_up_with_its_own_class_and_down_with_the_other() {
+    let two = Labels::new(["ham", "spam"].map(str::to_owned));
+    let told = |label: &str| row(text(label), &[0.8]);
+    for (label, labels, wanted) in [
+        ("spam", &two, logit(0.8) + 1.0),
+        ("ham", &two, logit(0.8) - 1.0),
+        ("virginica", &iris(), logit(0.8) + 1.0),
+    ] {
+        let after = shifted(&fault("{ delta: 1.0 }"), &told(label), labels, 1.0);
+        assert!((logit(numbers(&after)[0]) - wanted).abs() < 1e-9, "{label}");
+    }
+    let unfit = edit_one(&fault("{ delta: 1.0 }"), &told("setosa"), &iris()).unfit;
+    assert_eq!(unfit, Some(NOT_A_PROBABILITY));
 }
