@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::{Cli, Exit, output};
+use crate::fault::Fault;
 
 /// Print shell completions.
 #[derive(Debug, Args)]
@@ -21,6 +22,17 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: CompletionsArgs) -> miette::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "canard", &mut script);
-    output::print(&String::from_utf8_lossy(&script))?;
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if args.shell == Shell::Fish {
+        script.push_str(&fault_names());
+    }
+    output::print(&script)?;
     Ok(Exit::Met)
+}
+
+/// The names after `canard faults`, which the generator leaves out for fish alone.
+fn fault_names() -> String {
+    let names: Vec<&str> = Fault::catalogue().iter().map(|entry| entry.name).collect();
+    let after = "__fish_canard_using_subcommand faults";
+    format!("complete -c canard -n \"{after}\" -f -a \"{}\"\n", names.join(" "))
 }

@@ -97,7 +97,13 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/s", self.0)
+        // As it is written most shortly; `1/m` is not `0.016666666666666666/s`. What is shown reads as the same rate.
+        let round = |seconds: f64| (self.0 * seconds * 1e3).round() / 1e3;
+        let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+        match units.into_iter().find(|(_, seconds)| round(*seconds) / seconds == self.0) {
+            Some((unit, seconds)) => write!(f, "{}/{unit}", round(seconds)),
+            None => write!(f, "{}/s", self.0),
+        }
     }
 }
 
@@ -223,6 +229,27 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_shown_as_it_is_written_and_reads_as_itself() {
+        for (written, shown) in
+            [("200/s", "200/s"), ("1/m", "1/m"), ("5/h", "5/h"), ("60/m", "1/s"), ("0.5/s", "0.5/s")]
+        {
+            let rate: Rate = written.parse().unwrap();
+            assert_eq!(rate.to_string(), shown);
+        }
+        for written in ["0.0001234567/s", "7/h", "333.333333333/m", "1000000/s"] {
+            let rate: Rate = written.parse().unwrap();
+            assert_eq!(rate.to_string().parse::<Rate>().unwrap(), rate, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_limit_says_on_which_side() {
+        let wrong = |text: &str| text.parse::<Comparison>().unwrap_err().to_string();
+        assert_eq!(wrong("60%"), "`60%` does not say whether above or below; write \"> 60%\"");
+        assert!(wrong("> sixty").contains("is no limit"));
+    }
 
     #[test]
     fn a_share_reads_what_it_prints() {

@@ -157,5 +157,7 @@ fn completions_are_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (text, code) = canard(Path::new("."), &["completions", shell]);
         assert!(code == Some(0) && text.contains("canard"), "{shell}");
+        let names = ["bash", "zsh", "fish"].contains(&shell);
+        assert!(!names || text.contains("feature-stale"), "{shell} completes no faults");
     }
 }
