@@ -41,7 +41,7 @@ pub(super) struct SidecarArgs {
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
     /// Protocol in which /metrics reads predictions
-    #[arg(long, value_enum, default_value_t = ViewProtocol::OpenInference)]
+    #[arg(long, value_enum, default_value_t = ViewProtocol::Auto)]
     protocol: ViewProtocol,
     /// With --protocol json: JSONPath to the predicted class of each row, such as '$.results[*].label'
     #[arg(long, value_name = "PATH")]

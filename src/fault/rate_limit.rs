@@ -94,7 +94,7 @@ impl RateLimit {
     fn refusal(&self, wait: Duration) -> Action {
         // Whole seconds, rounded up: who comes back earlier is refused again.
         let seconds = Duration::from_secs(wait.as_secs_f64().ceil().max(1.0) as u64);
-        let message = format!("Rate limit reached: {} requests per second.", self.limit.per_second());
+        let message = format!("Rate limit reached: {} requests.", self.limit);
         let failure = Failure {
             kind: Some(FailureKind::RateLimited),
             retry_after: Some(seconds),

@@ -52,7 +52,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: callers and admin API on free ports of loopback, Open Inference Protocol.
+    /// The defaults: callers and admin API on free ports of loopback, protocols told by routes.
     pub fn new(upstream: Upstream) -> Config {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Config {
@@ -63,7 +63,7 @@ impl Config {
             admin: Some(loopback),
             admin_token: None,
             ledger: None,
-            protocol: Protocol::OpenInference,
+            protocol: Protocol::Auto,
             outputs: Outputs::default(),
             labels: Vec::new(),
             observe: true,
