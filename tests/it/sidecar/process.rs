@@ -194,7 +194,7 @@ fn paths_and_protocol_json_go_together() {
     assert!(text.contains("does not say where") && text.contains("--label-path"), "{text}");
     for path in ["--label-path", "--scores-path"] {
         let text = refused(&[path, "$.results[*].x"]);
-        assert!(text.contains("--protocol open-inference") && text.contains("--protocol json"), "{text}");
+        assert!(text.contains("--protocol auto") && text.contains("--protocol json"), "{text}");
     }
     let text = refused(&["--protocol", "json", "--label-path", "$..label"]);
     assert!(text.contains("descendants (`..`) are not supported"), "{text}");
