@@ -7,8 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Failure, output};
 use crate::{
-    sidecar::{Candidate, Config, HostHeader, Sidecar, SidecarError, Token, Upstream},
+    sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
+    unit::Share,
     wire::{JsonApi, JsonPath, Protocol},
 };
 
@@ -58,6 +59,19 @@ pub(super) struct SidecarArgs {
     /// Whether /metrics tells treated from control; off for blind exercises
     #[arg(long, value_enum, default_value_t = Switch::On)]
     arm_label: Switch,
+    /// Append what callers asked and got to this file, sampled and summarised, as CloudEvents in the form of KServe's
+    /// inference logger (JSON lines): what drift monitors read
+    #[arg(long, value_name = "FILE")]
+    payload_log: Option<PathBuf>,
+    /// Share of the exchanges that the payload log keeps; rare classes are kept more often, with weights
+    #[arg(long, value_name = "SHARE", default_value = "10%", requires = "payload_log")]
+    payload_rate: Share,
+    /// Features that the payload log leaves out, by name or by number from 0; repeatable
+    #[arg(long, value_name = "COLUMN", requires = "payload_log")]
+    payload_redact: Vec<String>,
+    /// Put the bodies of requests and responses in the payload log, too
+    #[arg(long, requires = "payload_log")]
+    payload_raw: bool,
     /// Threads that serve callers; one per core if left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -129,6 +143,12 @@ impl SidecarArgs {
         config.admin = Some(self.admin);
         config.admin_token = self.admin_token.and_then(Token::new);
         config.ledger = self.ledger;
+        config.payload_log = self.payload_log.map(|path| PayloadLogSettings {
+            path,
+            rate: self.payload_rate,
+            redact: self.payload_redact,
+            raw: self.payload_raw,
+        });
         config.protocol = protocol;
         config.labels = self.labels;
         config.observe = self.observe == Switch::On;

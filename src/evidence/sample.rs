@@ -71,10 +71,7 @@ impl Sample {
             Err(Unread::TooLarge) => return Err(WireError::TooLarge { limit }),
             Ok(_) | Err(Unread::NotKept) => return Err(WireError::NoPrediction),
         };
-        let joined = match chunks.as_slice() {
-            [one] => one.clone(),
-            many => many.concat().into(),
-        };
+        let joined = joined(chunks);
         let head = Head { path: self.uri.path(), headers: &self.headers };
         let body = match Encoding::of(&self.headers)? {
             Encoding::Identity => joined,
@@ -84,6 +81,13 @@ impl Sample {
             Framing::Whole => codec.read(head, &body).map(|reading| reading.answer()),
             framing => of_messages(codec, head, framing, body, limit),
         }
+    }
+}
+
+fn joined(chunks: &[Bytes]) -> Bytes {
+    match chunks {
+        [one] => one.clone(),
+        many => many.concat().into(),
     }
 }
 
@@ -135,6 +139,11 @@ impl Sample {
 }
 
 impl Sample {
+    /// The body as it was sent; empty if it was not kept.
+    pub(crate) fn joined(&self) -> Bytes {
+        self.body.as_deref().map(joined).unwrap_or_default()
+    }
+
     /// Bytes of memory that the kept body takes.
     pub(crate) fn kept(&self) -> usize {
         let taken = |chunks: &Vec<Bytes>| chunks.iter().map(|chunk| chunk.len() + CHUNK_OVERHEAD).sum();

@@ -61,7 +61,7 @@ pub(super) enum Begun {
 }
 
 /// The identity of a request: `x-request-id`, else `traceparent`, else none.
-fn identity(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn identity(headers: &HeaderMap) -> Option<&[u8]> {
     let of = |name| headers.get(name).map(|value| value.as_bytes()).filter(|id| !id.is_empty());
     of("x-request-id").or_else(|| of("traceparent"))
 }

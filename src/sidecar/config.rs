@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
+use super::PayloadLogSettings;
 use crate::{
     layer,
     wire::{Outputs, Protocol},
@@ -26,6 +27,8 @@ pub struct Config {
     pub admin_token: Option<Token>,
     /// File of the ledger, JSON lines, appended to; in memory (bounded) if left out.
     pub ledger: Option<PathBuf>,
+    /// Sampled and summarised copies of what callers asked and got; none if left out.
+    pub payload_log: Option<PayloadLogSettings>,
     /// The protocol in which the service view reads predictions.
     pub protocol: Protocol,
     /// Which outputs hold the prediction, where the protocol leaves a choice.
@@ -63,6 +66,7 @@ impl Config {
             admin: Some(loopback),
             admin_token: None,
             ledger: None,
+            payload_log: None,
             protocol: Protocol::Auto,
             outputs: Outputs::default(),
             labels: Vec::new(),

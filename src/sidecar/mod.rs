@@ -16,6 +16,7 @@ mod forward;
 mod headers;
 mod io;
 mod listen;
+mod payload;
 mod pool;
 mod respond;
 mod stack;
@@ -29,12 +30,14 @@ use tokio_util::sync::CancellationToken;
 pub use admin::OPENAPI;
 pub use config::{Candidate, Config, HostHeader, Limits, Token, Upstream, UpstreamError};
 pub use connect::TlsError;
+pub use payload::PayloadLogSettings;
 
 use self::{
     admin::Admin,
     connect::Connector,
     crew::Crew,
     forward::{Lane, Route},
+    payload::PayloadLog,
     pool::Pool,
     worker::{Ending, Server},
 };
@@ -42,13 +45,15 @@ use crate::{
     evidence::Ledger,
     layer::{
         Handle,
-        view::{View, ViewSettings},
+        view::{Payloads, View, ViewSettings},
     },
     wire::Labels,
 };
 
 /// Time for the last lines of the ledger once nothing is injected any more.
 const LAST_LINES: Duration = Duration::from_secs(5);
+/// Time to read the last predictions once the last caller has gone.
+const LAST_READINGS: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -72,6 +77,14 @@ pub enum SidecarError {
     /// The ledger can't be opened.
     #[error("can't open the ledger {path}: {source}")]
     Ledger {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The payload log can't be opened.
+    #[error("can't open the payload log {path}: {source}")]
+    PayloadLog {
         /// The file.
         path: std::path::PathBuf,
         /// Why not.
@@ -109,7 +122,9 @@ impl SidecarError {
             SidecarError::TokenRequired(_) => {
                 "set CANARD_TOKEN (or --admin-token), or listen on loopback: --admin 127.0.0.1:9900".into()
             }
-            SidecarError::Ledger { .. } => "name a file that can be written, in a folder that exists".into(),
+            SidecarError::Ledger { .. } | SidecarError::PayloadLog { .. } => {
+                "name a file that can be written, in a folder that exists".into()
+            }
             SidecarError::Worker(_) => {
                 "allow the process more threads, or ask for fewer with --workers".into()
             }
@@ -130,6 +145,7 @@ pub struct Sidecar {
     threads: Vec<JoinHandle<()>>,
     crew: Crew,
     alive: mpsc::Receiver<Infallible>,
+    payloads: Option<Arc<PayloadLog>>,
 }
 
 impl Sidecar {
@@ -153,7 +169,8 @@ impl Sidecar {
             None => None,
         };
         let handle = handle(&config)?;
-        let view = view(&config);
+        let payloads = payloads(&config, listen)?;
+        let view = view(&config, payloads.clone());
         let (life, alive) = mpsc::channel(1);
         let ending = Ending::default();
         let mut sidecar = Sidecar {
@@ -165,6 +182,7 @@ impl Sidecar {
             threads: Vec::new(),
             crew: Crew::default(),
             alive,
+            payloads,
         };
         if let Some(listener) = admin {
             sidecar.admin = listener.local_addr().ok();
@@ -194,8 +212,11 @@ impl Sidecar {
                     for pool in pools {
                         tokio::spawn(pool::sweep_forever(pool));
                     }
-                    tokio::spawn(reader.run());
-                    server.run(listener).await
+                    let reading = tokio::spawn(reader.run());
+                    let ended = server.run(listener).await;
+                    // What was answered last is read too, unless that takes long.
+                    let _ = tokio::time::timeout(LAST_READINGS, reading).await;
+                    ended
                 })
             })?;
         }
@@ -283,6 +304,9 @@ impl Drop for Sidecar {
         if let Err(error) = self.handle.ledger().flush_within(LAST_LINES) {
             tracing::error!(%error, "the ledger is not complete: its last lines could not be written");
         }
+        if self.payloads.as_ref().is_some_and(|payloads| !payloads.flush_within(LAST_LINES)) {
+            tracing::error!("the payload log is not complete: its last lines could not be written");
+        }
     }
 }
 
@@ -310,7 +334,16 @@ fn handle(config: &Config) -> Result<Handle, SidecarError> {
     Ok(if config.request_control { handle.with_request_control() } else { handle })
 }
 
-fn view(config: &Config) -> View {
+fn payloads(config: &Config, listen: SocketAddr) -> Result<Option<Arc<PayloadLog>>, SidecarError> {
+    let open = |settings: &PayloadLogSettings| {
+        PayloadLog::open(settings, format!("canard/{listen}"))
+            .map(Arc::new)
+            .map_err(|source| SidecarError::PayloadLog { path: settings.path.clone(), source })
+    };
+    config.payload_log.as_ref().map(open).transpose()
+}
+
+fn view(config: &Config, payloads: Option<Arc<PayloadLog>>) -> View {
     View::new(ViewSettings {
         codec: config.protocol.codec(&config.outputs),
         labels: Labels::new(config.labels.iter().cloned()),
@@ -318,6 +351,7 @@ fn view(config: &Config) -> View {
         body: config.limits.view_body,
         queue: config.limits.view_queue,
         series: config.limits.view_series,
+        payloads: payloads.map(|log| log as Arc<dyn Payloads>),
     })
 }
 

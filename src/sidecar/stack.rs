@@ -13,11 +13,11 @@ use super::{
 };
 use crate::layer::{
     self, ChaosLayer, Handle, RequestBody,
-    view::{ViewLayer, ViewedBody},
+    view::{Tapped, ViewLayer, ViewedBody},
 };
 
 /// What the upstream is sent.
-pub(super) type ToUpstream = RequestBody<Incoming>;
+pub(super) type ToUpstream = RequestBody<Tapped<Incoming>>;
 /// What the caller is sent.
 pub(super) type ToCaller = ViewedBody<layer::ResponseBody<ResponseBody<ToUpstream>>>;
 

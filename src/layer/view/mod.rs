@@ -8,6 +8,7 @@
 //! Why a layer of its own and not the evidence of [`Chaos`](super::Chaos)? Evidence begins and ends with a
 //! lease; alert rules need what was before and what comes after.
 
+mod payload;
 mod reader;
 mod series;
 mod service;
@@ -22,6 +23,7 @@ use tower_layer::Layer;
 use self::series::Shard;
 use crate::wire::{Codec, Labels};
 
+pub use payload::{Payload, Payloads, Tapped};
 pub use reader::Reader;
 pub use service::{Viewed, ViewedBody};
 pub use snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot};
@@ -48,6 +50,8 @@ pub struct ViewSettings {
     pub queue: usize,
     /// Series of each kind that a layer keeps apart; what comes beyond counts as `(other)`.
     pub series: usize,
+    /// Who is shown the exchanges whose predictions were read, if anybody is.
+    pub payloads: Option<Arc<dyn Payloads>>,
 }
 
 /// The service view of a program: any number of [`ViewLayer`]s count for it. Cheap to clone.

@@ -4,11 +4,20 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use tokio::sync::mpsc;
 
-use super::series::{Shard, arm};
-use crate::evidence::Sample;
+use super::{
+    Payload,
+    payload::Asked,
+    series::{Shard, arm},
+};
+use crate::{evidence::Sample, wire::Answer};
 
 /// An exchange whose body was copied.
-pub(super) type Exchange = Sample;
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) sample: Sample,
+    /// Its request, if anybody is to be shown it.
+    pub(super) asked: Option<Arc<Asked>>,
+}
 
 /// Reads what the queue of one layer holds. Whoever runs it pays for the reading; callers never do.
 #[derive(Debug)]
@@ -24,24 +33,48 @@ impl Reader {
 
     /// Reads until the layer and all its services are gone.
     pub async fn run(mut self) {
-        while let Some(sample) = self.queue.recv().await {
-            self.read(&sample);
+        while let Some(exchange) = self.queue.recv().await {
+            self.read(exchange);
             // Between two copies the task lets requests go first.
             give_way().await;
         }
     }
 
-    fn read(&self, sample: &Sample) {
+    fn read(&self, Exchange { sample, asked }: Exchange) {
         let settings = &self.shard.settings;
         let path_model = settings.codec.model(sample.uri.path());
         if let Ok(reading) = sample.text(settings.codec.as_ref(), settings.body) {
             let model = path_model.or(reading.model.as_deref()).unwrap_or_default();
-            return self.shard.generated(model, sample, &reading);
+            return self.shard.generated(model, &sample, &reading);
         }
         match sample.predictions(settings.codec.as_ref(), settings.body) {
-            Ok(answer) => self.shard.predicted(path_model.unwrap_or_default(), arm(sample), &answer),
+            Ok(answer) => {
+                self.shard.predicted(path_model.unwrap_or_default(), arm(&sample), &answer);
+                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer);
+            }
             Err(error) => self.shard.unread(error.reason()),
         }
+    }
+
+    /// Shows an exchange to whoever logs payloads.
+    fn show(&self, sample: &Sample, asked: Option<&Asked>, model: &str, predictions: &Answer) {
+        let settings = &self.shard.settings;
+        let (Some(payloads), Some(asked), Some(status)) = (&settings.payloads, asked, sample.status) else {
+            return;
+        };
+        let body = asked.body();
+        payloads.take(Payload {
+            at: asked.at,
+            id: asked.id.as_deref(),
+            uri: &sample.uri,
+            model,
+            status,
+            arm: sample.arm,
+            features: asked.features(settings.codec.as_ref(), sample.uri.path(), &body),
+            predictions,
+            labels: &settings.labels,
+            bodies: [body, sample.joined()],
+        });
     }
 }
 

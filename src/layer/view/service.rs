@@ -13,7 +13,12 @@ use pin_project_lite::pin_project;
 use tokio::sync::mpsc;
 use tower_service::Service;
 
-use super::{ViewLayer, reader::Exchange, series::Shard};
+use super::{
+    ViewLayer,
+    payload::{Asked, Tapped},
+    reader::Exchange,
+    series::Shard,
+};
 use crate::{
     evidence::{Sample, SampledBody, Sink, Unread, Watch},
     layer::Exposed,
@@ -34,6 +39,8 @@ pub type ViewedBody<R> = SampledBody<R, ViewSink>;
 pub struct ViewSink {
     shard: Arc<Shard>,
     queue: mpsc::Sender<Exchange>,
+    /// The request, if somebody is shown payloads.
+    asked: Option<Arc<Asked>>,
 }
 
 impl Sink for ViewSink {
@@ -44,7 +51,7 @@ impl Sink for ViewSink {
             Err(Unread::TooLarge) => self.shard.unread("body-too-large"),
             Ok(_) if !sample.whole => self.shard.unread("broken"),
             Ok(_) => {
-                if self.queue.try_send(sample).is_err() {
+                if self.queue.try_send(Exchange { sample, asked: self.asked.clone() }).is_err() {
                     self.shard.unread("queue-full");
                 }
             }
@@ -60,7 +67,8 @@ impl<S> Viewed<S> {
 
 impl<S, B, R> Service<Request<B>> for Viewed<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<Tapped<B>>, Response = Response<R>>,
+    B: Body,
     R: Body,
 {
     type Response = Response<ViewedBody<R>>;
@@ -72,8 +80,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let sink = ViewSink { shard: self.layer.shard.clone(), queue: self.layer.queue.clone() };
-        let watch = Watch::begin(&request, sink);
+        let settings = &self.layer.shard.settings;
+        let shown = settings.payloads.is_some()
+            && settings.codec.is_prediction(request.method(), request.uri().path());
+        let asked = shown.then(|| Arc::new(Asked::of(&request, settings.body)));
+        let (shard, queue) = (self.layer.shard.clone(), self.layer.queue.clone());
+        let request = request.map(|body| Tapped::new(body, asked.as_deref()));
+        let watch = Watch::begin(&request, ViewSink { shard, queue, asked });
         ViewFuture { future: self.inner.call(request), watch: Some(watch) }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
@@ -23,11 +23,12 @@ fn view(observe: bool, series: usize, queue: usize) -> View {
         body: 1024,
         queue,
         series,
+        payloads: None,
     })
 }
 
 async fn ask(layer: &ViewLayer, path: &str, status: StatusCode, arm: Option<Arm>) {
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<Tapped<Empty<Bytes>>>| {
         let mut response = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
         *response.status_mut() = status;
         if let Some(arm) = arm {
@@ -35,7 +36,7 @@ async fn ask(layer: &ViewLayer, path: &str, status: StatusCode, arm: Option<Arm>
         }
         Ok::<_, std::convert::Infallible>(response)
     }));
-    let response = service.oneshot(Request::post(path).body(()).unwrap()).await.unwrap();
+    let response = service.oneshot(Request::post(path).body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
     response.into_body().collect().await.unwrap();
 }
 
@@ -116,14 +117,14 @@ async fn the_number_of_series_is_bounded() {
 async fn an_exchange_that_nobody_finished_is_499() {
     let view = view(true, 100, 10);
     let (layer, _reader) = view.layer();
-    let service = layer.layer(service_fn(|_: Request<()>| {
+    let service = layer.layer(service_fn(|_: Request<Tapped<Empty<Bytes>>>| {
         std::future::pending::<Result<Response<Full<Bytes>>, std::convert::Infallible>>()
     }));
-    drop(service.oneshot(Request::post(INFER).body(()).unwrap()));
-    let mut service = layer.layer(service_fn(|_: Request<()>| {
+    drop(service.oneshot(Request::post(INFER).body(Empty::<Bytes>::new()).unwrap()));
+    let mut service = layer.layer(service_fn(|_: Request<Tapped<Empty<Bytes>>>| {
         std::future::pending::<Result<Response<Full<Bytes>>, std::convert::Infallible>>()
     }));
-    drop(tower::Service::call(&mut service, Request::post(INFER).body(()).unwrap()));
+    drop(tower::Service::call(&mut service, Request::post(INFER).body(Empty::<Bytes>::new()).unwrap()));
     let snapshot = view.snapshot();
     let (key, durations) = snapshot.durations.first_key_value().unwrap();
     assert_eq!((key.status, key.arm, durations.count()), (499, Arms::Unknown, 1));

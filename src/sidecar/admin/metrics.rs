@@ -18,6 +18,8 @@ pub(super) struct Readings<'a> {
     pub(super) view: &'a ViewSnapshot,
     pub(super) faults: &'a Totals,
     pub(super) lease: Option<&'a LeaseStatus>,
+    /// What the payload log made of exchanges, by outcome.
+    pub(super) payloads: Option<[(&'static str, u64); 3]>,
     /// Tell the arms apart?
     pub(super) arms: bool,
 }
@@ -211,6 +213,13 @@ impl Page {
         for ((fault, reason), count) in &readings.faults.skipped {
             self.sample("canard_skipped_total", &vec![("fault", fault), ("reason", reason)], count);
         }
+        if let Some(payloads) = &readings.payloads {
+            let name = "canard_payloads_total";
+            self.family(name, "counter", "Exchanges that the payload log was shown, by what became of them.");
+            for (outcome, count) in payloads {
+                self.sample(name, &vec![("outcome", outcome)], count);
+            }
+        }
     }
 
     /// The series as they are, or with the arms put together.
@@ -272,7 +281,13 @@ mod tests {
     }
 
     fn page(arms: bool) -> String {
-        encode(&Readings { view: &view(), faults: &Totals::default(), lease: None, arms })
+        encode(&Readings {
+            view: &view(),
+            faults: &Totals::default(),
+            lease: None,
+            payloads: Some([("written", 3), ("left-out", 2), ("dropped", 1)]),
+            arms,
+        })
     }
 
     #[test]

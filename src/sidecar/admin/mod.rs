@@ -19,6 +19,7 @@ use super::{
     Sidecar,
     config::{Config, Token},
     crew::Crew,
+    payload::PayloadLog,
     worker::Ending,
 };
 use crate::layer::{Handle, view::View};
@@ -34,6 +35,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) struct Admin {
     handle: Handle,
     view: View,
+    payloads: Option<Arc<PayloadLog>>,
     ending: Ending,
     crew: Crew,
     token: Option<Token>,
@@ -49,6 +51,7 @@ impl Admin {
         Admin {
             handle: sidecar.handle.clone(),
             view,
+            payloads: sidecar.payloads.clone(),
             ending: sidecar.ending.clone(),
             crew: sidecar.crew.clone(),
             token: config.admin_token.clone(),

@@ -179,8 +179,9 @@ pub(super) async fn metrics(State(admin): Shared) -> Result<impl IntoResponse, S
 fn page(admin: &Admin) -> String {
     let (view, faults) = (admin.view.snapshot(), admin.handle.totals());
     let status = admin.handle.status();
-    let readings =
-        Readings { view: &view, faults: &faults, lease: status.lease.as_ref(), arms: admin.arm_label };
+    let payloads = admin.payloads.as_ref().map(|log| log.counts().read());
+    let (lease, arms) = (status.lease.as_ref(), admin.arm_label);
+    let readings = Readings { view: &view, faults: &faults, lease, payloads, arms };
     metrics::encode(&readings)
 }
 

@@ -15,7 +15,7 @@ async fn a_follower_that_goes_away_leaves_nothing_behind() {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     (config.admin, config.workers) = (None, Some(1));
     let sidecar = Sidecar::start(config.clone()).unwrap();
-    let admin = Arc::new(Admin::new(&config, &sidecar, view(&config)));
+    let admin = Arc::new(Admin::new(&config, &sidecar, view(&config, None)));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,0 +1,180 @@
+//! Exchanges as they are shown to whoever logs payloads: features asked about, predictions answered.
+//!
+//! A request's body is copied only where somebody listens, up to the same limit as a response's. It is read after
+//! the caller has the answer, by the view's [`Reader`](super::Reader); a fault that changes a request acts behind
+//! the view, so what is seen is what the caller sent.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{
+    clock::Timestamp,
+    evidence::{CHUNK_OVERHEAD, as_bytes},
+    exposure::Arm,
+    layer::exchange,
+    wire::{Answer, Codec, Head, Labels, WireError, encoding::Encoding},
+};
+
+/// One exchange, after the caller has the answer.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    /// When the request arrived.
+    pub at: Timestamp,
+    /// The request's own id (`x-request-id`, `traceparent`), if it has one.
+    pub id: Option<&'a str>,
+    /// The request's target.
+    pub uri: &'a Uri,
+    /// The model, where the path names it.
+    pub model: &'a str,
+    /// The status of the response.
+    pub status: StatusCode,
+    /// Which side the unit was on; `None` when nothing was armed.
+    pub arm: Option<Arm>,
+    /// The features that the caller sent, or why they were not read.
+    pub features: Result<Answer, &'static str>,
+    /// The predictions that the caller got.
+    pub predictions: &'a Answer,
+    /// Class names.
+    pub labels: &'a Labels,
+    /// The request's body as it was sent, and the response's; empty if it was not kept.
+    pub bodies: [Bytes; 2],
+}
+
+/// Is shown exchanges. Called on the task that reads for the service view: be quick, and never wait.
+pub trait Payloads: std::fmt::Debug + Send + Sync {
+    /// Sees one.
+    fn take(&self, payload: Payload<'_>);
+}
+
+/// What is kept of a request until its answer has passed.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) at: Timestamp,
+    pub(super) id: Option<String>,
+    headers: HeaderMap,
+    body: Arc<Mutex<Kept>>,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+    ended: bool,
+    too_large: bool,
+}
+
+impl Asked {
+    pub(super) fn of<B: Body>(request: &Request<B>, limit: usize) -> Asked {
+        let kept = Kept { ended: request.body().is_end_stream(), ..Kept::default() };
+        Asked {
+            at: crate::clock::now(),
+            id: exchange::identity(request.headers()).map(|id| String::from_utf8_lossy(id).into_owned()),
+            headers: request.headers().clone(),
+            body: Arc::new(Mutex::new(kept)),
+            limit,
+        }
+    }
+
+    /// The body as it was sent; empty if it was not kept whole.
+    pub(super) fn body(&self) -> Bytes {
+        let kept = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        match &kept.chunks[..] {
+            _ if kept.too_large || !kept.ended => Bytes::new(),
+            [one] => one.clone(),
+            many => many.concat().into(),
+        }
+    }
+
+    pub(super) fn features(
+        &self,
+        codec: &dyn Codec,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Answer, &'static str> {
+        if body.is_empty() {
+            let kept = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+            return Err(if kept.too_large { "body-too-large" } else { "no-body" });
+        }
+        let read = || -> Result<Answer, WireError> {
+            let head = Head { path, headers: &self.headers };
+            match Encoding::of(&self.headers)? {
+                Encoding::Identity => codec.features(head, body),
+                coding => codec.features(head, &coding.decode(body, self.limit)?),
+            }
+            .map(|reading| reading.answer())
+        };
+        read().map_err(|error| error.reason())
+    }
+}
+
+pin_project! {
+    /// A request body of which a copy may be kept on its way.
+    #[derive(Debug)]
+    pub struct Tapped<B> {
+        #[pin]
+        body: B,
+        copy: Option<(Arc<Mutex<Kept>>, usize)>,
+    }
+}
+
+impl<B> Tapped<B> {
+    pub(super) fn new(body: B, asked: Option<&Asked>) -> Tapped<B> {
+        Tapped { body, copy: asked.map(|asked| (asked.body.clone(), asked.limit)) }
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, data: &Bytes, limit: usize) {
+        self.bytes += data.len() + CHUNK_OVERHEAD;
+        if self.bytes > limit.saturating_add(CHUNK_OVERHEAD) {
+            self.too_large = true;
+            self.chunks = Vec::new();
+        } else if !self.too_large {
+            self.chunks.push(data.clone());
+        }
+    }
+}
+
+impl<B: Body> Body for Tapped<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes));
+        if let Some((kept, limit)) = this.copy {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            match &frame {
+                None => kept.ended = true,
+                Some(Err(_)) => {}
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        kept.keep(data, *limit);
+                    }
+                    kept.ended |= this.body.is_end_stream();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,116 @@
+//! The payload log, written by a sidecar in front of a model server.
+
+use std::{path::PathBuf, time::Duration};
+
+use axum::{Router, routing::post};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value as Json;
+
+use super::PayloadLogSettings;
+use crate::{
+    scenario::{Source, compile},
+    sidecar::{Config, Sidecar},
+    unit::Share,
+};
+
+const ASKED: &str =
+    r#"{"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP64", "data": [5.1, 3.5, 41.0]}]}"#;
+const ANSWERED: &str =
+    r#"{"model_name":"iris","outputs":[{"name":"predict","shape":[1],"datatype":"INT64","data":[2]}]}"#;
+
+/// A sidecar in front of a model, with a payload log.
+async fn sidecar(settings: PayloadLogSettings) -> Sidecar {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let model = Router::new().route("/v2/models/iris/infer", post(async |_: Bytes| ANSWERED));
+    tokio::spawn(async move { axum::serve(listener, model).await.unwrap() });
+    let mut config = Config::new(format!("http://{upstream}").parse().unwrap());
+    config.workers = Some(1);
+    config.labels = ["setosa", "versicolor", "virginica"].map(String::from).to_vec();
+    config.payload_log = Some(settings);
+    Sidecar::start(config).unwrap()
+}
+
+async fn ask(sidecar: &Sidecar, id: &str) {
+    let uri = format!("http://{}/v2/models/iris/infer", sidecar.listen_addr());
+    let request = Request::post(uri).header("x-request-id", id).body(Full::new(Bytes::from(ASKED))).unwrap();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.into_body().collect().await.unwrap();
+}
+
+fn settings(path: PathBuf) -> PayloadLogSettings {
+    PayloadLogSettings { path, rate: Share::ALL, redact: vec!["2".into()], raw: false }
+}
+
+fn events(path: &std::path::Path) -> Vec<Json> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or(Json::Null)).collect()
+}
+
+#[tokio::test]
+async fn what_callers_asked_and_got_is_written_as_cloud_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payloads.jsonl");
+    std::fs::write(&path, "{\"torn").unwrap();
+    let sidecar = sidecar(settings(path.clone())).await;
+    ask(&sidecar, "r1").await;
+    let scenario = "name: s\ntarget: { protocol: open-inference, labels: [setosa, versicolor, virginica] }\n\
+                    exposure: { share: 100% }\nphases:\n  - name: p\n    lasts: 1m\n    inject:\n      \
+                    - fault: { mislabel: { rate: 100%, to: setosa } }\n";
+    let plan = compile(&Source::new("s.yaml", scenario)).unwrap();
+    sidecar.handle().arm(plan.into(), Duration::from_secs(60)).unwrap();
+    ask(&sidecar, "r2").await;
+    sidecar.shutdown().await;
+    let events = events(&path);
+    assert_eq!((events.len(), &events[0]), (5, &Json::Null), "the torn line stays alone: {events:?}");
+    for (pair, id, label, arm) in
+        [(&events[1..3], "r1", "virginica", Json::Null), (&events[3..5], "r2", "setosa", "treated".into())]
+    {
+        for event in pair {
+            assert_eq!(event["specversion"], "1.0");
+            assert_eq!(event["id"], id);
+            assert_eq!(event["inferenceservicename"], "iris");
+            assert_eq!(event["canardarm"], arm);
+            assert_eq!(event["canardweight"], 1.0);
+            assert!(event["time"].as_str().unwrap().ends_with('Z'), "{event}");
+        }
+        assert_eq!(pair[0]["type"], "org.kubeflow.serving.inference.request");
+        assert_eq!(
+            pair[0]["data"]["features"],
+            serde_json::json!([[5.1, 3.5, null]]),
+            "the third is a secret"
+        );
+        assert_eq!(pair[1]["type"], "org.kubeflow.serving.inference.response");
+        assert_eq!(pair[1]["canardstatus"], 200);
+        assert_eq!(pair[1]["data"]["predictions"][0]["label"], label);
+        assert_eq!(pair[1]["data"].get("body"), None);
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_written_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payloads.jsonl");
+    let sidecar = sidecar(PayloadLogSettings { raw: true, ..settings(path.clone()) }).await;
+    ask(&sidecar, "r1").await;
+    sidecar.shutdown().await;
+    let bodies: Vec<_> = events(&path).iter().map(|event| event["data"]["body"].clone()).collect();
+    assert_eq!(bodies, [ASKED, ANSWERED]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_drops_payloads_and_traffic_flows() {
+    let sidecar = sidecar(settings("/dev/full".into())).await;
+    for id in ["r1", "r2", "r3"] {
+        ask(&sidecar, id).await;
+    }
+    let payloads = sidecar.payloads.clone().unwrap();
+    sidecar.shutdown().await;
+    assert_eq!(payloads.counts().read(), [("written", 0), ("left-out", 0), ("dropped", 3)]);
+}
