@@ -117,7 +117,7 @@ install_environment() {
 }
 
 install_environments() {
-    local names=(mlserver mlflow kserve triton bentoml litserve fakellm clients) name
+    local names=(mlserver mlflow kserve triton bentoml litserve fakellm evidently clients) name
     need_python
     install_uv
     export UV_HTTP_TIMEOUT=120 UV_CACHE_DIR="${UV_CACHE_DIR:-$stack/cache}"

@@ -21,6 +21,7 @@ mod gameday;
 mod http;
 mod message;
 mod mlserver;
+mod payloads;
 mod process;
 mod prometheus;
 mod server;
