@@ -365,6 +365,9 @@ pub struct Delivery {
     pub exposed: u64,
     /// Those that the fault changed.
     pub perturbed: u64,
+    /// Those that it changed because they asked for it (`x-canard-fault`); none of the others counts them.
+    #[serde(default)]
+    pub asked_for: u64,
     /// Those that it should have changed and did not, by reason.
     pub skipped: BTreeMap<String, u64>,
     /// What treated and control callers saw.
@@ -438,4 +441,17 @@ pub struct Report {
     pub exit_code: u8,
     /// Notices of the run.
     pub notices: Vec<String>,
+    /// Where the ledger is; none when it is with the sidecars that stood in the traffic already.
+    #[serde(default)]
+    pub ledger: Option<LedgerFiles>,
+}
+
+/// The files of a run's ledger. Earlier runs with the same report folder have lines in them too.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LedgerFiles {
+    /// Their names, from the folder of the report, oldest first.
+    pub files: Vec<String>,
+    /// Older ones that rotation has removed.
+    pub removed: u64,
 }

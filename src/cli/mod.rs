@@ -7,6 +7,7 @@ mod diagnostics;
 mod faults;
 mod incidents;
 mod init;
+mod ledger;
 mod live;
 mod load;
 mod output;
@@ -36,6 +37,7 @@ enum Command {
     Check(check::CheckArgs),
     Faults(faults::FaultsArgs),
     Init(init::InitArgs),
+    Ledger(Box<ledger::LedgerArgs>),
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
     Completions(completions::CompletionsArgs),
@@ -106,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Faults(args) => faults::run(args),
         Command::Init(args) => init::run(args),
+        Command::Ledger(args) => ledger::run(*args),
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),
         Command::Completions(args) => completions::run(args),

@@ -14,7 +14,8 @@ use tokio::{
 
 use super::{Exit, Failure, live, load, output};
 use crate::{
-    event::Report,
+    event::{LedgerFiles, Report},
+    evidence::LedgerParts,
     gameday::{self, Events, Options, Run, Truth},
     report,
     scenario::{Plan, SidecarAddress, StageDocument},
@@ -102,6 +103,9 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
     let presenter = tokio::spawn(live::present(receiver, args.format, args.quiet));
     let truth = Arc::new(Truth::new(plan.clone()));
     let token = std::env::var("CANARD_TOKEN").ok();
+    // Sidecars that stand in the traffic already keep ledgers of their own.
+    let hosted = args.sidecar.is_empty() && stage.as_ref().is_none_or(|stage| stage.sidecars.is_empty());
+    let ledger = args.report.join("ledger.jsonl");
     let named = args.sidecar.iter().map(|url| SidecarAddress { url: url.clone(), token: token.clone() });
     let staging = gameday::Staging {
         plan: plan.clone(),
@@ -109,7 +113,7 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
         sidecars: named.collect(),
         traffic_to: args.traffic_to.clone(),
         truth: truth.clone(),
-        ledger: Some(args.report.join("ledger.jsonl")),
+        ledger: Some(ledger.clone()),
     };
     let staged = gameday::stage(staging).await.map_err(|error| {
         let failure = Failure::new(error.to_string());
@@ -134,6 +138,7 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
         Format::Text => output::print(&(report::summary(&report, live::width()) + "\n")),
         Format::Json => Ok(()),
     };
+    report.ledger = hosted.then(|| files(&ledger));
     let written = write(&args.report, &report);
     if let Err(failure) = &written {
         anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
@@ -148,8 +153,21 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
         staged.site.close().await;
     };
     tokio::select! { () = close => {} () = signals.first() => {} }
+    // What ended only now had its lines to write, and those may have begun a file.
+    let last = hosted.then(|| files(&ledger));
+    if written.is_ok() && report.ledger != last {
+        report.ledger = last;
+        write(&args.report, &report)?;
+    }
     shown?;
     Ok(report)
+}
+
+/// The files of a ledger, named from its folder.
+fn files(ledger: &Path) -> LedgerFiles {
+    let parts = LedgerParts::of(ledger).unwrap_or_default();
+    let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
+    LedgerFiles { files: parts.files.iter().filter_map(name).collect(), removed: parts.removed }
 }
 
 /// What the generator could not send, if that is worth knowing.

@@ -41,6 +41,12 @@ pub(super) struct SidecarArgs {
     /// Append a line for each perturbed response to this file (JSON lines); in memory if left out
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Size at which the ledger's file gets a number (FILE.1.jsonl, ...) and a new one begins: 64MiB, 1GiB
+    #[arg(long, value_name = "SIZE", requires = "ledger", value_parser = size)]
+    ledger_size: Option<u64>,
+    /// Older files of the ledger that are kept; the oldest beyond them are removed [default: 16]
+    #[arg(long, value_name = "N", requires = "ledger", value_parser = clap::value_parser!(u32).range(1..))]
+    ledger_keep: Option<u32>,
     /// Protocol in which /metrics reads predictions
     #[arg(long, value_enum, default_value_t = ViewProtocol::Auto)]
     protocol: ViewProtocol,
@@ -149,6 +155,9 @@ impl SidecarArgs {
             redact: self.payload_redact,
             raw: self.payload_raw,
         });
+        let rotation = &mut config.layer_limits.ledger_rotation;
+        rotation.bytes = self.ledger_size.unwrap_or(rotation.bytes);
+        rotation.keep = self.ledger_keep.map_or(rotation.keep, |keep| keep as usize);
         config.protocol = protocol;
         config.labels = self.labels;
         config.observe = self.observe == Switch::On;
@@ -227,6 +236,25 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     numbers.as_deref().unwrap_or(text).parse().map_err(|_| {
         "it takes an IP address and a port, such as 127.0.0.1:9000, 0.0.0.0:9000 or [::1]:9000".to_owned()
     })
+}
+
+/// A number of bytes: `65536`, `512KiB`, `64MiB`, `1GiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match &text[digits..] {
+        "" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes =
+        text[..digits].parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    match bytes {
+        None => Err("write it like 65536, 512KiB, 64MiB or 1GiB".into()),
+        Some(bytes) if bytes < 4 << 10 => Err("a file smaller than 4KiB holds next to nothing".into()),
+        Some(bytes) => Ok(bytes),
+    }
 }
 
 /// Would what is sent to one of two addresses reach the other? Port 0 is any free port.
@@ -334,6 +362,28 @@ mod tests {
             let told = config(line).expect_err(line);
             assert!(told.contains(why), "{line}: {told}");
         }
+    }
+
+    #[test]
+    fn the_ledgers_files_have_a_size_and_a_number() {
+        let line = "canard --upstream http://127.0.0.1:1 --ledger l.jsonl";
+        let rotation =
+            |more: &str| config(&format!("{line}{more}")).map(|config| config.layer_limits.ledger_rotation);
+        let default = crate::evidence::Rotation::default();
+        assert_eq!(rotation(""), Ok(default));
+        let set = crate::evidence::Rotation { bytes: 512 << 10, keep: 3 };
+        assert_eq!(rotation(" --ledger-size 512KiB --ledger-keep 3"), Ok(set));
+        assert_eq!(rotation(" --ledger-size 65536").map(|rotation| rotation.bytes), Ok(65_536));
+        for (wrong, why) in [
+            ("--ledger-size 64M", "64MiB or 1GiB"),
+            ("--ledger-size 100", "4KiB"),
+            ("--ledger-size 99999999999GiB", "1GiB"),
+            ("--ledger-keep 0", "1.."),
+        ] {
+            let told = rotation(&format!(" {wrong}")).expect_err(wrong);
+            assert!(told.contains(why), "{told}");
+        }
+        assert!(config("canard --upstream http://127.0.0.1:1 --ledger-keep 3").is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{Histogram, Scores};
 
 pub use groups::{Compared, Groups, Side};
-pub use ledger::{Ledger, LedgerError, Line, Permit};
+pub use ledger::{Entry, Ledger, LedgerError, LedgerParts, LedgerReader, Line, Permit, ReadError, Rotation};
 pub use recorder::{ArmSink, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};

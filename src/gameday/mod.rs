@@ -162,5 +162,6 @@ fn failed(plan: &Plan, outline: Outline, started: clock::Timestamp, detail: Stri
         not_assigned: Default::default(),
         score: None,
         notices: Vec::new(),
+        ledger: None,
     }
 }

@@ -340,6 +340,7 @@ impl Notebook {
             alerts: self.history.changes().to_vec(),
             not_assigned: self.evidence.not_assigned,
             notices: self.notices,
+            ledger: None,
         }
     }
 }

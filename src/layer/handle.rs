@@ -22,7 +22,7 @@ use super::{
     totals::{Former, Totals},
 };
 use crate::{
-    evidence::{Evidence, Ledger},
+    evidence::{Evidence, Ledger, Rotation},
     scenario::Plan,
 };
 
@@ -35,13 +35,22 @@ pub struct Limits {
     pub lease: Duration,
     /// Lines that wait for the ledger's writer.
     pub ledger_queue: usize,
+    /// How large the ledger's files grow, and how many are kept.
+    #[serde(default)]
+    pub ledger_rotation: Rotation,
     /// Distinct labels that evidence keeps apart.
     pub labels: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body: 4 << 20, lease: Duration::from_secs(300), ledger_queue: 65_536, labels: 128 }
+        Limits {
+            body: 4 << 20,
+            lease: Duration::from_secs(300),
+            ledger_queue: 65_536,
+            ledger_rotation: Rotation::default(),
+            labels: 128,
+        }
     }
 }
 

@@ -199,6 +199,7 @@ impl Victim {
             request: self.id.clone(),
             unit: self.unit,
             fault: self.injection(rule).id.clone(),
+            asked_for: self.asked(),
             change: change.to_owned(),
         });
         match self.cause {

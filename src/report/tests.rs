@@ -80,6 +80,7 @@ fn report() -> Report {
             eligible: 1000,
             exposed: 250,
             perturbed: 75,
+            asked_for: 0,
             skipped: BTreeMap::new(),
             effects: vec![Effect {
                 measure: "changed predictions".into(),
@@ -102,6 +103,7 @@ fn report() -> Report {
         score: Some(0.5),
         exit_code: 1,
         notices: vec![],
+        ledger: None,
     }
 }
 

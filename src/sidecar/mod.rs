@@ -122,6 +122,9 @@ impl SidecarError {
             SidecarError::TokenRequired(_) => {
                 "set CANARD_TOKEN (or --admin-token), or listen on loopback: --admin 127.0.0.1:9900".into()
             }
+            SidecarError::Ledger { source, .. } if source.kind() == std::io::ErrorKind::ResourceBusy => {
+                "each sidecar writes a file of its own: name another, or stop the other sidecar or run".into()
+            }
             SidecarError::Ledger { .. } | SidecarError::PayloadLog { .. } => {
                 "name a file that can be written, in a folder that exists".into()
             }
@@ -325,7 +328,7 @@ fn handle(config: &Config) -> Result<Handle, SidecarError> {
     let handle = match &config.ledger {
         None => Handle::new(limits),
         Some(path) => {
-            let ledger = Ledger::file(path, limits.ledger_queue)
+            let ledger = Ledger::rotated(path, limits.ledger_queue, limits.ledger_rotation)
                 .map_err(|source| SidecarError::Ledger { path: path.clone(), source })?;
             Handle::with_ledger(limits, ledger)
         }

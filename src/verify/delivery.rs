@@ -101,6 +101,7 @@ impl Arms<'_> {
             eligible: fault.eligible,
             exposed: fault.exposed,
             perturbed: fault.perturbed,
+            asked_for: fault.asked_for,
             skipped: fault.skipped.clone(),
             seen_by: seen_by(injection, &effects),
             effects,

@@ -150,6 +150,7 @@ fn delivery(fault: FaultOutline, delivered: Delivered) -> Delivery {
         eligible: 100,
         exposed: 50,
         perturbed: 15,
+        asked_for: 0,
         skipped: BTreeMap::new(),
         effects: Vec::new(),
         delivered,

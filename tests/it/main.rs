@@ -18,6 +18,9 @@ mod readme;
 mod examples;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod ledger;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod run;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -103,6 +103,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 async fn the_quick_start_sees_its_three_faults_within_a_minute() {
     let _turn = crate::stack::turn().await;
     let out = tempfile::tempdir().unwrap();
+    crate::ledger::left_by_an_earlier_run(out.path());
     let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
     command.current_dir(repo("")).args(["run", "scenarios/quickstart.yaml", "--report"]).arg(out.path());
     let output = timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await;
@@ -120,6 +121,7 @@ async fn the_quick_start_sees_its_three_faults_within_a_minute() {
     let ledger = std::fs::read_to_string(out.path().join("ledger.jsonl")).unwrap();
     let perturbed: u64 = report.deliveries.iter().map(|delivery| delivery.perturbed).sum();
     assert_eq!(ledger.lines().count() as u64, perturbed, "a line for each perturbed response");
+    crate::ledger::holds_against(&report, out.path());
     assert!(text.contains("Your monitoring told you everything it should"), "{text}");
 }
 

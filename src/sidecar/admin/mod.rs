@@ -73,6 +73,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/leases/{id}", put(routes::renew).delete(routes::disarm))
         .route("/v1/stop", post(routes::stop))
         .route("/v1/evidence", get(routes::evidence))
+        .route("/v1/ledger", get(routes::ledger))
         .route_layer(middleware::from_fn_with_state(admin.clone(), guard::token));
     Router::new()
         .merge(v1)

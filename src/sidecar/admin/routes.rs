@@ -4,7 +4,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::{StatusCode, header::CONTENT_TYPE},
     response::{
         IntoResponse,
@@ -135,6 +138,40 @@ async fn aside<T: Send + 'static>(
 pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, StatusCode> {
     let evidence = aside(admin, |admin| admin.handle.evidence()).await?;
     evidence.map(Json).ok_or(StatusCode::NO_CONTENT)
+}
+
+/// Lines of the ledger that are sent at most, and unless asked for more.
+const MOST_LINES: usize = 65_536;
+const LINES: usize = 1_000;
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Newest {
+    limit: Option<usize>,
+}
+
+/// The newest lines of the ledger, oldest first, as they would be in its file.
+pub(super) async fn ledger(
+    State(admin): Shared,
+    query: Result<Query<Newest>, QueryRejection>,
+) -> Result<impl IntoResponse, Refusal> {
+    let Query(Newest { limit }) = query.map_err(|error| problem(error.status(), error.body_text()))?;
+    let limit = limit.unwrap_or(LINES);
+    if limit > MOST_LINES {
+        let error =
+            format!("limit: at most {MOST_LINES} lines are sent; `canard ledger FILE` reads whole files");
+        return Err(problem(StatusCode::UNPROCESSABLE_ENTITY, error));
+    }
+    let read = move |admin: &Admin| {
+        let lines = admin.handle.ledger().newest(limit)?;
+        let text = lines.iter().filter_map(|line| serde_json::to_string(line).ok());
+        Ok::<_, std::io::Error>(text.map(|line| line + "\n").collect::<String>())
+    };
+    let failed =
+        |why: String| problem(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger can't be read: {why}"));
+    let text = aside(admin, read).await.map_err(|status| failed(status.to_string()))?;
+    let text = text.map_err(|error| failed(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], text))
 }
 
 /// A line for each change of what is armed, the present state first; that it drains is the last.

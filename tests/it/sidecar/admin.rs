@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use axum::{Router, routing::any};
 use bytes::Bytes;
 use canard::{
+    evidence::Line,
     layer::LeaseId,
     monitor::HttpClient,
     scenario::{Document, Source, compile},
@@ -179,6 +180,9 @@ async fn answers(client: &HttpClient, document: &Document) -> Vec<(Method, &'sta
         (Method::POST, "/v1/leases", "/v1/leases".into(), Some((json, arm))),
         (Method::GET, "/v1/status", "/v1/status".into(), None),
         (Method::GET, "/v1/evidence", "/v1/evidence".into(), None),
+        (Method::GET, "/v1/ledger", "/v1/ledger".into(), None),
+        (Method::GET, "/v1/ledger", "/v1/ledger?limit=many".into(), None),
+        (Method::GET, "/v1/ledger", "/v1/ledger?limit=65537".into(), None),
         (Method::PUT, "/v1/leases/{id}", "/v1/leases/1".into(), Some((json, br#"{"ttl_s": 5}"#.to_vec()))),
         (Method::PUT, "/v1/leases/{id}", "/v1/leases/1".into(), Some((json, br#"{"ttl_s": -5}"#.to_vec()))),
         (Method::PUT, "/v1/leases/{id}", "/v1/leases/1".into(), Some((json, br#"{"ttl_s": 1e9}"#.to_vec()))),
@@ -226,6 +230,33 @@ async fn every_route_answers_as_documented() {
         .collect();
     assert_eq!(seen, documented);
     assert_eq!(client.get("/v1/nothing").await.unwrap().status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_newest_lines_of_the_ledger_are_read_from_memory_and_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in [None, Some(folder.path().join("ledger.jsonl"))] {
+        let mut config = config(upstream().await);
+        config.ledger = file;
+        let sidecar = Sidecar::start(config).unwrap();
+        let admin = client(&sidecar, None);
+        let http = HttpClient::new(admin.url(), None).unwrap();
+        let newest = async |limit: &str| -> Vec<Line> {
+            let answer = http.get(&format!("/v1/ledger{limit}")).await.unwrap();
+            assert_eq!(answer.status, StatusCode::OK);
+            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        assert_eq!(newest("").await, []);
+        let lease = admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap();
+        admin.renew(lease, Duration::from_secs(30), Some("broken")).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(status(&sidecar).await, 503);
+        }
+        let all = newest("").await;
+        assert!(all.len() == 3 && all.iter().all(|line| line.fault == "broken/error"), "{all:?}");
+        assert_eq!(newest("?limit=2").await, all[1..]);
+    }
 }
 
 /// Each `.route(…)` of the router, as written.

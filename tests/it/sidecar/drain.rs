@@ -118,7 +118,7 @@ async fn a_drain_ends_at_its_deadline() {
     tokio::time::timeout(Duration::from_secs(10), sidecar.shutdown()).await.unwrap();
 }
 
-fn arm(sidecar: &Sidecar, fault: &str) {
+pub(super) fn arm(sidecar: &Sidecar, fault: &str) {
     let scenario = format!(
         "name: cut\ntarget: {{ protocol: http }}\nexposure: {{ share: 100% }}\n\
          phases:\n  - {{ name: cut, lasts: 60s, inject: [{{ fault: {fault} }}] }}\n"

@@ -5,6 +5,7 @@ mod breaking;
 mod drain;
 mod events;
 mod grpc;
+mod ledger;
 mod limits;
 mod passing;
 mod process;

@@ -3,12 +3,23 @@
 //! A place for the line is reserved *before* a response is perturbed. When none can be had, because the
 //! writer can't keep up or the disk is full, the response passes untouched: a fault is worth less than the
 //! knowledge of which answers it polluted. Lines hold no bodies and no raw unit ids.
+//!
+//! In a file, lines come whole and in order, and files are [rotated](Rotation) by size. What a full disk does
+//! not take is kept in memory, and injection stops until it is written. What a process had not written when it
+//! was killed is lost: the file then holds everything up to its last whole line.
+
+mod file;
+mod line;
+mod parts;
+mod read;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::{
     collections::VecDeque,
-    fs::OpenOptions,
-    io::{self, BufWriter, Write},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,34 +27,17 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{clock::Timestamp, draw::UnitHash};
+use self::writer::Writer;
+pub use self::{
+    line::Line,
+    parts::{LedgerParts, Rotation},
+    read::{Entry, LedgerReader, ReadError},
+};
 
 /// Lines that an in-memory ledger keeps unless told otherwise.
 const DEFAULT_LINES: usize = 65_536;
-
-/// One perturbed response.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// When.
-    pub at: Timestamp,
-    /// Name of the scenario.
-    #[serde(default)]
-    pub scenario: String,
-    /// Number of the lease that it was armed under.
-    #[serde(default)]
-    pub lease: u64,
-    /// The request's own id (`x-request-id`, `traceparent`), if it has one; its first 128 bytes.
-    pub request: Option<String>,
-    /// Hash of the unit.
-    pub unit: UnitHash,
-    /// Identity of the injection, `phase/fault`.
-    pub fault: String,
-    /// What changed, in words without values: `delayed up to 0.250 s`, `status 503`, `2 predictions`.
-    pub change: String,
-}
 
 /// Why an injection may not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +46,7 @@ pub enum LedgerError {
     /// The writer can't keep up.
     #[error("the ledger's queue is full")]
     Full,
-    /// The file can't be written (a full disk).
+    /// The file can't be written (a full disk), or not yet again.
     #[error("the ledger can't be written")]
     Broken,
 }
@@ -80,7 +74,7 @@ pub struct Ledger(Sink);
 #[derive(Debug, Clone)]
 enum Sink {
     Memory { ring: Arc<Mutex<Ring>>, limit: usize },
-    File { queue: mpsc::Sender<Message>, broken: Arc<AtomicBool> },
+    File { queue: mpsc::Sender<Message>, broken: Arc<AtomicBool>, path: Arc<PathBuf> },
 }
 
 /// The newest lines.
@@ -126,18 +120,32 @@ impl Ledger {
         Ledger(Sink::Memory { ring: Arc::default(), limit: limit.max(1) })
     }
 
-    /// Appends JSON lines to a file, from a thread of its own; at most `queue` lines wait for it.
+    /// Appends JSON lines to a file, from a thread of its own; at most `queue` lines wait for it. Files are
+    /// rotated at the default size. A line that a crash tore off at the end of the file is taken away.
     ///
     /// # Errors
-    /// If the file can't be opened for writing, or the thread can't start.
+    /// If the file can't be opened for writing, another process has it, it is no ledger, or the thread can't
+    /// start.
     pub fn file(path: &Path, queue: usize) -> io::Result<Ledger> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ledger::rotated(path, queue, Rotation::default())
+    }
+
+    /// As [`file`](Self::file), with files of another size and number. What is no plain file (a pipe, a
+    /// device) is not rotated.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn rotated(path: &Path, queue: usize, rotation: Rotation) -> io::Result<Ledger> {
+        Ledger::written(path, queue, Writer::open(path, rotation, Box::new(file::open))?)
+    }
+
+    fn written(path: &Path, queue: usize, writer: Writer) -> io::Result<Ledger> {
         let (sender, receiver) = mpsc::channel(queue.max(1));
         let broken = Arc::new(AtomicBool::new(false));
         let flag = broken.clone();
         let thread = std::thread::Builder::new().name("canard-ledger".into());
-        thread.spawn(move || write_all(BufWriter::new(file), receiver, &flag))?;
-        Ok(Ledger(Sink::File { queue: sender, broken }))
+        thread.spawn(move || writer::run(writer, receiver, &flag))?;
+        Ok(Ledger(Sink::File { queue: sender, broken, path: Arc::new(path.to_owned()) }))
     }
 
     /// Reserves a line: the right to perturb one response.
@@ -147,7 +155,7 @@ impl Ledger {
     pub fn reserve(&self) -> Result<Permit, LedgerError> {
         match &self.0 {
             Sink::Memory { ring, limit } => Ok(Permit(Slot::Memory { ring: ring.clone(), limit: *limit })),
-            Sink::File { queue, broken } => {
+            Sink::File { queue, broken, .. } => {
                 if broken.load(Ordering::Acquire) {
                     return Err(LedgerError::Broken);
                 }
@@ -168,6 +176,25 @@ impl Ledger {
         }
     }
 
+    /// The newest lines, oldest first, at most so many: from memory or from the end of the file. Those that
+    /// wait for the file are waited for, a second at most.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn newest(&self, most: usize) -> io::Result<Vec<Line>> {
+        match &self.0 {
+            Sink::Memory { ring, .. } => {
+                let lines = &locked(ring).lines;
+                Ok(lines.iter().skip(lines.len().saturating_sub(most)).cloned().collect())
+            }
+            Sink::File { path, .. } => {
+                // If it can't be written, what is in the file is all there is to tell.
+                let _ = self.flush_within(Duration::from_secs(1));
+                read::newest(path, most)
+            }
+        }
+    }
+
     /// Lines that an in-memory ledger no longer holds, because newer ones took their place.
     pub fn evicted(&self) -> u64 {
         match &self.0 {
@@ -181,7 +208,7 @@ impl Ledger {
     /// # Errors
     /// If the file can't be written.
     pub async fn flush(&self) -> Result<(), LedgerError> {
-        let Sink::File { queue, broken } = &self.0 else { return Ok(()) };
+        let Sink::File { queue, broken, .. } = &self.0 else { return Ok(()) };
         let (done, wait) = oneshot::channel();
         let sent = queue.send(Message::Flush(Done::Task(done))).await.is_ok();
         if sent && wait.await.is_ok() && !broken.load(Ordering::Acquire) {
@@ -195,7 +222,7 @@ impl Ledger {
     /// # Errors
     /// If the file can't be written, or not in that time.
     pub fn flush_within(&self, longest: Duration) -> Result<(), LedgerError> {
-        let Sink::File { queue, broken } = &self.0 else { return Ok(()) };
+        let Sink::File { queue, broken, .. } = &self.0 else { return Ok(()) };
         let (done, wait) = std::sync::mpsc::channel();
         queue.try_send(Message::Flush(Done::Thread(done))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => LedgerError::Full,
@@ -211,44 +238,6 @@ impl Ledger {
 
 fn locked(ring: &Mutex<Ring>) -> std::sync::MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns when every sender is gone; after the first error it only discards.
-fn write_all(mut out: impl Write, mut queue: mpsc::Receiver<Message>, broken: &AtomicBool) {
-    let mut batch = Vec::new();
-    while queue.blocking_recv_many(&mut batch, 256) > 0 {
-        let mut flushed = Vec::new();
-        if write_batch(&mut out, batch.drain(..), &mut flushed).is_err() {
-            // Before those who wait for a flush are let go. The receiver stays, or a message that is sent
-            // just now would wait in the queue for ever.
-            broken.store(true, Ordering::Release);
-            drop(flushed);
-            while queue.blocking_recv_many(&mut batch, 256) > 0 {
-                batch.clear();
-            }
-            return;
-        }
-        for done in flushed {
-            done.tell();
-        }
-    }
-}
-
-fn write_batch(
-    out: &mut impl Write,
-    batch: impl Iterator<Item = Message>,
-    flushed: &mut Vec<Done>,
-) -> io::Result<()> {
-    for message in batch {
-        match message {
-            Message::Line(line) => {
-                serde_json::to_writer(&mut *out, &line)?;
-                out.write_all(b"\n")?;
-            }
-            Message::Flush(done) => flushed.push(done),
-        }
-    }
-    out.flush()
 }
 
 /// A reserved line: the right to perturb one response. Dropped unused, it records nothing.
@@ -275,72 +264,5 @@ impl Permit {
                 ring.lines.push_back(line);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(n: u64) -> Line {
-        Line {
-            at: Timestamp::from_unix_s(n as f64),
-            scenario: "s".into(),
-            lease: 1,
-            request: Some(format!("r{n}")),
-            unit: UnitHash::from_u64(n),
-            fault: "broken/error".into(),
-            change: "status 503".into(),
-        }
-    }
-
-    #[test]
-    fn memory_keeps_the_newest_and_counts_the_others() {
-        let ledger = Ledger::memory(2);
-        for n in 0..3 {
-            ledger.reserve().unwrap().commit(line(n));
-        }
-        drop(ledger.reserve().unwrap());
-        assert_eq!(ledger.lines(), [line(1), line(2)]);
-        assert_eq!(ledger.evicted(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_file_gets_one_json_object_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let ledger = Ledger::file(&path, 8).unwrap();
-        for n in 0..5 {
-            ledger.reserve().unwrap().commit(line(n));
-        }
-        ledger.flush().await.unwrap();
-        ledger.flush_within(Duration::from_secs(10)).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<Line> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        assert_eq!(lines, (0..5).map(line).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn reserved_lines_count_against_the_queue() {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::file(&folder.path().join("l"), 2).unwrap();
-        let held = [ledger.reserve().unwrap(), ledger.reserve().unwrap()];
-        assert_eq!(ledger.reserve().unwrap_err(), LedgerError::Full);
-        drop(held);
-        assert!(ledger.reserve().is_ok());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_full_disk_breaks_the_ledger() {
-        let ledger = Ledger::file(Path::new("/dev/full"), 8).unwrap();
-        ledger.reserve().unwrap().commit(line(0));
-        assert_eq!(ledger.flush().await, Err(LedgerError::Broken));
-        assert_eq!(ledger.reserve().unwrap_err(), LedgerError::Broken);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_is_an_error() {
-        assert!(Ledger::file(Path::new("/nonexistent/ledger"), 8).is_err());
     }
 }
