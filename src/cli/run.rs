@@ -125,6 +125,7 @@ async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> 
         stage: staged.description.clone(),
         fleet: staged.fleet.clone(),
         monitors: staged.monitors,
+        probes: staged.probes,
         truth,
         options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
         events,

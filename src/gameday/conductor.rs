@@ -9,16 +9,18 @@ use tokio::{
 };
 
 use super::{
-    Fleet, Run,
+    Events, Fleet, Run,
     guards::{self, Answer},
     keeper::Keeper,
     notebook::Notebook,
+    panel::Panel,
     watchers::{self, Heard},
 };
 use crate::{
     event::{Ending, Kind, Outline, Report},
     evidence::Evidence,
     monitor::AlertSource,
+    scenario::Plan,
 };
 
 /// After the last phase, so long at least may pass until every monitor has told what it knows.
@@ -52,27 +54,37 @@ pub(super) async fn conduct(
     outline: Outline,
     interrupt: impl Future<Output = ()> + Send,
 ) -> Report {
-    let Run { plan, fleet, monitors, truth, options, events, .. } = run;
+    let Run { plan, fleet, monitors, probes, truth, options, events, .. } = run;
     let mut interrupt = pin!(interrupt);
     let (tell, heard) = mpsc::channel(64);
     let (answer, answers) = mpsc::channel(64);
     let mut notes = Notebook::new(plan.clone(), truth, events.clone(), facts(&monitors));
-    let (desk, mut helpers) = watchers::watch(monitors, tell);
+    let guarding = |monitor: &str| Panel::asks_alerts_of(&plan.guards, monitor);
+    let (desk, mut helpers) = watchers::watch(monitors, probes, guarding, tell);
     guards::probe(&plan, &desk, &answer, &mut helpers);
     let (show, evidence) = mpsc::channel(1);
-    helpers.spawn(look(fleet.clone(), show));
     let mut inbox = Inbox { heard, answers, evidence, helpers };
+    blind_start(&plan, &mut notes);
 
-    let armed = tokio::select! {
-        armed = fleet.arm(&plan, options.lease) => armed.map_err(|why| (Ending::Failed, format!("could not arm: {why}"))),
-        () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+    let armed = match healthy(&mut notes, &mut inbox, interrupt.as_mut()).await {
+        Err(ended) => Err(ended),
+        Ok(()) => tokio::select! {
+            armed = fleet.arm(&plan, options.lease) => armed.map_err(|why| (Ending::Failed, format!("could not arm: {why}"))),
+            () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+        },
     };
     if let Err((ending, why)) = armed {
         // Some may have been armed before the others refused, or before the interrupt.
         fleet.disarm().await;
         events.say(Kind::Disarmed);
+        let why = match ending {
+            Ending::Guard => format!("nothing was armed: {}", tripped(&notes, &events, why)),
+            _ => why,
+        };
         return notes.report(outline, ending, Some(why));
     }
+    // Not before: what callers saw under a former lease is none of this run's business.
+    inbox.helpers.spawn(look(fleet.clone(), show));
     let keeper = Keeper::of(fleet.clone(), options.lease);
     let armed = Instant::now();
     // How far the timeline is ahead of the clock, because phases ended early.
@@ -125,10 +137,7 @@ pub(super) async fn conduct(
         Err(_) => events.notice("a sidecar did not answer when told to disarm; the lease ends it"),
     }
     if ending == Ending::Guard {
-        events.say(Kind::GuardTripped {
-            guard: notes.tripped.clone().unwrap_or_default(),
-            reading: detail.clone().unwrap_or_default(),
-        });
+        detail = detail.map(|reading| tripped(&notes, &events, reading));
     }
     if ending == Ending::Completed && !notes.all_decided() {
         let most = (SETTLE + 2 * notes.patience()).as_secs();
@@ -141,6 +150,55 @@ pub(super) async fn conduct(
         }
     }
     notes.report(outline, ending, detail)
+}
+
+/// Tells of the guard that tripped; what it read, with its name, for the report.
+fn tripped(notes: &Notebook, events: &Events, reading: String) -> String {
+    let guard = notes.tripped().unwrap_or_default();
+    let detail = format!("{reading} (guard `{guard}`)");
+    events.say(Kind::GuardTripped { guard, reading });
+    detail
+}
+
+/// Guards on what callers saw read nothing before something is armed: a scenario that injects at once gives them no
+/// time before its first fault.
+fn blind_start(plan: &Plan, notes: &mut Notebook) {
+    let guards = Panel::read_callers(&plan.guards);
+    let at_once = plan.phases.first().is_some_and(|phase| !phase.injections.is_empty());
+    if at_once && !guards.is_empty() {
+        let guards = guards.join("; ");
+        notes.notice(format!(
+            "guard `{guards}` has nothing to read before the first fault: begin with a phase that injects nothing"
+        ));
+    }
+}
+
+/// Waits until every guard that can be read before anything is armed was found clear.
+async fn healthy(
+    notes: &mut Notebook,
+    inbox: &mut Inbox,
+    mut interrupt: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<(), (Ending, String)> {
+    loop {
+        let tripped = |reading| (Ending::Guard, reading);
+        if notes.ready().map_err(tripped)? {
+            return Ok(());
+        }
+        let reading = tokio::select! {
+            biased;
+            () = interrupt.as_mut() => return Err((Ending::Interrupted, "interrupted".into())),
+            Some(ended) = inbox.helpers.join_next() => return Err((Ending::Failed, lost(ended))),
+            Some(answer) = inbox.answers.recv() => notes.answered(answer),
+            Some(heard) = inbox.heard.recv() => notes.heard(heard),
+        };
+        reading.map_or(Ok(()), |reading| Err(tripped(reading)))?;
+    }
+}
+
+/// Why a watcher is gone.
+fn lost(ended: Result<(), tokio::task::JoinError>) -> String {
+    let why = ended.err().map_or_else(|| "it ended".to_owned(), |panicked| panicked.to_string());
+    format!("the watch of a monitor failed: {why}")
 }
 
 fn facts(monitors: &[(String, Box<dyn AlertSource>)]) -> BTreeMap<String, crate::verify::MonitorFacts> {
@@ -169,19 +227,21 @@ async fn pass(
             () = interrupt.as_mut() => return Step::Ended(Ending::Interrupted, "interrupted".into()),
             why = keeper.lost() => return Step::Ended(Ending::Failed, format!("lost the lease: {why}")),
             Some(ended) = inbox.helpers.join_next() => {
-                let why = ended.err().map_or_else(|| "it ended".to_owned(), |panicked| panicked.to_string());
-                return Step::Ended(Ending::Failed, format!("the watch of a monitor failed: {why}"));
+                return Step::Ended(Ending::Failed, lost(ended));
             }
             Some(answer) = inbox.answers.recv() => {
                 if let Some(reading) = notes.answered(answer) {
                     return Step::Ended(Ending::Guard, reading);
                 }
             }
-            Some(heard) = inbox.heard.recv() => notes.heard(heard),
+            Some(heard) = inbox.heard.recv() => {
+                if let Some(reading) = notes.heard(heard) {
+                    return Step::Ended(Ending::Guard, reading);
+                }
+            }
             () = &mut over => return Step::Over,
             Some((evidence, silent)) = inbox.evidence.recv() => {
-                notes.see(&evidence, &silent);
-                if let Some(reading) = notes.observed_guard() {
+                if let Some(reading) = notes.see(&evidence, &silent) {
                     return Step::Ended(Ending::Guard, reading);
                 }
                 notes.progress();

@@ -10,6 +10,8 @@ mod fleet;
 mod guards;
 mod keeper;
 mod notebook;
+mod panel;
+mod recent;
 mod stage;
 mod truth;
 mod watchers;
@@ -23,7 +25,7 @@ use tokio::sync::mpsc;
 use crate::{
     clock,
     event::{Ending, Event, FORMAT_VERSION, Kind, Outline, Report},
-    monitor::AlertSource,
+    monitor::{AlertSource, ProbeSource},
     scenario::Plan,
     verify,
 };
@@ -79,6 +81,8 @@ pub struct Run {
     pub fleet: Fleet,
     /// The monitors by name.
     pub monitors: Vec<(String, Box<dyn AlertSource>)>,
+    /// The probes by name.
+    pub probes: Vec<(String, ProbeSource)>,
     /// Predictions compared with the truth, filled by the traffic.
     pub truth: Arc<Truth>,
     /// How.

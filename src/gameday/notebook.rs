@@ -7,27 +7,21 @@ use std::{
 
 use super::{
     Events, Truth,
-    guards::{self, Answer, Asker, Recent},
+    guards::{Answer, Asker},
+    panel::Panel,
     watchers::Heard,
 };
 use crate::{
     clock::{self, Timestamp},
     event::{
-        ArmNumbers, Delivery, Ending, FORMAT_VERSION, Kind, Outcome, Outline, PhaseRecord, Progress, Report,
+        ArmNumbers, Delivery, Ending, FORMAT_VERSION, Kind, Measured, Outcome, Outline, PhaseRecord,
+        Progress, Report,
     },
     evidence::{ArmEvidence, Evidence},
-    monitor::{History, MonitorError},
-    scenario::{Expectation, Guard, Plan},
-    verify::{self, Facts, MonitorFacts, Window},
+    monitor::History,
+    scenario::{Expectation, Plan},
+    verify::{self, Facts, Looks, MonitorFacts, Window},
 };
-
-/// The looks at a `holds` query during its phase.
-#[derive(Debug, Default)]
-struct Looks {
-    answered: u64,
-    failed: Option<String>,
-    unanswered: Option<String>,
-}
 
 pub(super) struct Notebook {
     plan: Arc<Plan>,
@@ -38,20 +32,18 @@ pub(super) struct Notebook {
     history: History,
     evidence: Evidence,
     deliveries: Vec<Delivery>,
-    recent: Recent,
+    panel: Panel,
     windows: Vec<Window>,
     early: Vec<bool>,
     /// Decided expectations by (phase, number).
     outcomes: BTreeMap<(usize, usize), Outcome>,
     looks: HashMap<(usize, usize), Looks>,
-    blind: HashMap<usize, u32>,
+    /// When each `holds` was answered last, in seconds from the start of its phase.
+    answered_s: HashMap<(usize, usize), f64>,
     silent: BTreeSet<String>,
-    /// Looks in a row that gave no whole evidence.
-    unseen: u32,
     /// Has injection stopped because it could not be recorded?
     unrecorded: bool,
     notices: Vec<String>,
-    pub(super) tripped: Option<String>,
 }
 
 impl Notebook {
@@ -61,6 +53,7 @@ impl Notebook {
         events: Events,
         monitors: BTreeMap<String, MonitorFacts>,
     ) -> Notebook {
+        let panel = Panel::new(plan.guards.clone());
         Notebook {
             plan,
             truth,
@@ -70,17 +63,15 @@ impl Notebook {
             history: History::new(),
             evidence: Evidence::default(),
             deliveries: Vec::new(),
-            recent: Recent::default(),
+            panel,
             windows: Vec::new(),
             early: Vec::new(),
             outcomes: BTreeMap::new(),
             looks: HashMap::new(),
-            blind: HashMap::new(),
+            answered_s: HashMap::new(),
             silent: BTreeSet::new(),
-            unseen: 0,
             unrecorded: false,
             notices: Vec::new(),
-            tripped: None,
         }
     }
 
@@ -115,12 +106,12 @@ impl Notebook {
         }
     }
 
-    /// A monitor said something, or nothing.
-    pub(super) fn heard(&mut self, heard: Heard) {
+    /// A monitor said something, or nothing; a reading is given back when a guard ends the run.
+    pub(super) fn heard(&mut self, heard: Heard) -> Option<String> {
         for notice in heard.notices {
             self.notice(format!("monitor `{}`: {notice}", heard.monitor));
         }
-        let Some(facts) = self.monitors.get_mut(&heard.monitor) else { return };
+        let facts = self.monitors.get_mut(&heard.monitor)?;
         match heard.answer {
             Ok(reading) => {
                 if facts.error.take().is_some() {
@@ -129,10 +120,13 @@ impl Notebook {
                 for change in self.history.apply(&heard.monitor, &reading) {
                     self.events.say(Kind::AlertChanged(change));
                 }
+                let tripped = self.panel.heard(&heard.monitor, Ok(&reading), &self.history);
                 facts.rules = reading.rules;
+                tripped
             }
             Err(error) => {
                 self.history.unreachable(&heard.monitor, heard.at);
+                let tripped = self.panel.heard(&heard.monitor, Err(&error), &self.history);
                 let error = error.to_string();
                 if facts.error.is_none() {
                     self.events.say(Kind::MonitorUnreachable {
@@ -141,6 +135,7 @@ impl Notebook {
                     });
                 }
                 facts.error = Some(error);
+                tripped
             }
         }
     }
@@ -148,30 +143,19 @@ impl Notebook {
     /// A query was answered; a reading is given back when a guard ends the run.
     pub(super) fn answered(&mut self, answer: Answer) -> Option<String> {
         match answer.asker {
-            Asker::Guard(number) => {
-                let reading = match answer.result {
-                    Ok((tripped, reading)) => {
-                        self.blind.remove(&number);
-                        tripped.then_some(reading)?
-                    }
-                    Err(error) => {
-                        let looks = self.blind.entry(number).or_default();
-                        *looks += 1;
-                        let wrong_query =
-                            matches!(error, MonitorError::BadQuery(_) | MonitorError::Unsupported(_));
-                        (wrong_query || *looks >= guards::BLIND_LOOKS)
-                            .then(|| format!("it can't be read: {error}"))?
-                    }
-                };
-                self.tripped = Some(guards::in_words(&self.plan.guards[number]));
-                Some(reading)
-            }
+            Asker::Guard(number) => self.panel.answered(number, answer.result),
             Asker::Condition(phase, number) => {
                 let runs = self.windows.len() == phase + 1 && self.windows[phase].ended.is_none();
                 if runs {
                     let looks = self.looks.entry((phase, number)).or_default();
+                    let seconds = clock::now().since(self.windows[phase].started);
+                    let before = self.answered_s.insert((phase, number), seconds).unwrap_or_default();
                     match answer.result {
-                        Ok((true, _)) => looks.answered += 1,
+                        Ok((true, _)) => {
+                            looks.held += 1;
+                            let uncertainty_s = seconds - before;
+                            looks.first = looks.first.or(Some(Measured { seconds, uncertainty_s }));
+                        }
                         Ok((false, reading)) => looks.failed = looks.failed.take().or(Some(reading)),
                         Err(error) => looks.unanswered = Some(error.to_string()),
                     }
@@ -182,18 +166,17 @@ impl Notebook {
     }
 
     /// What callers saw until now, and which sidecars did not answer. Evidence that is not whole is not looked
-    /// at: a sum that drops and comes back would look like traffic.
-    pub(super) fn see(&mut self, evidence: &Evidence, silent: &[String]) {
+    /// at: a sum that drops and comes back would look like traffic. A reading is given back when a guard ends the
+    /// run.
+    pub(super) fn see(&mut self, evidence: &Evidence, silent: &[String]) -> Option<String> {
         for sidecar in silent {
             if self.silent.insert(sidecar.clone()) {
                 self.notice(format!("no evidence from {sidecar}"));
             }
         }
         if !silent.is_empty() {
-            self.unseen += 1;
-            return;
+            return self.panel.see(None);
         }
-        self.unseen = 0;
         let faults = evidence.phases.iter().flat_map(|phase| &phase.faults);
         if !self.unrecorded && faults.into_iter().any(|fault| fault.skipped.contains_key("ledger-broken")) {
             self.unrecorded = true;
@@ -201,22 +184,20 @@ impl Notebook {
         }
         if !evidence.phases.is_empty() {
             self.evidence = evidence.clone();
-            self.recent.push(clock::now(), evidence.everybody());
             self.deliveries = verify::deliveries(&self.plan, evidence, &self.truth.accuracy());
         }
+        self.panel.see(Some(evidence))
     }
 
-    /// Does what callers saw trip a guard? One that can't be read for too long trips too.
-    pub(super) fn observed_guard(&mut self) -> Option<String> {
-        let blind = self.unseen >= guards::BLIND_LOOKS;
-        let guard = self.plan.guards.iter().find_map(|guard| match guard {
-            Guard::Observed(_) if blind => Some((guard, "it can't be read: no evidence".to_owned())),
-            Guard::Observed(limits) => self.recent.breaks(limits).map(|reading| (guard, reading)),
-            Guard::Query(_) => None,
-        });
-        let (guard, reading) = guard?;
-        self.tripped = Some(guards::in_words(guard));
-        Some(reading)
+    /// May the run start, or does a guard forbid it?
+    pub(super) fn ready(&mut self) -> Result<bool, String> {
+        let monitors: Vec<String> = self.monitors.keys().cloned().collect();
+        self.panel.ready(&monitors)
+    }
+
+    /// The guard that ended the run, as it is written.
+    pub(super) fn tripped(&self) -> Option<String> {
+        self.panel.tripped()
     }
 
     /// How long the monitors may take to tell everything.
@@ -224,7 +205,7 @@ impl Notebook {
         self.facts(None).patience()
     }
 
-    fn notice(&mut self, message: String) {
+    pub(super) fn notice(&mut self, message: String) {
         self.events.notice(message.clone());
         self.notices.push(message);
     }
@@ -255,12 +236,10 @@ impl Notebook {
                 let outcome = match &placed.expectation {
                     Expectation::Holds(_) if index < self.windows.len() => {
                         let over = ending.is_some() || self.windows[index].ended.is_some();
-                        over.then(|| {
-                            let none = Looks::default();
-                            let looks = self.looks.get(&(index, number)).unwrap_or(&none);
-                            let (failed, unanswered) = (looks.failed.as_deref(), looks.unanswered.as_deref());
-                            verify::judge_condition(placed, &phase.name, looks.answered, failed, unanswered)
-                        })
+                        let aborted = ending.is_some_and(|ending| ending != Ending::Completed);
+                        let none = Looks::default();
+                        let looks = self.looks.get(&(index, number)).unwrap_or(&none);
+                        verify::judge_condition(placed, &phase.name, looks, over, aborted)
                     }
                     _ => verify::judge(placed, index, facts),
                 };

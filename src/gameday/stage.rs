@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     demo::Demo,
-    monitor::{self, AlertSource, EvidenceSource, MonitorError},
+    monitor::{self, AlertSource, EvidenceSource, MonitorError, ProbeSource},
     scenario::{Plan, SidecarAddress, SidecarSettings, StageDocument, Switch, default_stage},
     sidecar::{
         Candidate, Config, Sidecar, SidecarError, Upstream, UpstreamError,
@@ -48,6 +48,8 @@ pub struct Staged {
     pub fleet: Fleet,
     /// The monitors by name.
     pub monitors: Vec<(String, Box<dyn AlertSource>)>,
+    /// The probes by name.
+    pub probes: Vec<(String, ProbeSource)>,
     /// Generated traffic, ready to start.
     pub traffic: Option<Generator>,
     /// What the reader should know.
@@ -119,6 +121,14 @@ pub enum StageError {
     /// A monitor can't work at all.
     #[error("monitor `{name}`: {why}")]
     Monitor {
+        /// Its name in the stage.
+        name: String,
+        /// Why not.
+        why: MonitorError,
+    },
+    /// A probe can't work at all.
+    #[error("probe `{name}`: {why}")]
+    Probe {
         /// Its name in the stage.
         name: String,
         /// Why not.
@@ -204,7 +214,12 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         let source = monitor::connect(&settings, evidence_of(&fleet)).await;
         monitors.push((name.clone(), source.map_err(|why| StageError::Monitor { name, why })?));
     }
-    Ok(Staged { description, fleet, monitors, traffic, notices, site })
+    let mut probes = Vec::new();
+    for (name, settings) in document.probes {
+        let source = monitor::probe(&settings);
+        probes.push((name.clone(), source.map_err(|why| StageError::Probe { name, why })?));
+    }
+    Ok(Staged { description, fleet, monitors, probes, traffic, notices, site })
 }
 
 fn name_of(document: &StageDocument, what: &str) -> String {

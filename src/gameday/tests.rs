@@ -1,5 +1,7 @@
 //! Whole runs on a paused clock: the real layer, the real built-in monitor, callers without sockets.
 
+mod guards;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -106,6 +108,7 @@ async fn run_of(plan: Arc<Plan>, fleet: Fleet) -> (Run, mpsc::UnboundedReceiver<
         stage: "test".into(),
         fleet,
         monitors: vec![("builtin".into(), monitor)],
+        probes: Vec::new(),
         options: Options::default(),
         events,
     };

@@ -12,11 +12,16 @@ use tokio::{
 
 use crate::{
     clock::{self, Timestamp},
-    monitor::{AlertSource, MonitorError, PromqlValue, Reading},
+    monitor::{AlertSource, MonitorError, ProbeSource, PromqlValue, Reading},
+    scenario::AnswerCondition,
 };
 
 /// A poll or query that takes longer is a monitor that does not answer.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Guards are looked at at least so often.
+pub(super) const GUARD: Duration = Duration::from_secs(1);
+/// Characters of an answer that a reading quotes.
+const QUOTED: usize = 120;
 
 /// What a watcher heard.
 #[derive(Debug)]
@@ -33,9 +38,12 @@ struct Question {
     reply: oneshot::Sender<Result<Vec<PromqlValue>, MonitorError>>,
 }
 
-/// Asks PromQL of the monitors that are being watched.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Desk(Vec<(String, mpsc::Sender<Question>)>);
+/// Asks PromQL of the monitors that are being watched, and the probes.
+#[derive(Clone, Default)]
+pub(super) struct Desk {
+    monitors: Vec<(String, mpsc::Sender<Question>)>,
+    probes: Vec<(String, ProbeSource)>,
+}
 
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,7 +55,7 @@ impl Desk {
     /// Is a query true: does it return anything other than nothing or zeros?
     pub(super) async fn ask(&self, monitor: &str, promql: &str) -> Result<(bool, String), MonitorError> {
         let gone = || MonitorError::Unreachable(format!("no monitor `{monitor}` is watched"));
-        let (_, desk) = self.0.iter().find(|(name, _)| name == monitor).ok_or_else(gone)?;
+        let (_, desk) = self.monitors.iter().find(|(name, _)| name == monitor).ok_or_else(gone)?;
         let (reply, answer) = oneshot::channel();
         let question = Question { promql: promql.to_owned(), reply };
         let exchange = async {
@@ -62,18 +70,37 @@ impl Desk {
             if shown.is_empty() { "nothing but zeros or no series".to_owned() } else { shown.join(", ") };
         Ok((true_ones.count() > 0, reading))
     }
+
+    /// Is a condition true of what a probe answers?
+    pub(super) async fn probe(&self, name: &str, cel: &str) -> Result<(bool, String), MonitorError> {
+        let gone = || MonitorError::Unsupported(format!("the stage has no probe `{name}`"));
+        let (_, ask) = self.probes.iter().find(|(probe, _)| probe == name).ok_or_else(gone)?;
+        let condition =
+            AnswerCondition::compile(cel).map_err(|error| MonitorError::BadQuery(error.to_string()))?;
+        let late = |_| MonitorError::Unreachable(format!("no answer within {} s", DEADLINE.as_secs()));
+        let answer = timeout(DEADLINE, ask()).await.map_err(late)??;
+        let shown: String = answer.body.to_string().chars().take(QUOTED).collect();
+        let reading = format!("answered {} {shown}", answer.status);
+        Ok(match condition.holds(answer.status, &answer.body) {
+            Ok(truth) => (truth, reading),
+            Err(error) => (false, format!("{reading}: {error}")),
+        })
+    }
 }
 
-/// Starts to watch every monitor.
+/// Starts to watch every monitor; those that guards ask about alerts at least as often as guards are looked at.
 pub(super) fn watch(
     monitors: Vec<(String, Box<dyn AlertSource>)>,
+    probes: Vec<(String, ProbeSource)>,
+    guarding: impl Fn(&str) -> bool,
     heard: mpsc::Sender<Heard>,
 ) -> (Desk, JoinSet<()>) {
-    let (mut desk, mut tasks) = (Desk::default(), JoinSet::new());
+    let (mut desk, mut tasks) = (Desk { monitors: Vec::new(), probes }, JoinSet::new());
     for (monitor, source) in monitors {
         let (ask, questions) = mpsc::channel(16);
-        desk.0.push((monitor.clone(), ask));
-        tasks.spawn(attend(monitor, source, questions, heard.clone()));
+        desk.monitors.push((monitor.clone(), ask));
+        let pause = if guarding(&monitor) { source.interval().min(GUARD) } else { source.interval() };
+        tasks.spawn(attend(monitor, source, pause, questions, heard.clone()));
     }
     (desk, tasks)
 }
@@ -81,10 +108,11 @@ pub(super) fn watch(
 async fn attend(
     monitor: String,
     mut source: Box<dyn AlertSource>,
+    pause: Duration,
     mut questions: mpsc::Receiver<Question>,
     heard: mpsc::Sender<Heard>,
 ) {
-    let mut ticks = interval(source.interval());
+    let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -9,6 +9,7 @@ mod alertmanager;
 mod builtin;
 mod client;
 mod history;
+mod probe;
 mod prometheus;
 mod promql;
 mod skew;
@@ -20,6 +21,7 @@ use crate::{clock::Timestamp, event::AlertState, evidence::Evidence, scenario::M
 
 pub use client::{HttpClient, HttpError, HttpResponse};
 pub use history::{History, Life};
+pub use probe::{ProbeAnswer, ProbeSource, probe};
 
 /// No monitor is asked more often.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);

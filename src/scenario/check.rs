@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use super::{
-    document::{Document, ExposureDocument, Guard, Observed, PromqlCheck, TargetDocument, TrafficDocument},
+    document::{Document, ExposureDocument, TargetDocument, TrafficDocument},
     expression::{Condition, ExpressionError, UnitExpression},
-    phases,
+    guard_check, phases,
     plan::{Exposure, Plan, Target},
     problem::Problem,
     source::Source,
@@ -116,6 +116,17 @@ impl<'a> Checker<'a> {
         self.expression_with(path, text, compiled, help)
     }
 
+    /// An expression over the answer of a probe.
+    pub(super) fn answer_expression<T>(
+        &mut self,
+        path: Path,
+        text: &str,
+        compiled: Result<T, ExpressionError>,
+    ) -> Option<T> {
+        let help = "CEL over `status` and `body`, such as `body.status == \"ok\"` or `status == 200`";
+        self.expression_with(path, text, compiled, help)
+    }
+
     fn expression_with<T>(
         &mut self,
         path: Path,
@@ -148,7 +159,7 @@ pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<
     let labels = target.as_ref().map(|t| t.labels.clone()).unwrap_or_default();
     let phases = phases::build(&mut checker, &document, &labels);
     for (index, guard) in document.abort.iter().enumerate() {
-        self::guard(&mut checker, path(["abort"]).then(index), guard);
+        guard_check::guard(&mut checker, path(["abort"]).then(index), guard);
     }
     if !checker.problems.is_empty() {
         return (None, checker.problems);
@@ -235,25 +246,6 @@ fn traffic(checker: &mut Checker<'_>, traffic: &TrafficDocument) -> (Rate, PathB
     (traffic.rate, traffic.requests.clone())
 }
 
-fn guard(checker: &mut Checker<'_>, at: Path, guard: &Guard) {
-    match guard {
-        Guard::Query(check) => promql(checker, &at.then("query"), check),
-        Guard::Observed(Observed { error_rate: None, latency_p99: None }) => {
-            let problem = Problem::at(at.then("observed"), "this guard has no limit, so it guards nothing");
-            checker.push(problem.at_key().help("give `error-rate: \"> 20%\"` or `latency-p99: \"> 2s\"`"));
-        }
-        Guard::Observed(Observed { error_rate, latency_p99 }) => {
-            let at = at.then("observed");
-            if let Some(limit) = error_rate {
-                share_limit(checker, at.then("error-rate"), limit);
-            }
-            if let Some(limit) = latency_p99 {
-                time_limit(checker, at.then("latency-p99"), limit);
-            }
-        }
-    }
-}
-
 /// A limit on something that is a share.
 pub(super) fn share_limit(checker: &mut Checker<'_>, at: Path, limit: &Comparison) {
     if !(0.0..=1.0).contains(&limit.limit()) || limit.to_string().ends_with(|c: char| c.is_ascii_alphabetic())
@@ -269,9 +261,4 @@ pub(super) fn time_limit(checker: &mut Checker<'_>, at: Path, limit: &Comparison
         let problem = Problem::at(at, format!("`{limit}` is no limit on a time"));
         checker.push(problem.help("write it with its unit, such as `> 250ms` or `> 2s`"));
     }
-}
-
-pub(super) fn promql(checker: &mut Checker<'_>, at: &Path, check: &PromqlCheck) {
-    checker.not_blank(at.then("monitor"), "name of the monitor", &check.monitor);
-    checker.not_blank(at.then("promql"), "query", &check.promql);
 }

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::Shape;
+use super::{
+    guard::{Guard, Holds},
+    shape::Shape,
+};
 use crate::{
     fault::Fault,
-    unit::{Comparison, Rate, Share, Span},
+    unit::{Rate, Share, Span},
     wire::{Outputs, Protocol},
 };
 
@@ -34,7 +37,10 @@ pub struct Document {
     pub traffic: Option<TrafficDocument>,
     /// The phases, one after another.
     pub phases: Vec<PhaseDocument>,
-    /// Guards: when one holds, the run disarms and ends.
+    /// Where it may run, as stages name their `environment`; anywhere if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+    /// Guards: when one holds, the run disarms and ends, or does not start at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abort: Vec<Guard>,
     /// Whether perturbed responses carry `x-canard: <scenario>/<fault>`.
@@ -165,8 +171,9 @@ pub enum Expectation {
     Silent(AlertSilent),
     /// An alert that fired before clears, in time.
     Clears(AlertClears),
-    /// A PromQL query is true (not empty, not 0) at every look during the phase.
-    Holds(PromqlCheck),
+    /// A PromQL query, or a condition on the answer of a probe, is true: at every look during the phase, or
+    /// within a time.
+    Holds(Holds),
 }
 
 /// An alert that should fire.
@@ -210,40 +217,4 @@ pub struct AlertClears {
     /// The monitor that should tell; left out, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<String>,
-}
-
-/// A PromQL query and the monitor that answers it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PromqlCheck {
-    /// Name of a `prometheus` monitor in the stage.
-    pub monitor: String,
-    /// The query; true when it returns anything other than nothing or zeros.
-    pub promql: String,
-}
-
-/// When to give up: disarm first, report after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Guard {
-    /// A PromQL query is true.
-    Query(PromqlCheck),
-    /// What callers saw in the last seconds breaks a limit.
-    Observed(Observed),
-}
-
-/// Limits on what callers saw, over all traffic of the last ten seconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Observed {
-    /// Share of requests that failed (5xx or a broken connection), such as `> 20%`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_rate: Option<Comparison>,
-    /// 99th percentile of latency, such as `> 2s`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency_p99: Option<Comparison>,
 }

@@ -2,7 +2,8 @@
 
 use super::{
     check::path,
-    document::{Document, Expectation, Guard, PromqlCheck},
+    document::{Document, Expectation},
+    guard::{Guard, Question},
     phases,
     problem::{Problem, nearest, one_of},
     source::{Diagnostic, Source},
@@ -22,8 +23,15 @@ pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDo
         }
     }
     for (index, guard) in document.abort.iter().enumerate() {
-        if let Guard::Query(check) = guard {
-            asked.promql(&path(["abort"]).then(index).then("query"), check);
+        let at = path(["abort"]).then(index);
+        match guard {
+            Guard::Query(_) => asked.question(&at.then("query"), guard.question()),
+            Guard::Probe(_) => asked.probe_named(&at.then("probe").then("name"), guard.question()),
+            Guard::Alert(alert) => {
+                let at = at.then("alert");
+                asked.alert(&at, &at.then("name"), &alert.name, alert.monitor.as_ref());
+            }
+            Guard::Observed(_) | Guard::Budget(_) => {}
         }
     }
     let mut list: Vec<Diagnostic> =
@@ -43,8 +51,12 @@ impl<'a> Asked<'a> {
             Expectation::Fires(e) => (&e.alert, &e.monitor),
             Expectation::Silent(e) => (&e.alert, &e.monitor),
             Expectation::Clears(e) => (&e.alert, &e.monitor),
-            Expectation::Holds(check) => return self.promql(at, check),
+            Expectation::Holds(check) => return self.question(at, check.question()),
         };
+        self.alert(at, &at.then("alert"), alert, monitor.as_ref());
+    }
+
+    fn alert(&mut self, at: &Path, place: &Path, alert: &str, monitor: Option<&String>) {
         let asked: Vec<&'a Monitor> = match monitor {
             Some(name) => match self.monitor(at, name) {
                 Some(monitor) => vec![monitor],
@@ -60,10 +72,10 @@ impl<'a> Asked<'a> {
                 _ => return,
             }
         }
-        if known.contains(&alert.as_str()) {
+        if known.contains(&alert) {
             return;
         }
-        let problem = Problem::at(at.then("alert"), format!("no monitor of {} knows `{alert}`", self.name()));
+        let problem = Problem::at(place.clone(), format!("no monitor of {} knows `{alert}`", self.name()));
         let problem = match nearest(alert, &known) {
             Some(right) => problem.label(format!("did you mean `{right}`?")),
             None => problem.label("can never fire"),
@@ -74,15 +86,35 @@ impl<'a> Asked<'a> {
         });
     }
 
-    fn promql(&mut self, at: &Path, check: &PromqlCheck) {
-        match self.monitor(at, &check.monitor) {
+    fn question(&mut self, at: &Path, question: Option<Question<'_>>) {
+        let Some(Question::Promql { monitor, .. }) = question else {
+            return self.probe_named(&at.then("probe"), question);
+        };
+        match self.monitor(at, monitor) {
             Some(Monitor::Prometheus(_)) | None => {}
             Some(_) => {
-                let message = format!("monitor `{}` answers no PromQL", check.monitor);
+                let message = format!("monitor `{monitor}` answers no PromQL");
                 let problem = Problem::at(at.then("monitor"), message);
                 self.problems.push(problem.help("name a `prometheus` monitor of the stage"));
             }
         }
+    }
+
+    fn probe_named(&mut self, at: &Path, question: Option<Question<'_>>) {
+        let Some(Question::Probe { probe, .. }) = question else { return };
+        if self.stage.probes.contains_key(probe) {
+            return;
+        }
+        let names: Vec<&str> = self.stage.probes.keys().map(String::as_str).collect();
+        let problem = Problem::at(at.clone(), format!("{} has no probe `{probe}`", self.name()));
+        let problem = match nearest(probe, &names) {
+            Some(right) => problem.label(format!("did you mean `{right}`?")),
+            None => problem.label("not there"),
+        };
+        self.problems.push(match names.as_slice() {
+            [] => problem.help(format!("give the stage one: `probes: {{ {probe}: {{ url: http://… }} }}`")),
+            names => problem.help(format!("its probes are {}", one_of(names))),
+        });
     }
 
     fn monitor(&mut self, at: &Path, name: &str) -> Option<&'a Monitor> {

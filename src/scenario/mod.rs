@@ -8,6 +8,8 @@ mod compile;
 mod document;
 mod expression;
 mod fit;
+mod guard;
+mod guard_check;
 mod interpolate;
 mod known;
 mod phases;
@@ -26,18 +28,23 @@ mod tree;
 
 pub use compile::{compile, compile_document};
 pub use document::{
-    AlertClears, AlertFires, AlertSilent, Document, Expectation, ExposureDocument, Guard, InjectionDocument,
-    Mark, Observed, PhaseDocument, PromqlCheck, TargetDocument, TrafficDocument,
+    AlertClears, AlertFires, AlertSilent, Document, Expectation, ExposureDocument, InjectionDocument, Mark,
+    PhaseDocument, TargetDocument, TrafficDocument,
 };
-pub use expression::{Condition, ExpressionError, RequestView, UnitExpression};
+pub use expression::{AnswerCondition, Condition, ExpressionError, RequestView, UnitExpression};
 pub use fit::check_against_stage;
+pub use guard::{
+    AlertGuard, Budget, Guard, GuardState, Holds, Observed, ProbeGuard, QuantileLimit, QueryGuard, Question,
+    Whose,
+};
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
-    AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PrometheusSettings,
-    SidecarAddress, SidecarSettings, StageDocument, Switch, WebhookSettings, default_stage,
+    AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, ProbeSettings,
+    PrometheusSettings, SidecarAddress, SidecarSettings, StageDocument, Switch, WebhookSettings,
+    default_stage,
 };
 pub use stage_check::compile_stage;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    check::{Checker, path, promql},
+    check::{Checker, path},
     document::{Document, Expectation, InjectionDocument, PhaseDocument},
+    guard_check,
     plan::{Injection, Phase, PlacedExpectation},
     problem::Problem,
     rows,
@@ -225,7 +226,7 @@ fn expectations(
                 }
             }
             Expectation::Clears(e) => within(checker, place.then("within"), e.within, left),
-            Expectation::Holds(check) => promql(checker, &place, check),
+            Expectation::Holds(check) => guard_check::holds(checker, &place, check, phase.lasts),
             Expectation::Silent(_) => {}
         }
         placed.push(PlacedExpectation { expectation: expectation.clone(), line: checker.line(&place) });

@@ -3,8 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    document::{Document, Expectation, Guard},
+    document::{Document, Expectation},
     expression::{Condition, UnitExpression},
+    guard::Guard,
     shape::Shape,
 };
 use crate::{

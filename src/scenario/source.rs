@@ -102,9 +102,18 @@ impl FileKind {
     pub(crate) fn told(source: &Source) -> Option<FileKind> {
         let Ok(Node { kind: Kind::Map(map), .. }) = Node::parse(source) else { return None };
         let among = |keys: &[&str]| map.iter().filter(|e| keys.contains(&e.key.as_str())).count();
-        let scenario =
-            among(&["name", "hypothesis", "seed", "target", "exposure", "traffic", "phases", "abort"]);
-        let stage = among(&["environment", "upstream", "sidecars", "sidecar", "monitors"]);
+        let scenario = among(&[
+            "name",
+            "hypothesis",
+            "seed",
+            "target",
+            "exposure",
+            "traffic",
+            "phases",
+            "abort",
+            "environments",
+        ]);
+        let stage = among(&["environment", "upstream", "sidecars", "sidecar", "monitors", "probes"]);
         match stage.cmp(&scenario) {
             Ordering::Greater => Some(FileKind::Stage),
             Ordering::Equal => None,

@@ -28,6 +28,24 @@ pub struct StageDocument {
     pub sidecar: Option<SidecarSettings>,
     /// The monitors, by the name that scenarios use.
     pub monitors: BTreeMap<String, Monitor>,
+    /// Addresses that answer with JSON and that guards and expectations may ask, by the name that scenarios use.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, ProbeSettings>,
+}
+
+/// An address that answers with JSON.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ProbeSettings {
+    /// The whole address, such as `http://10.0.0.7:8080/healthz?full=1`.
+    pub url: String,
+    /// Bearer token, as `${VARIABLE}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Time that an answer may take.
+    #[serde(default = "second")]
+    pub timeout: Span,
 }
 
 /// A sidecar that already stands in the traffic.
@@ -198,6 +216,7 @@ macro_rules! debug_without_token {
 }
 
 debug_without_token!(SidecarAddress { url });
+debug_without_token!(ProbeSettings { url, timeout });
 debug_without_token!(PrometheusSettings { url, poll });
 debug_without_token!(AlertmanagerSettings { url, poll });
 

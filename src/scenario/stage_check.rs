@@ -79,6 +79,7 @@ fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
             listener(checker, path(["sidecar", key]), &address, &mut taken);
         }
     }
+    probes(checker, stage);
     for (name, monitor) in &stage.monitors {
         let at = path(["monitors", name.as_str()]);
         checker.name(&at, "name of the monitor", name);
@@ -102,6 +103,19 @@ fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
                     self::rule(checker, &at.then(alert.as_str()), rule);
                 }
             }
+        }
+    }
+}
+
+fn probes(checker: &mut Checker<'_>, stage: &StageDocument) {
+    for (name, probe) in &stage.probes {
+        let at = path(["probes", name.as_str()]);
+        checker.name(&at, "name of the probe", name);
+        url(checker, at.then("url"), probe.url.split('?').next().unwrap_or_default());
+        token(checker, at.then("token"), probe.token.as_ref());
+        if probe.timeout.is_zero() {
+            let problem = Problem::at(at.then("timeout"), "no answer is as fast as that");
+            checker.push(problem.help("give the time that it may take, such as 1s"));
         }
     }
 }

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     clock::Timestamp,
-    event::{Asked, Delivered, Delivery, Ending, Outcome, Reason, Verdict},
+    event::{Asked, Delivered, Delivery, Ending, Measured, Outcome, Reason, Verdict},
     monitor::{History, Life, Rule},
     scenario::{Expectation, PlacedExpectation, Plan},
     unit::Span,
@@ -237,10 +237,10 @@ pub fn judge(expected: &PlacedExpectation, phase: usize, facts: Facts<'_>) -> Op
 /// The outcome of an expectation whose phase never began.
 fn never_reached(expected: &PlacedExpectation, phase: &str) -> Outcome {
     let (asked, subject) = match &expected.expectation {
-        Expectation::Fires(wanted) => (Asked::Fires, &wanted.alert),
-        Expectation::Silent(wanted) => (Asked::Silent, &wanted.alert),
-        Expectation::Clears(wanted) => (Asked::Clears, &wanted.alert),
-        Expectation::Holds(check) => (Asked::Holds, &check.promql),
+        Expectation::Fires(wanted) => (Asked::Fires, wanted.alert.as_str()),
+        Expectation::Silent(wanted) => (Asked::Silent, wanted.alert.as_str()),
+        Expectation::Clears(wanted) => (Asked::Clears, wanted.alert.as_str()),
+        Expectation::Holds(check) => (Asked::Holds, check.subject()),
     };
     Outcome {
         reason: Some(Reason::Aborted),
@@ -249,26 +249,63 @@ fn never_reached(expected: &PlacedExpectation, phase: &str) -> Outcome {
     }
 }
 
-/// The outcome of a `holds`, from the looks at its query during the phase.
+/// The looks at a `holds` during its phase.
+#[derive(Debug, Clone, Default)]
+pub struct Looks {
+    /// How many found it true.
+    pub held: u64,
+    /// When the first of them did, in seconds from the start of the phase, and the time since the look before.
+    pub first: Option<Measured>,
+    /// What the first that found it false read.
+    pub failed: Option<String>,
+    /// Why the last that failed had no answer.
+    pub unanswered: Option<String>,
+}
+
+/// The outcome of a `holds`, from the looks at it; `None` while it can't be told yet: until its phase is `over`,
+/// or the run `aborted` in it.
 pub fn judge_condition(
     expected: &PlacedExpectation,
     phase: &str,
-    looks: u64,
-    failed: Option<&str>,
-    unanswered: Option<&str>,
-) -> Outcome {
-    let Expectation::Holds(check) = &expected.expectation else { return never_reached(expected, phase) };
-    let mut outcome = outcome(phase, Asked::Holds, &check.promql, expected.line);
-    outcome.monitor = Some(check.monitor.clone());
-    (outcome.verdict, outcome.reason, outcome.detail) = match (failed, unanswered) {
-        (Some(what), _) => (Verdict::Missed, Some(Reason::ConditionFalse), format!("was not true: {what}")),
-        (None, Some(error)) => (Verdict::Inconclusive, Some(Reason::MonitorUnreachable), error.to_owned()),
-        (None, None) if looks == 0 => {
-            (Verdict::Inconclusive, Some(Reason::Aborted), "was never asked: the phase was too short".into())
-        }
-        (None, None) => (Verdict::Met, None, format!("was true at all {looks} looks")),
+    looks: &Looks,
+    over: bool,
+    aborted: bool,
+) -> Option<Outcome> {
+    let Expectation::Holds(check) = &expected.expectation else { return None };
+    let mut outcome = outcome(phase, Asked::Holds, check.subject(), expected.line);
+    outcome.monitor = check.asked().map(str::to_owned);
+    outcome.within_s = check.within.map(Span::as_secs_f64);
+    let unreachable =
+        |error: &String| (Verdict::Inconclusive, Some(Reason::MonitorUnreachable), error.clone());
+    let never = || {
+        let detail = "was never asked: the phase was too short".to_owned();
+        (Verdict::Inconclusive, Some(Reason::Aborted), detail)
     };
-    outcome
+    let missed = |detail| (Verdict::Missed, Some(Reason::ConditionFalse), detail);
+    (outcome.verdict, outcome.reason, outcome.detail) = match (outcome.within_s, looks.first) {
+        (Some(within_s), Some(first)) => {
+            outcome.time = Some(first);
+            let verdict = if first.seconds <= within_s { Verdict::Met } else { Verdict::Late };
+            (verdict, None, "became true".to_owned())
+        }
+        _ if !over => return None,
+        (Some(_), None) if aborted => {
+            let detail = "the run ended before it became true".to_owned();
+            (Verdict::Inconclusive, Some(Reason::Aborted), detail)
+        }
+        (Some(_), None) => match (&looks.failed, &looks.unanswered) {
+            (_, Some(error)) => unreachable(error),
+            (Some(what), None) => missed(format!("never became true: {what}")),
+            (None, None) => never(),
+        },
+        (None, _) => match (&looks.failed, &looks.unanswered) {
+            (Some(what), _) => missed(format!("was not true: {what}")),
+            (None, Some(error)) => unreachable(error),
+            (None, None) if looks.held == 0 => never(),
+            (None, None) => (Verdict::Met, None, format!("was true at all {} looks", looks.held)),
+        },
+    };
+    Some(outcome)
 }
 
 /// The deliveries of one phase.

@@ -97,6 +97,6 @@ fn subject(expectation: &Expectation) -> (&str, bool) {
         Expectation::Fires(wanted) => (&wanted.alert, true),
         Expectation::Clears(wanted) => (&wanted.alert, true),
         Expectation::Silent(wanted) => (&wanted.alert, false),
-        Expectation::Holds(check) => (&check.promql, false),
+        Expectation::Holds(check) => (check.subject(), false),
     }
 }

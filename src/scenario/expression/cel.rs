@@ -68,6 +68,8 @@ struct Uses {
     /// It uses the headers in another way than by name.
     all_headers: bool,
     features: BTreeSet<Feature>,
+    status: bool,
+    answer: bool,
 }
 
 /// What an expression may refer to.
@@ -77,6 +79,8 @@ pub(super) enum Scope {
     Request,
     /// `request` and `features`
     Rows,
+    /// `status` and `body` of an answer
+    Answer,
 }
 
 pub(super) fn wrong(message: impl Into<String>, offset: Option<usize>) -> ExpressionError {
@@ -123,12 +127,34 @@ impl Cel {
     }
 
     pub(super) fn reads_request(&self) -> bool {
-        let Uses { method, path, body, headers, all_headers, features: _ } = &self.uses;
+        let Uses { method, path, body, headers, all_headers, .. } = &self.uses;
         *method || *path || *body || *all_headers || !headers.is_empty()
     }
 
     pub(super) fn needs_features(&self) -> bool {
         !self.uses.features.is_empty()
+    }
+
+    pub(super) fn reads_answer(&self) -> bool {
+        self.uses.answer || self.uses.status
+    }
+
+    pub(super) fn reads_status(&self) -> bool {
+        self.uses.status
+    }
+
+    /// Evaluates it on an answer; `None` when it reads what that does not have.
+    pub(super) fn evaluate_answer(
+        &self,
+        status: u16,
+        body: &serde_json::Value,
+    ) -> Result<Option<Value>, ExpressionError> {
+        let mut context = Context::with_env(environment());
+        context.add_variable_from_value("status", Value::Int(i64::from(status)));
+        if self.uses.answer {
+            context.add_variable_from_value("body", json(body));
+        }
+        present(Value::resolve(&self.expression, &context))
     }
 
     /// Evaluates it; `None` when it reads what the request does not have.
@@ -328,12 +354,22 @@ impl Walk<'_> {
 
     fn visit_inside(&mut self, node: &mut IdedExpr) -> Result<(), ExpressionError> {
         let id = node.id;
-        if let Some(attribute) = shape::attribute(node) {
+        if let Some(attribute) = shape::attribute(node)
+            && self.scope != Scope::Answer
+        {
             return self.attribute(id, attribute);
         }
         match &mut node.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) if name.starts_with('@') || self.bound.contains(name) => {}
+            Expr::Ident(name) if self.scope == Scope::Answer => match name.as_str() {
+                "status" => self.uses.status = true,
+                "body" => self.uses.answer = true,
+                _ => {
+                    let message = format!("nothing is called `{name}`; there are only `status` and `body`");
+                    return Err(wrong(message, self.offset(id)));
+                }
+            },
             Expr::Ident(name) if name == "request" => {
                 return Err(wrong(format!("say which part of the request: {}", parts()), self.offset(id)));
             }
@@ -346,6 +382,7 @@ impl Walk<'_> {
                 let known = match self.scope {
                     Scope::Request => "there is only `request`",
                     Scope::Rows => "there are only `request` and `features`",
+                    Scope::Answer => "there are only `status` and `body`",
                 };
                 let message = format!("nothing is called `{name}`; {known}");
                 return Err(wrong(message, self.offset(id)));
@@ -453,7 +490,7 @@ impl Walk<'_> {
             "features are told apart row by row; they belong in `where` or in the `group` of a fault";
         match self.scope {
             Scope::Rows => Ok(()),
-            Scope::Request => Err(wrong(message, self.offset(id))),
+            Scope::Request | Scope::Answer => Err(wrong(message, self.offset(id))),
         }
     }
 

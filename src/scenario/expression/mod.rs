@@ -12,6 +12,7 @@
 //! Why not always CEL? A path prefix is compared in nanoseconds; a CEL context costs allocations for every
 //! request of a busy server.
 
+mod answer;
 mod cel;
 mod features;
 mod shape;
@@ -29,6 +30,8 @@ use self::{
     shape::Test,
 };
 use crate::wire::Row;
+
+pub use self::answer::AnswerCondition;
 
 /// What an expression may look at.
 #[derive(Debug, Clone, Copy)]
