@@ -66,7 +66,7 @@ async fn a_system_that_recovers_before_the_threshold_is_healthy() {
 
 #[tokio::test(start_paused = true)]
 async fn a_guard_trips_at_its_third_broken_look_in_a_row_and_not_before() {
-    let twice = |look: u64| status(look % 3 == 0);
+    let twice = |look: u64| status(look.is_multiple_of(3));
     assert_eq!(under_probe(&guarded(PROBE), scripted(twice)).await.0.exit_code, 0);
     let (report, armed) = under_probe(&guarded(PROBE), scripted(|look| status(look < 12))).await;
     assert_eq!((report.exit_code, report.ending, armed), (4, Ending::Guard, true));

@@ -257,4 +257,14 @@ abort:
         report.outcomes.iter().filter(|o| o.phase == "steady").map(|o| o.verdict).collect();
     assert_eq!(conditions, [Verdict::Met, Verdict::Missed], "{text}");
     assert!(!sidecar.handle().is_armed());
+
+    // The same guard, true before the first fault: the run does not start.
+    let i = phases.find("abort:").unwrap();
+    let guard = "abort: [{ query: { monitor: prometheus, promql: 'up{job=\"canard\"} == 1', after: 3 } }]\n";
+    let unhealthy = format!("{}{guard}", &phases[..i]);
+    let site = Site::new(&scenario("60/s", &unhealthy), Some(&stage(&stack, None)));
+    let (code, report, text) = run(&site, &sidecar, &[]).await;
+    assert_eq!((code, report.phases.len()), (4, 0), "{text}");
+    let detail = report.ending_detail.unwrap();
+    assert!(detail.starts_with("nothing was armed: 1 (3 looks in a row) (guard `prometheus: up"), "{detail}");
 }
