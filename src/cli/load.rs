@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Failure, diagnostics::Mistakes};
 use crate::scenario::{
     Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage, compile,
-    compile_stage, default_stage,
+    compile_stage, default_stage, read_stage,
 };
 
 const ORDER: &str =
@@ -33,12 +33,23 @@ pub(super) fn stage(path: Option<&Path>) -> miette::Result<StageDocument> {
             .help("`canard init` writes a stage to begin from; leave --stage out to run in this process")
             .into());
     }
+    stage_with(path, compile_stage)
+}
+
+/// The same, whatever it permits to run: for who runs nothing in it.
+pub(super) fn stage_as_it_is(path: &Path) -> miette::Result<StageDocument> {
+    stage_with(path, read_stage)
+}
+
+type Reads = fn(&Source, &dyn Fn(&str) -> Option<String>) -> Result<StageDocument, Diagnostics>;
+
+fn stage_with(path: &Path, read: Reads) -> miette::Result<StageDocument> {
     let source = source(path)?;
     if FileKind::told(&source) == Some(FileKind::Scenario) {
         let failure = Failure::new(format!("`{}` is a scenario, not a stage", source.name));
         return Err(failure.help(ORDER).into());
     }
-    Ok(compile_stage(&source, &variable).map_err(Mistakes::from)?)
+    Ok(read(&source, &variable).map_err(Mistakes::from)?)
 }
 
 /// Compiles a scenario and checks that it fits a stage.

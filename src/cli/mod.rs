@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod search;
 mod sidecar;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ enum Command {
     Ledger(Box<ledger::LedgerArgs>),
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
+    Stop(stop::StopArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(*args),
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),
+        Command::Stop(args) => stop::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match result {

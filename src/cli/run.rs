@@ -18,7 +18,7 @@ use crate::{
     evidence::LedgerParts,
     gameday::{self, Events, Options, Run, Truth},
     report,
-    scenario::{Plan, SidecarAddress, StageDocument},
+    scenario::{Plan, SidecarAddress, StageDocument, unnamed_stage},
     traffic::{Generator, Tally},
     unit::Span,
 };
@@ -80,7 +80,10 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
-    let document = load::stage(args.stage.as_deref())?;
+    let document = match &args.stage {
+        None if !args.sidecar.is_empty() => unnamed_stage(),
+        stage => load::stage(stage.as_deref())?,
+    };
     let plan = Arc::new(load::scenario(&load::source(&args.scenario)?, &document)?);
     let stage = args.stage.is_some().then_some(document);
     if args.dry_run {

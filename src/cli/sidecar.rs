@@ -38,6 +38,9 @@ pub(super) struct SidecarArgs {
     /// Bearer token of the admin API; rather set CANARD_TOKEN, because arguments show in process lists
     #[arg(long, value_name = "TOKEN", env = "CANARD_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
+    /// File that disarms: while it exists, nothing is armed and nothing can be
+    #[arg(long, value_name = "FILE")]
+    kill_file: Option<PathBuf>,
     /// Append a line for each perturbed response to this file (JSON lines); in memory if left out
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -148,6 +151,7 @@ impl SidecarArgs {
         config.listen = self.listen;
         config.admin = Some(self.admin);
         config.admin_token = self.admin_token.and_then(Token::new);
+        config.kill_file = self.kill_file;
         config.ledger = self.ledger;
         config.payload_log = self.payload_log.map(|path| PayloadLogSettings {
             path,
@@ -272,6 +276,9 @@ async fn serve(config: Config) -> miette::Result<Exit> {
     if let Some(admin) = sidecar.admin_addr() {
         say(&format!("admin     http://{admin} (API, /metrics)"));
         say(&format!("arm it    canard run SCENARIO --sidecar http://{admin}"));
+    }
+    if let Some(file) = sidecar.handle().killed_by() {
+        say(&format!("disarmed  {} exists: nothing can be armed until it is removed", file.display()));
     }
     tokio::select! {
         () = signalled(&mut interrupt, &mut terminate) => {}

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     demo::Demo,
     monitor::{self, AlertSource, EvidenceSource, MonitorError, ProbeSource},
-    scenario::{Plan, SidecarAddress, SidecarSettings, StageDocument, Switch, default_stage},
+    scenario::{
+        Plan, SidecarAddress, SidecarSettings, StageDocument, Switch, default_stage, forbidden, unnamed_stage,
+    },
     sidecar::{
         Candidate, Config, Sidecar, SidecarError, Upstream, UpstreamError,
         client::{AdminClient, AdminError},
@@ -84,6 +86,9 @@ impl Site {
 /// Why a stage can't be set.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
+    /// The stage does not let the scenario run.
+    #[error("{0}")]
+    Forbidden(String),
     /// The embedded default stage has no callers of its own.
     #[error("the scenario brings no traffic, and without a stage there are no other callers")]
     NoTraffic,
@@ -162,11 +167,16 @@ impl StageError {
 pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
     let Staging { plan, stage, mut sidecars, traffic_to, truth, ledger } = staging;
     let embedded = stage.is_none() && sidecars.is_empty();
-    let document = stage.unwrap_or_else(default_stage);
+    let document = stage.unwrap_or_else(if embedded { default_stage } else { unnamed_stage });
+    match forbidden(&plan.document, &document) {
+        none if none.is_empty() => {}
+        some => return Err(StageError::Forbidden(some.join("; "))),
+    }
     if sidecars.is_empty() {
         sidecars.clone_from(&document.sidecars);
     }
     let (mut site, mut notices) = (Site::default(), Vec::new());
+    notices.extend(unmarked(&document));
     let (fleet, description, target) = if sidecars.is_empty() {
         let upstream = if embedded {
             plan.traffic.as_ref().ok_or(StageError::NoTraffic)?;
@@ -220,6 +230,17 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         probes.push((name.clone(), source.map_err(|why| StageError::Probe { name, why })?));
     }
     Ok(Staged { description, fleet, monitors, probes, traffic, notices, site })
+}
+
+/// An environment that sounds like production and is not marked so has no consent to keep to.
+fn unmarked(document: &StageDocument) -> Option<String> {
+    let name = document.environment.as_ref().filter(|_| document.production.is_none())?;
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+    parts.into_iter().any(|part| ["production", "prod", "prd", "live"].contains(&part.as_str())).then(|| {
+        format!(
+            "the stage is called `{name}`; mark it with `production: {{ consent: … }}` if that is what it is"
+        )
+    })
 }
 
 fn name_of(document: &StageDocument, what: &str) -> String {

@@ -23,7 +23,7 @@ use crate::{
     evidence::Evidence,
     layer::{ChaosLayer, Handle, LeaseId, RequestBody},
     monitor::{self, BoxFuture, MonitorError, Reading},
-    scenario::{Monitor, Source, compile},
+    scenario::{Monitor, Source, compile, compile_stage},
 };
 
 const RULES: &str = r#"{ "builtin": { "rules": {

@@ -5,6 +5,8 @@
 //! sleeping requests wake up at it.
 
 use std::{
+    io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicU8, Ordering},
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     candidates::{Candidate, Candidates},
+    kill::KillFile,
     lease::Lease,
     totals::{Former, Totals},
 };
@@ -86,6 +89,9 @@ pub enum ArmError {
     /// No phase of that name.
     #[error("the plan has no phase `{0}`")]
     NoSuchPhase(String),
+    /// The kill file exists.
+    #[error("the kill file `{}` exists: nothing can be armed until it is removed", .0.display())]
+    Killed(PathBuf),
     /// The time to live is zero or over the limit.
     #[error("a lease lives from 1ms to {0:?}")]
     TimeToLive(Duration),
@@ -142,6 +148,7 @@ struct Shared {
     limits: Limits,
     ledger: Ledger,
     candidates: OnceLock<Candidates>,
+    kill: OnceLock<KillFile>,
 }
 
 /// A plan is armed.
@@ -180,6 +187,41 @@ impl Handle {
         self
     }
 
+    /// Names a kill file: while it exists, everything is disarmed and nothing can be armed. It is looked for when
+    /// something is to be armed or renewed, and fifty times a second while something is armed; what can't be told
+    /// counts as existing. Given once; later calls change nothing.
+    ///
+    /// ```
+    /// # use canard::layer::Handle;
+    /// let handle = Handle::default().with_kill_file("/run/canard.stop")?;
+    /// assert!(handle.killed_by().is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the system grants no thread to look for it.
+    pub fn with_kill_file(self, path: impl Into<PathBuf>) -> io::Result<Handle> {
+        if self.shared.kill.get().is_none() {
+            let this = Arc::downgrade(&self.shared);
+            let of = move || this.upgrade().map(|shared| Handle { shared });
+            let other = of.clone();
+            let kill = move || of().iter().for_each(Handle::stop);
+            let armed = move || other().is_some_and(|handle| handle.in_force().is_some());
+            let file = KillFile::watch(path.into(), kill, armed)?;
+            let _ = self.shared.kill.set(file);
+        }
+        Ok(self)
+    }
+
+    /// The kill file that forbids arming, if it exists now.
+    pub fn killed_by(&self) -> Option<PathBuf> {
+        self.shared.kill.get()?.is_there().map(std::path::Path::to_path_buf)
+    }
+
+    fn not_killed(&self) -> Result<(), ArmError> {
+        self.killed_by().map_or(Ok(()), |file| Err(ArmError::Killed(file)))
+    }
+
     /// Names the other upstreams that faults may send requests to. The inner service finds the address in
     /// [`RouteTo`](super::RouteTo) and has to honour it. Given once; later calls change nothing.
     #[must_use]
@@ -201,9 +243,10 @@ impl Handle {
     /// Arms a plan for a time to live.
     ///
     /// # Errors
-    /// If a lease is in force already, or `ttl` is out of range.
+    /// If a lease is in force already, `ttl` is out of range, or the kill file exists.
     pub fn arm(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
         self.check(ttl)?;
+        self.not_killed()?;
         let mut control = self.control();
         if let Some(lease) = self.in_force() {
             return Err(ArmError::AlreadyArmed(lease.plan.document.name.clone()));
@@ -220,15 +263,19 @@ impl Handle {
             ran_out.end();
         }
         self.shared.awake.fetch_or(ARMED, Ordering::Release);
+        if let Some(file) = self.shared.kill.get() {
+            file.armed();
+        }
         Ok(id)
     }
 
     /// Extends a lease: it now lives `ttl` from now.
     ///
     /// # Errors
-    /// If the lease is over (it must be armed again, on purpose), or `ttl` is out of range.
+    /// If the lease is over (it must be armed again, on purpose), `ttl` is out of range, or the kill file exists.
     pub fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
         self.check(ttl)?;
+        self.not_killed()?;
         let _control = self.control();
         self.find(lease)?.renew(ttl);
         Ok(())

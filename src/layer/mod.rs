@@ -20,6 +20,7 @@ mod extension;
 mod finish;
 mod future;
 mod handle;
+mod kill;
 #[expect(clippy::module_inception, reason = "the shape of a middleware: layer, service, future, body")]
 mod layer;
 mod lease;

@@ -4,18 +4,19 @@ use super::{
     check::path,
     document::{Document, Expectation},
     guard::{Guard, Question},
-    phases,
+    permit, phases,
     problem::{Problem, nearest, one_of},
     source::{Diagnostic, Source},
     stage::{Monitor, StageDocument},
     tree::{Node, Path},
 };
+use crate::clock;
 
-/// What a scenario asks of a stage that the stage can't give: monitors that it does not have, PromQL asked of
-/// one that answers none, alerts that none of its monitors can know.
+/// What a scenario asks of a stage that the stage can't give: monitors and probes that it does not have, PromQL asked
+/// of one that answers none, alerts that none of its monitors can know; and what the stage does not let it do.
 pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDocument) -> Vec<Diagnostic> {
     let Ok(tree) = Node::parse(source) else { return Vec::new() };
-    let mut asked = Asked { stage, problems: Vec::new() };
+    let mut asked = Asked { stage, problems: permit::objections(document, stage, clock::now()) };
     for (index, phase) in document.phases.iter().enumerate() {
         for (number, expectation) in phase.expect.iter().enumerate() {
             let at = path(["phases"]).then(index).then("expect").then(number);

@@ -12,6 +12,7 @@ mod guard;
 mod guard_check;
 mod interpolate;
 mod known;
+mod permit;
 mod phases;
 mod plan;
 mod problem;
@@ -37,6 +38,7 @@ pub use guard::{
     AlertGuard, Budget, Guard, GuardState, Holds, Observed, ProbeGuard, QuantileLimit, QueryGuard, Question,
     Whose,
 };
+pub use permit::{Consent, Production, RunLimits, forbidden};
 pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
@@ -45,6 +47,6 @@ pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
     AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, ProbeSettings,
     PrometheusSettings, SidecarAddress, SidecarSettings, StageDocument, Switch, WebhookSettings,
-    default_stage,
+    default_stage, unnamed_stage,
 };
-pub use stage_check::compile_stage;
+pub use stage_check::{compile_stage, read_stage};

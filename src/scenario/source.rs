@@ -113,7 +113,16 @@ impl FileKind {
             "abort",
             "environments",
         ]);
-        let stage = among(&["environment", "upstream", "sidecars", "sidecar", "monitors", "probes"]);
+        let stage = among(&[
+            "environment",
+            "upstream",
+            "sidecars",
+            "sidecar",
+            "monitors",
+            "probes",
+            "production",
+            "limits",
+        ]);
         match stage.cmp(&scenario) {
             Ordering::Greater => Some(FileKind::Stage),
             Ordering::Equal => None,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::permit::{Production, RunLimits};
 use crate::unit::{Comparison, Share, Span};
 
 /// A canard stage: the upstream, the sidecars and the monitors of one environment.
@@ -11,9 +12,15 @@ use crate::unit::{Comparison, Share, Span};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StageDocument {
-    /// What this environment is called.
+    /// What this environment is called; scenarios may name the `environments` that they run in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// Marks the environment as production: a run there needs the consent that is written here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production: Option<Production>,
+    /// The most that a run may do here.
+    #[serde(skip_serializing_if = "RunLimits::is_default")]
+    pub limits: RunLimits,
     /// The model server; `run` puts a sidecar in front of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
@@ -262,7 +269,15 @@ pub fn default_stage() -> StageDocument {
     ]);
     StageDocument {
         environment: Some("built-in".to_owned()),
+        // Nobody real is touched.
+        limits: RunLimits { share: Share::ALL, lasts: Span::from_secs(24 * 3600) },
         monitors: BTreeMap::from([("builtin".to_owned(), Monitor::Builtin(BuiltinSettings { rules }))]),
         ..StageDocument::default()
     }
+}
+
+/// The stage that applies where sidecars are named and no stage is: the built-in monitor, in an environment that nobody
+/// knows, with the limits of any other.
+pub fn unnamed_stage() -> StageDocument {
+    StageDocument { environment: None, limits: RunLimits::default(), ..default_stage() }
 }

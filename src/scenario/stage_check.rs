@@ -3,6 +3,7 @@
 use super::{
     check::{Checker, Places, path, share_limit, time_limit},
     interpolate::interpolate,
+    permit,
     problem::Problem,
     source::{Diagnostic, Diagnostics, Source},
     stage::{BuiltinRule, BuiltinSignal, Monitor, SidecarSettings, StageDocument},
@@ -19,6 +20,26 @@ pub fn compile_stage(
     source: &Source,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<StageDocument, Diagnostics> {
+    read(source, variable, permit::check)
+}
+
+/// The same, without a look at what it permits: for who runs nothing in it. An emergency stop must not wait for
+/// somebody's consent.
+///
+/// # Errors
+/// As [`compile_stage`].
+pub fn read_stage(
+    source: &Source,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<StageDocument, Diagnostics> {
+    read(source, variable, |_, _| {})
+}
+
+fn read(
+    source: &Source,
+    variable: &dyn Fn(&str) -> Option<String>,
+    permitted: impl Fn(&mut Checker<'_>, &StageDocument),
+) -> Result<StageDocument, Diagnostics> {
     let mut tree = match Node::parse(source) {
         Ok(tree) => tree,
         Err(mistakes) => return Err(Diagnostics::new(source, mistakes)),
@@ -32,6 +53,7 @@ pub fn compile_stage(
         let places = Places::in_source(source, &tree);
         let mut checker = Checker::new(Some(&places));
         check(&mut checker, stage);
+        permitted(&mut checker, stage);
         list.extend(checker.finish().into_iter().filter_map(|problem| problem.place(source, &tree)));
     }
     match stage {

@@ -56,6 +56,9 @@ pub struct SidecarStatus {
     pub listen: String,
     /// Is it about to end?
     pub draining: bool,
+    /// The kill file that forbids arming, while it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed_by: Option<String>,
     /// What is armed.
     pub lease: Option<LeaseStatus>,
 }

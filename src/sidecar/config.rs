@@ -25,6 +25,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Bearer token that every `/v1/` call has to carry. Required where `admin` is not on loopback.
     pub admin_token: Option<Token>,
+    /// File that disarms: while it exists, nothing is armed and nothing can be.
+    pub kill_file: Option<PathBuf>,
     /// File of the ledger, JSON lines, appended to; in memory (bounded) if left out.
     pub ledger: Option<PathBuf>,
     /// Sampled and summarised copies of what callers asked and got; none if left out.
@@ -65,6 +67,7 @@ impl Config {
             listen: loopback,
             admin: Some(loopback),
             admin_token: None,
+            kill_file: None,
             ledger: None,
             payload_log: None,
             protocol: Protocol::Auto,

@@ -334,6 +334,10 @@ fn handle(config: &Config) -> Result<Handle, SidecarError> {
         }
     };
     let handle = handle.with_candidates(config.candidates.iter().map(Into::into));
+    let handle = match &config.kill_file {
+        Some(file) => handle.with_kill_file(file).map_err(SidecarError::Worker)?,
+        None => handle,
+    };
     Ok(if config.request_control { handle.with_request_control() } else { handle })
 }
 

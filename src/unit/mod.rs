@@ -3,9 +3,11 @@
 //! A value of these types is always in range. Out of range is an error that says what would be right,
 //! never a clamp. Every type reads from and prints as the text that a scenario uses.
 
+mod date;
 mod magnitude;
 mod span;
 
+pub use date::Date;
 pub use magnitude::{Comparison, Ordering, Rate, Share, Status};
 pub use span::Span;
 

@@ -161,3 +161,31 @@ fn completions_are_written_for_every_shell() {
         assert!(!names || text.contains("feature-stale"), "{shell} completes no faults");
     }
 }
+
+#[test]
+fn a_run_is_refused_where_it_may_not_be_and_told_where_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "scenario.yaml",
+        "name: a\nenvironments: [staging, ci]\ntarget: { protocol: http }\nexposure: { share: 20% }\nphases:\n  \
+         - { name: steady, lasts: 30s }\n",
+    );
+    let stage = "upstream: http://127.0.0.1:1\nenvironment: live-eu\nproduction:\n  \
+                 consent: { by: Ada, share: 5%, lasts: 10m, until: 2099-12-31 }\n";
+    write("live.yaml", stage);
+    write("old.yaml", &stage.replace("2099", "2020"));
+    let (text, code) = canard(folder.path(), &["run", "scenario.yaml", "--stage", "live.yaml"]);
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(text, @"");
+    let (text, code) = canard(folder.path(), &["run", "scenario.yaml", "--stage", "old.yaml", "--dry-run"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("the consent of Ada ended with 2020-12-31") && text.contains("old.yaml:4:"),
+        "{text}"
+    );
+    let (text, code) = canard(folder.path(), &["run", "scenario.yaml", "--sidecar", "http://127.0.0.1:1"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("the stage has no name") && text.contains("scenario.yaml:2:"), "{text}");
+    assert!(!folder.path().join("canard-report").exists(), "nothing was begun");
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use canard::scenario::{Source, compile, compile_stage};
+use canard::scenario::{Source, StageDocument, compile, compile_stage, forbidden};
 
 /// The fenced YAML blocks that begin with `# name`, such as `# scenario.yaml`.
 fn blocks<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
@@ -22,5 +22,30 @@ fn what_the_readme_shows_compiles() {
     for block in stages {
         compile_stage(&Source::new("stage.yaml", block), &|_| None)
             .unwrap_or_else(|errors| panic!("{errors}"));
+    }
+}
+
+/// The default limits of a stage are for scenarios that are out of the ordinary.
+#[test]
+fn every_scenario_here_keeps_to_the_default_limits() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["scenarios", "scenarios/catalogue", "examples", "src/cli/init"] {
+        let folder = root.join(folder);
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let file = entry.unwrap().path();
+            let named = |name: &str| file.file_name().is_some_and(|n| n == name);
+            if file.extension().is_some_and(|ext| ext == "yaml") && !named("stage.yaml") {
+                sources.push(Source::read(&file).unwrap());
+            }
+        }
+    }
+    let text = std::fs::read_to_string(root.join("README.md")).unwrap();
+    sources
+        .extend(blocks(&text, "scenario.yaml").into_iter().map(|block| Source::new("scenario.yaml", block)));
+    assert!(sources.len() > 80);
+    for source in sources {
+        let plan = compile(&source).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(forbidden(&plan.document, &StageDocument::default()), [""; 0], "{}", source.name);
     }
 }

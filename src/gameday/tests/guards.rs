@@ -246,3 +246,29 @@ async fn an_interrupt_while_the_guards_are_read_arms_nothing() {
     assert_eq!(report.exit_code, 130);
     assert!(asked.load(Ordering::Relaxed) && callers.handle.evidence().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn consent_runs_out_on_canards_clock() {
+    let tomorrow = jiff::Timestamp::from_second(clock::now().unix_s() as i64 + 86_400).unwrap().to_string();
+    let until = &tomorrow[..10];
+    let text = format!(
+        "upstream: http://127.0.0.1:1\nproduction: {{ consent: {{ by: Ada, share: 50%, lasts: 10m, until: {until} }} }}"
+    );
+    let document = compile_stage(&Source::new("stage.yaml", text), &|_| None).unwrap();
+    let plan = plan(SLOW);
+    let staging = || Staging {
+        plan: plan.clone(),
+        stage: Some(document.clone()),
+        sidecars: Vec::new(),
+        traffic_to: None,
+        truth: Arc::new(Truth::new(plan.clone())),
+        ledger: None,
+    };
+    assert!(matches!(stage(staging()).await, Err(StageError::UpstreamDown { .. })), "it is allowed");
+    tokio::time::advance(Duration::from_secs(3 * 86_400)).await;
+    let error = stage(staging()).await.unwrap_err();
+    assert!(
+        matches!(&error, StageError::Forbidden(why) if why.contains("the consent of Ada ended")),
+        "{error}"
+    );
+}

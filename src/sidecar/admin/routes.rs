@@ -41,6 +41,7 @@ pub(super) fn problem(status: StatusCode, error: impl Into<String>) -> Refusal {
 fn refused(error: &ArmError) -> Refusal {
     let status = match error {
         ArmError::AlreadyArmed(_) => StatusCode::CONFLICT,
+        ArmError::Killed(_) => StatusCode::LOCKED,
         ArmError::NoSuchLease => StatusCode::NOT_FOUND,
         ArmError::NoSuchPhase(_) | ArmError::TimeToLive(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
@@ -71,6 +72,7 @@ impl Admin {
             upstream: self.upstream.clone(),
             listen: self.listen.to_string(),
             draining: self.ending.is_draining(),
+            killed_by: self.handle.killed_by().map(|file| file.display().to_string()),
             lease: self.handle.status().lease,
         }
     }
@@ -180,7 +182,7 @@ pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Resul
         loop {
             let status = admin.status();
             let lease = status.lease.as_ref().map(|l| (l.id, &l.phase, &l.faults));
-            let now = format!("{lease:?} {}", status.draining);
+            let now = format!("{lease:?} {} {:?}", status.draining, status.killed_by);
             if seen.as_ref() != Some(&now) {
                 seen = Some(now);
                 let event = Event::default().event("status").json_data(&status).unwrap_or_default();

@@ -9,5 +9,6 @@ mod ledger;
 mod limits;
 mod passing;
 mod process;
+mod stop;
 mod support;
 mod tls;
