@@ -9,14 +9,17 @@ use super::{
     diagnostics::{Mistakes, count},
     load, output,
 };
-use crate::scenario::{FileKind, Plan, Source, StageDocument, compile_stage, default_stage};
+use crate::scenario::{
+    Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, compile_stage, default_stage,
+};
 
 /// Check scenario and stage files without running anything.
 ///
 /// Every mistake is shown with its place in the file and what would be right. Scenarios and stage files are
 /// told apart by their keys. Scenarios are checked against a stage too (does it have the monitors that they
 /// ask, can any of those know the alert?): the one of --stage; else the stage file among FILES, if there is
-/// exactly one; else the built-in stage that `canard run` uses when it is given none.
+/// exactly one; else the built-in stage that `canard run` uses when it is given none. Scenarios checked together must
+/// not have overlapping slices of one layer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -76,13 +79,25 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
         [first, ..] if args.stage.is_some() || compiled.len() == 1 => first.clone(),
         _ => Some(default_stage()),
     };
+    let mut plans: Vec<(&Source, Plan)> = Vec::new();
     for source in &scenarios {
         let checked = match &against {
             Some(stage) => load::scenario(source, stage),
             None => crate::scenario::compile(source).map_err(Mistakes::from),
         };
         match checked {
-            Ok(plan) => tally.fine(source, &outline(&plan))?,
+            Ok(plan) => match plans
+                .iter()
+                .find_map(|(other, theirs)| check_beside(&plan, source, theirs, &other.name))
+            {
+                Some(mistake) => {
+                    tally.wrong(Diagnostics { source: source.clone(), list: vec![mistake] }.into());
+                }
+                None => {
+                    tally.fine(source, &outline(&plan))?;
+                    plans.push((source, plan));
+                }
+            },
             Err(mistakes) => tally.wrong(mistakes),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Failure, diagnostics::Mistakes};
 use crate::scenario::{
-    Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage, compile,
+    Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage, compile_for,
     compile_stage, default_stage, read_stage,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, M
         };
         return Err(Diagnostics { source: source.clone(), list: vec![wrong] }.into());
     }
-    let plan = compile(source).map_err(Mistakes::from)?;
+    let plan = compile_for(source, stage).map_err(Mistakes::from)?;
     match check_against_stage(&plan.document, source, stage) {
         list if list.is_empty() => Ok(plan),
         list => Err(Diagnostics { source: source.clone(), list }.into()),

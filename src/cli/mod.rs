@@ -4,6 +4,7 @@ mod catalogue;
 mod check;
 mod completions;
 mod diagnostics;
+mod explain;
 mod faults;
 mod incidents;
 mod init;
@@ -36,6 +37,7 @@ pub struct Cli {
 enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     Faults(faults::FaultsArgs),
     Init(init::InitArgs),
     Ledger(Box<ledger::LedgerArgs>),
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Faults(args) => faults::run(args),
         Command::Init(args) => init::run(args),
         Command::Ledger(args) => ledger::run(*args),

@@ -9,7 +9,7 @@ use super::{Exit, Failure, output};
 use crate::{
     sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
-    unit::Share,
+    unit::{Share, UnitError},
     wire::{JsonApi, JsonPath, Protocol},
 };
 
@@ -29,6 +29,9 @@ pub(super) struct SidecarArgs {
     /// Let single requests ask for faults of the armed plan by `x-canard-fault: NAME`, for tests
     #[arg(long)]
     request_control: bool,
+    /// Share of units that no scenario ever touches, such as 5%, by unit where the scenario names one
+    #[arg(long, value_name = "SHARE", value_parser = holdout)]
+    holdout: Option<Share>,
     /// Where callers come in
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
     listen: SocketAddr,
@@ -148,6 +151,7 @@ impl SidecarArgs {
         let mut config = Config::new(self.upstream);
         config.candidates = self.candidate;
         config.request_control = self.request_control;
+        config.layer_limits.holdout = self.holdout.unwrap_or(Share::NONE);
         config.listen = self.listen;
         config.admin = Some(self.admin);
         config.admin_token = self.admin_token.and_then(Token::new);
@@ -259,6 +263,12 @@ fn size(text: &str) -> Result<u64, String> {
         Some(bytes) if bytes < 4 << 10 => Err("a file smaller than 4KiB holds next to nothing".into()),
         Some(bytes) => Ok(bytes),
     }
+}
+
+/// A share that leaves somebody.
+fn holdout(text: &str) -> Result<Share, String> {
+    let share: Share = text.parse().map_err(|error: UnitError| error.to_string())?;
+    if share == Share::ALL { Err("a hold-out of 100% leaves nobody".to_owned()) } else { Ok(share) }
 }
 
 /// Would what is sent to one of two addresses reach the other? Port 0 is any free port.

@@ -18,7 +18,7 @@ use crate::stats::{Histogram, Scores};
 
 pub use groups::{Compared, Groups, Side};
 pub use ledger::{Entry, Ledger, LedgerError, LedgerParts, LedgerReader, Line, Permit, ReadError, Rotation};
-pub use recorder::{ArmSink, FaultCell, Observer, Recorder, RecorderLimits};
+pub use recorder::{ArmSink, Cap, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 pub use text::{NO_REASON, Sums, TextEvidence, TextReading};

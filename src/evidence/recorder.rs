@@ -91,7 +91,39 @@ pub struct FaultCell {
     predictions: AtomicU64,
     asked_for: AtomicU64,
     skipped: Tally,
+    capped: [AtomicU64; Cap::ALL.len()],
     groups: GroupCells,
+}
+
+/// A limit on injections beside the share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// Injections a second.
+    Rate,
+    /// Injections at once.
+    Concurrent,
+    /// Injections in the whole run.
+    Total,
+    /// Injections on one unit in an hour.
+    PerUnit,
+    /// There was no room to count those on this unit.
+    UnitTable,
+}
+
+impl Cap {
+    /// All of them.
+    pub const ALL: [Cap; 5] = [Cap::Rate, Cap::Concurrent, Cap::Total, Cap::PerUnit, Cap::UnitTable];
+
+    /// As evidence names what it took away.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Cap::Rate => "cap-rate",
+            Cap::Concurrent => "cap-concurrent",
+            Cap::Total => "cap-total",
+            Cap::PerUnit => "cap-per-unit",
+            Cap::UnitTable => "cap-unit-table",
+        }
+    }
 }
 
 /// Counts by reason; the reasons are few and fixed.
@@ -135,12 +167,20 @@ impl FaultCell {
         self.skipped.add(reason);
     }
 
+    /// It should have been changed, and a cap took that away. Takes no lock: a cap binds when there is most to do.
+    pub fn capped(&self, cap: Cap) {
+        self.capped[cap as usize].fetch_add(1, Relaxed);
+    }
+
     /// A caller of its group, or another, was told the positive class or not.
     pub fn told(&self, arm: Arm, member: bool, positive: bool) {
         self.groups.told(arm, member, positive);
     }
 
     fn read(&self, id: &str) -> FaultEvidence {
+        let capped = Cap::ALL.map(|cap| (cap.reason().to_owned(), self.capped[cap as usize].load(Relaxed)));
+        let mut skipped = self.skipped.read();
+        skipped.extend(capped.into_iter().filter(|(_, count)| *count > 0));
         FaultEvidence {
             id: id.to_owned(),
             eligible: self.eligible.load(Relaxed),
@@ -148,7 +188,7 @@ impl FaultCell {
             perturbed: self.perturbed.load(Relaxed),
             predictions: self.predictions.load(Relaxed),
             asked_for: self.asked_for.load(Relaxed),
-            skipped: self.skipped.read(),
+            skipped,
             groups: self.groups.read(),
         }
     }

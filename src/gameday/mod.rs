@@ -130,7 +130,7 @@ pub fn outline(plan: &Plan, stage: String, monitors: Vec<String>) -> Outline {
         seed: plan.document.seed,
         stage,
         monitors,
-        exposure_share: plan.exposure.share.fraction(),
+        exposure_share: plan.exposure.widest().fraction(),
         phases: plan.outline(),
     }
 }

@@ -55,7 +55,9 @@ impl Truth {
         let Some(counts) = self.counts.get(self.phase.load(Relaxed)) else { return };
         let view =
             RequestView { method: request.method, path: request.path, headers: request.headers, body: None };
-        let Ok(Some(side)) = assign(&self.plan.exposure, view, UnitHash::of(request.id.as_bytes())) else {
+        let exposure = &self.plan.exposure;
+        let id = UnitHash::of(request.id.as_bytes());
+        let Ok(Some(side)) = assign(exposure, exposure.holdout, view, id) else {
             return;
         };
         let head = Head { path: request.path, headers: response_headers };

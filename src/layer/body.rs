@@ -26,6 +26,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use self::limit::Cut;
 pub(super) use self::limit::{Limit, Pace};
 use super::{
+    caps::Slots,
     ear::Ear,
     lease::Lease,
     request_body::Replay,
@@ -74,6 +75,7 @@ pub(super) struct Armed {
     pub(super) lease: Arc<Lease>,
     /// Given up with the body.
     pub(super) _place: Option<OwnedSemaphorePermit>,
+    pub(super) _slots: Option<Arc<Slots>>,
 }
 
 impl<R: Body> ResponseBody<R> {

@@ -73,7 +73,7 @@ impl Course {
                 continue;
             }
             victim.cell(rule).eligible();
-            if !assignment.gets(victim.injection(rule).share) {
+            if !assignment.is_in(victim.injection(rule)) {
                 continue;
             }
             victim.cell(rule).exposed();

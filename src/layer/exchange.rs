@@ -101,10 +101,14 @@ impl Exchange {
         );
         let id = id.map(|id| String::from_utf8_lossy(id).into_owned());
         if let Some(control) = control {
+            let denied = exposure::assign(&plan.exposure, lease.holdout, view, hash);
+            if matches!(denied, Ok(Some(assignment)) if assignment.is_denied()) {
+                return not_assigned(lease, "denied");
+            }
             return Exchange::asked(lease, request, (phase.unwrap_or(0), position), hash, id, &control);
         }
         let Some(phase) = phase else { return Begun::Pass };
-        let assignment = match exposure::assign(&plan.exposure, view, hash) {
+        let assignment = match exposure::assign(&plan.exposure, lease.holdout, view, hash) {
             Ok(Some(assignment)) => assignment,
             Ok(None) => return not_assigned(lease, "no-unit"),
             Err(_) => return not_assigned(lease, "expression-failed"),
@@ -131,7 +135,7 @@ impl Exchange {
             return unknown.map_or(Begun::Pass, Begun::Unknown);
         }
         lease.recorder.not_assigned("asked");
-        let assignment = Assignment::of(&lease.plan.exposure, hash);
+        let assignment = Assignment::of(&lease.plan.exposure, lease.holdout, hash);
         let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id).asking();
         Exchange::begun(request, victim, Ear::Nobody, Who::Asked(rules), unknown)
     }
@@ -178,7 +182,7 @@ impl Exchange {
                 Need::of(learners.filter_map(|(_, injection)| injection.group.as_ref()))
             }
             Who::Drawn(assignment) => {
-                let gets = |rule: &Rule| assignment.gets(victim.injection(*rule).share);
+                let gets = |rule: &Rule| assignment.is_in(victim.injection(*rule));
                 Need::of(victim.rules().filter(gets).flat_map(all))
             }
         }

@@ -58,6 +58,7 @@ impl Exchange {
             corrupt: corrupt.map(|_| CORRUPTED),
             pace,
             rest: None,
+            _slots: victim.slots(),
             lease: victim.lease,
             _place: place,
         });

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     evidence::{Evidence, Ledger, Rotation},
     scenario::Plan,
+    unit::Share,
 };
 
 /// Limits of everything that could grow.
@@ -43,6 +44,9 @@ pub struct Limits {
     pub ledger_rotation: Rotation,
     /// Distinct labels that evidence keeps apart.
     pub labels: usize,
+    /// Share of units that no scenario touches, whatever it says: the hold-out. Drawn by unit where a scenario names
+    /// one, else by request.
+    pub holdout: Share,
 }
 
 impl Default for Limits {
@@ -53,6 +57,7 @@ impl Default for Limits {
             ledger_queue: 65_536,
             ledger_rotation: Rotation::default(),
             labels: 128,
+            holdout: Share::NONE,
         }
     }
 }

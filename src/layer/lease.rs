@@ -16,11 +16,14 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{LeaseId, LeaseStatus, Limits, candidates::Candidates, observe::Learners, victim::Rule};
+use super::{
+    LeaseId, LeaseStatus, Limits, candidates::Candidates, caps::Caps, observe::Learners, victim::Rule,
+};
 use crate::{
     evidence::{Ledger, Recorder, RecorderLimits},
     fault::Memory,
     scenario::{Injection, Phase, Plan, Tally},
+    unit::Share,
 };
 
 /// A plan that was armed. Times are nanoseconds after `armed`.
@@ -31,6 +34,8 @@ pub(super) struct Lease {
     pub(super) recorder: Recorder,
     pub(super) ledger: Ledger,
     pub(super) body_limit: usize,
+    /// Share of units that nothing touches, as the handle knows it.
+    pub(super) holdout: Share,
     armed: Instant,
     expires: AtomicU64,
     /// What skips added to the position on the plan's timeline.
@@ -43,6 +48,7 @@ pub(super) struct Lease {
     /// One for each phase.
     learners: Vec<Option<Arc<Learners>>>,
     pub(super) candidates: Candidates,
+    pub(super) caps: Option<Arc<Caps>>,
 }
 
 impl Lease {
@@ -64,9 +70,11 @@ impl Lease {
             tallies: plan.phases.iter().map(tallies).collect(),
             memories,
             candidates,
+            caps: Caps::new(&plan.document.exposure.caps),
             plan,
             ledger,
             body_limit: limits.body,
+            holdout: limits.holdout,
             armed: Instant::now(),
             expires: AtomicU64::new(nanos(ttl)),
             skipped: AtomicI64::new(0),
@@ -122,6 +130,11 @@ impl Lease {
         let elapsed = nanos(self.armed.elapsed()) as i64;
         self.skipped.store(nanos(position) as i64 - elapsed, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// Time since arming.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.armed)
     }
 
     /// The number of a request that has no id of its own.

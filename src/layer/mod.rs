@@ -11,6 +11,7 @@
 mod amend;
 mod body;
 mod candidates;
+mod caps;
 mod control;
 mod course;
 mod ear;

@@ -4,9 +4,8 @@
 //! right to perturb is reserved before the first, and the record written after the last (or when the body is
 //! dropped): one line for each fault that changed anything.
 
-use super::victim::{Rule, Victim};
+use super::victim::{Reserved, Rule, Victim};
 use crate::{
-    evidence::Permit,
     fault::{EditContext, Edited},
     wire::{Answer, Head, Reading, Row, Spliced, WireError},
 };
@@ -18,7 +17,7 @@ const OTHER_CONTENT: &str = "other-content";
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) rule: Rule,
-    permit: Permit,
+    permit: Reserved,
     changed: usize,
     unfit: Option<&'static str>,
     void: bool,

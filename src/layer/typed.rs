@@ -1,7 +1,7 @@
 //! The layer for services that are not HTTP: any request, a response that holds predictions.
 //!
 //! Latency, hangs and faults on predictions act; faults that need a wire (error, reset) are counted as
-//! skipped, `not-typed`. A scenario's `when` and `unit` are expressions over HTTP requests. Under a `when`
+//! skipped, `not-typed`. A scenario's `when`, `segments` and `unit` are expressions over HTTP requests. Under a `when` or segments
 //! every request passes, counted `not-typed`, because nobody can tell which ones it means; in place of `unit` a
 //! closure tells who a request is from. The `protocol` may be any that carries predictions. Decisions are those
 //! of the HTTP layer: the same seed, unit and request id give the same fault.
@@ -145,11 +145,12 @@ impl Typed {
     fn begin(lease: &Arc<Lease>, identity: Identity) -> Option<Box<Typed>> {
         let position = lease.position(Instant::now());
         let phase = lease.plan.phase_at(position)?;
-        if !lease.plan.target.when.is_everything() {
+        // Segments, like `when`, are told by HTTP requests.
+        if !lease.plan.target.when.is_everything() || !lease.plan.exposure.segments.is_empty() {
             lease.recorder.not_assigned("not-typed");
             return None;
         }
-        let assignment = Assignment::of(&lease.plan.exposure, identity.unit);
+        let assignment = Assignment::of(&lease.plan.exposure, lease.holdout, identity.unit);
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
         let course = Course::drawn(&victim, &assignment, Asking { path: "", bytes: None }).typed(&victim);

@@ -1,7 +1,7 @@
 //! Whose request it is, and what the record says of it. Shared by the HTTP and the typed layer.
 //!
-//! Every perturbation goes through here: its line in the ledger is reserved before anything changes, and
-//! written when it has; what should have acted and could not is counted by its reason.
+//! Every perturbation goes through here: caps are asked and its line in the ledger is reserved before anything
+//! changes, and the line is written when it has; what should have acted and could not is counted by its reason.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
+    caps::{Claim, Slots},
     lease::{Lease, Nap},
     masks::Masks,
     observe,
@@ -57,6 +58,15 @@ pub(super) struct Victim {
     unit: UnitHash,
     id: Option<String>,
     acted: Vec<Rule>,
+    /// Its places among the faults that act at once, if their number is capped.
+    slots: Option<Arc<Slots>>,
+}
+
+/// The right to perturb one response. Dropped unused, it records nothing, and no cap counts it.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    permit: Permit,
+    claim: Option<Claim>,
 }
 
 impl Victim {
@@ -72,7 +82,9 @@ impl Victim {
         let (arm, unit) = (assignment.arm, assignment.unit);
         let id = id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned());
         let (masks, acted) = (Masks::default(), Vec::new());
-        Victim { lease, phase, arm, masks, cause: Cause::Drawn, position, request, unit, id, acted }
+        let slots = lease.caps.as_ref().and_then(Slots::of);
+        let cause = Cause::Drawn;
+        Victim { lease, phase, arm, masks, cause, position, request, unit, id, acted, slots }
     }
 
     /// A request that asked for a fault, whoever it is from.
@@ -180,18 +192,24 @@ impl Victim {
         rules.into_iter().for_each(|rule| self.skip(rule, reason));
     }
 
-    /// The right to perturb, if the plan still acts and the ledger takes the line.
-    pub(super) fn reserve(&self, rule: Rule) -> Option<Permit> {
-        if self.lease.acts_until(Instant::now()).is_none() {
+    /// The right to perturb, if the plan still acts, no cap forbids it and the ledger takes the line.
+    pub(super) fn reserve(&self, rule: Rule) -> Option<Reserved> {
+        let now = Instant::now();
+        if self.lease.acts_until(now).is_none() {
             self.skip(rule, "disarmed");
             return None;
         }
+        let claim = self.lease.caps.as_ref().map(|caps| caps.claim(self.unit, self.lease.age(now)));
+        let claim = claim.transpose().map_err(|cap| self.cell(rule).capped(cap)).ok()?;
         let permit = self.lease.ledger.reserve();
-        permit.map_err(|error| self.skip(rule, error.reason())).ok()
+        let permit = permit.map_err(|error| self.skip(rule, error.reason())).ok()?;
+        Some(Reserved { permit, claim })
     }
 
     /// Puts a perturbation on record.
-    pub(super) fn commit(&mut self, permit: Permit, rule: Rule, change: &str, predictions: usize) {
+    pub(super) fn commit(&mut self, reserved: Reserved, rule: Rule, change: &str, predictions: usize) {
+        let Reserved { permit, claim } = reserved;
+        claim.into_iter().for_each(|claim| claim.spend(self.slots.as_ref()));
         permit.commit(Line {
             at: clock::now(),
             scenario: self.lease.plan.document.name.clone(),
@@ -207,6 +225,11 @@ impl Victim {
             Cause::Asked => self.cell(rule).asked_for(),
         }
         self.acted.push(rule);
+    }
+
+    /// What it holds until its response has passed.
+    pub(super) fn slots(&self) -> Option<Arc<Slots>> {
+        self.slots.clone()
     }
 
     /// Reserves and commits in one; `false` when the request must pass untouched.

@@ -6,17 +6,17 @@
 use std::path::PathBuf;
 
 use super::{
-    document::{Document, ExposureDocument, TargetDocument, TrafficDocument},
-    expression::{Condition, ExpressionError, UnitExpression},
+    document::{Document, TargetDocument, TrafficDocument},
+    exposure_check,
+    expression::{Condition, ExpressionError},
     guard_check, phases,
-    plan::{Exposure, Plan, Target},
+    plan::{Plan, Target},
     problem::Problem,
     source::Source,
     tree::{Node, Path, Step},
 };
 use crate::{
-    draw::Key,
-    unit::{Comparison, Rate, Share},
+    unit::{Comparison, Rate},
     wire::{Labels, Outputs, Protocol},
 };
 
@@ -127,7 +127,7 @@ impl<'a> Checker<'a> {
         self.expression_with(path, text, compiled, help)
     }
 
-    fn expression_with<T>(
+    pub(super) fn expression_with<T>(
         &mut self,
         path: Path,
         text: &str,
@@ -154,7 +154,7 @@ pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<
     let mut checker = Checker::new(places);
     checker.name(&path(["name"]), "name of the scenario", &document.name);
     let target = target(&mut checker, &document.target);
-    let exposure = exposure(&mut checker, &document);
+    let exposure = exposure_check::build(&mut checker, &document);
     let traffic = document.traffic.as_ref().map(|t| traffic(&mut checker, t));
     let labels = target.as_ref().map(|t| t.labels.clone()).unwrap_or_default();
     let phases = phases::build(&mut checker, &document, &labels);
@@ -205,28 +205,6 @@ fn target(checker: &mut Checker<'_>, target: &TargetDocument) -> Option<Target> 
         labels: Labels::new(target.labels.iter().cloned()),
         when: when?,
     })
-}
-
-fn exposure(checker: &mut Checker<'_>, document: &Document) -> Option<Exposure> {
-    let ExposureDocument { unit, share, layer } = &document.exposure;
-    if *share == Share::NONE {
-        let problem = Problem::at(path(["exposure", "share"]), "a share of 0% treats nobody");
-        checker.push(problem.help("give the share of units that are treated, such as 25%"));
-    }
-    if let Some(layer) = layer {
-        checker.name(&path(["exposure", "layer"]), "name of the layer", layer);
-    }
-    let unit = match unit {
-        Some(text) => {
-            let help = "CEL that tells callers apart, such as `request.headers[\"x-user-id\"]`; leave `unit` out to draw for \
-                        each request by itself";
-            let at = path(["exposure", "unit"]);
-            Some(checker.expression_with(at, text, UnitExpression::compile(text), help)?)
-        }
-        None => None,
-    };
-    let rule = format!("exposure/{}", layer.as_ref().unwrap_or(&document.name));
-    Some(Exposure { unit, share: *share, key: Key::new(document.seed, &rule) })
 }
 
 fn traffic(checker: &mut Checker<'_>, traffic: &TrafficDocument) -> (Rate, PathBuf) {

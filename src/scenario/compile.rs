@@ -5,9 +5,11 @@ use std::path::Path as FilePath;
 use super::{
     check,
     document::Document,
+    exposure_check,
     plan::Plan,
     problem::Problem,
     source::{Diagnostic, Diagnostics, Source},
+    stage::StageDocument,
     structure,
     tree::Node,
 };
@@ -31,6 +33,16 @@ use super::{
 /// # Errors
 /// Every mistake that can be found, in the order of the text.
 pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
+    compile_for(source, &StageDocument::default())
+}
+
+/// Reads, checks and compiles a scenario file for a stage: the segments that the scenario names and the stage
+/// defines are written into the plan's document, and so is the stage's hold-out. Whether the rest fits the
+/// stage is told by [`check_against_stage`](super::check_against_stage).
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_for(source: &Source, stage: &StageDocument) -> Result<Plan, Diagnostics> {
     let mut tree = match Node::parse(source) {
         Ok(tree) => tree,
         Err(mistakes) => return Err(Diagnostics::new(source, mistakes)),
@@ -41,7 +53,9 @@ pub fn compile(source: &Source) -> Result<Plan, Diagnostics> {
     };
     list.extend(embed(source, &tree, &mut document));
     let places = check::Places::in_source(source, &tree);
-    let (plan, problems) = check::build(document, Some(&places));
+    let unbound = exposure_check::bind(&mut document, stage);
+    let (plan, mut problems) = check::build(document, Some(&places));
+    problems.extend(unbound);
     let told = |problem: &Problem| !problem.repeats(&tree);
     list.extend(problems.into_iter().filter(told).filter_map(|problem| problem.place(source, &tree)));
     match plan {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    exposure::ExposureDocument,
     guard::{Guard, Holds},
     shape::Shape,
 };
@@ -83,28 +84,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Who is treated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct ExposureDocument {
-    /// CEL that names the unit, such as `request.headers["x-user-id"]`: the same unit is always on the same
-    /// side. Left out, every request is its own unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// Share of units that are treated: the blast radius.
-    pub share: Share,
-    /// Scenarios in one layer never share a unit. Left out, the scenario is alone in its layer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layer: Option<String>,
-}
-
-impl Default for ExposureDocument {
-    fn default() -> Self {
-        ExposureDocument { unit: None, share: Share::ALL.scaled(0.1), layer: None }
-    }
-}
-
 /// Traffic that canard generates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -158,6 +137,9 @@ pub struct InjectionDocument {
     /// Share of units that get this fault, at most the exposure's share (they are among the treated).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// The group of the treated that gets it, one of the exposure's; left out, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// What the monitoring should do.

@@ -6,12 +6,15 @@
 mod check;
 mod compile;
 mod document;
+mod exposure;
+mod exposure_check;
 mod expression;
 mod fit;
 mod guard;
 mod guard_check;
 mod interpolate;
 mod known;
+mod overlap;
 mod permit;
 mod phases;
 mod plan;
@@ -27,19 +30,21 @@ mod syntax;
 mod tests;
 mod tree;
 
-pub use compile::{compile, compile_document};
+pub use compile::{compile, compile_document, compile_for};
 pub use document::{
-    AlertClears, AlertFires, AlertSilent, Document, Expectation, ExposureDocument, InjectionDocument, Mark,
-    PhaseDocument, TargetDocument, TrafficDocument,
+    AlertClears, AlertFires, AlertSilent, Document, Expectation, InjectionDocument, Mark, PhaseDocument,
+    TargetDocument, TrafficDocument,
 };
+pub use exposure::{CapsDocument, ExposureDocument, SegmentDocument};
 pub use expression::{AnswerCondition, Condition, ExpressionError, RequestView, UnitExpression};
 pub use fit::check_against_stage;
 pub use guard::{
     AlertGuard, Budget, Guard, GuardState, Holds, Observed, ProbeGuard, QuantileLimit, QueryGuard, Question,
     Whose,
 };
+pub use overlap::{Overlap, check_beside, overlap};
 pub use permit::{Consent, Production, RunLimits, forbidden};
-pub use plan::{Exposure, Injection, Phase, PlacedExpectation, Plan, Target};
+pub use plan::{Exposure, Group, Injection, Phase, PlacedExpectation, Plan, Segment, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};

@@ -105,8 +105,8 @@ pub(super) fn objections(document: &Document, stage: &StageDocument, now: Timest
     let mut problems = Vec::new();
     environment(document, stage, &mut problems);
     let within = |share: Share, lasts: Span, by: &str, help: &str, problems: &mut Vec<Problem>| {
-        if document.exposure.share > share {
-            let message = format!("a share of {} is more than {by}: {share}", document.exposure.share);
+        if document.exposure.widest() > share {
+            let message = format!("a share of {} is more than {by}: {share}", document.exposure.widest());
             let problem = Problem::at(path(["exposure", "share"]), message).label("over the limit");
             problems.push(problem.help(format!("treat {share} of the units at most, or {help}")));
         }
@@ -120,7 +120,7 @@ pub(super) fn objections(document: &Document, stage: &StageDocument, now: Timest
     let limits = stage.limits;
     let help = format!(
         "raise `limits: {{ share: {}, lasts: {} }}` in the stage",
-        if document.exposure.share > limits.share { document.exposure.share } else { limits.share },
+        if document.exposure.widest() > limits.share { document.exposure.widest() } else { limits.share },
         length(document).max(limits.lasts)
     );
     within(limits.share, limits.lasts, "the stage allows", &help, &mut problems);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     check::{Checker, path},
     document::{Document, Expectation, InjectionDocument, PhaseDocument},
-    guard_check,
+    exposure_check, guard_check,
     plan::{Injection, Phase, PlacedExpectation},
     problem::Problem,
     rows,
@@ -88,9 +88,10 @@ fn injections(
     for (index, injection) in phase.inject.iter().enumerate() {
         let place = at.then("inject").then(index);
         self::injection(checker, document, phase, &place, injection, labels);
-        // With another `where` or shape they act on other requests, or at other times.
+        // With another `where`, group or shape they act on other requests, or at other times.
         let together = |other: &&InjectionDocument| {
-            (&other.only, &other.shape, other.ramp) == (&injection.only, &injection.shape, injection.ramp)
+            (&other.only, &other.group, &other.shape, other.ramp)
+                == (&injection.only, &injection.group, &injection.shape, injection.ramp)
         };
         let contradiction = phase.inject[..index].iter().filter(together).find_map(|other| {
             let why = injection.fault.contradicts(&other.fault)?;
@@ -117,7 +118,8 @@ fn injections(
             shape: injection.shape.unwrap_or_else(|| Shape::from_ramp(injection.ramp)),
             only: rows::only(checker, &document.target.protocol, &place, injection),
             group: rows::group(checker, &document.target.protocol, &place, &injection.fault),
-            share: injection.share.unwrap_or(document.exposure.share),
+            share: injection.share.unwrap_or(document.exposure.widest()),
+            for_group: exposure_check::group_number(&document.exposure, injection.group.as_deref()),
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
         });
     }
@@ -133,7 +135,8 @@ fn injection(
     injection: &InjectionDocument,
     labels: &Labels,
 ) {
-    let InjectionDocument { fault, ramp, share, only: _, shape } = injection;
+    let InjectionDocument { fault, ramp, share, group, only: _, shape } = injection;
+    exposure_check::group(checker, at, &document.exposure, group.as_deref());
     let settings = at.then("fault").then(fault.name());
     check_fault(checker, document, &settings, fault, labels);
     if let Some(ramp) = ramp {
@@ -157,7 +160,7 @@ fn injection(
         push_all(checker, &at.then("shape"), found);
     }
     if let Some(share) = share {
-        let whole = document.exposure.share;
+        let whole = document.exposure.widest();
         if *share == Share::NONE {
             checker.push(Problem::at(at.then("share"), "a share of 0% treats nobody"));
         } else if *share > whole && whole != Share::NONE && checker.sound(&path(["exposure", "share"])) {

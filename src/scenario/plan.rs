@@ -9,7 +9,7 @@ use super::{
     shape::Shape,
 };
 use crate::{
-    draw::Key,
+    draw::{Key, UnitHash},
     event::{FaultOutline, PhaseOutline},
     fault::{Fault, Scales},
     unit::{Rate, Share},
@@ -46,15 +46,84 @@ pub struct Target {
     pub when: Condition,
 }
 
-/// Who is treated.
+/// Who is treated. [`crate::exposure`] tells what decides first.
 #[derive(Debug)]
 pub struct Exposure {
     /// What names the unit; `None`: every request is its own.
     pub unit: Option<UnitExpression>,
-    /// Share of units that are treated.
+    /// Share of units that are treated, of those that no other rule decides about.
     pub share: Share,
-    /// Key of the assignment draw: rule `exposure/<layer>`.
+    /// Key of the assignment draw: [`rule`](Exposure::rule) under [`seed`](Exposure::seed).
     pub key: Key,
+    /// Seed of the key: the scenario's, or 0 where a salt or a layer with slices stands for it.
+    pub seed: u64,
+    /// Rule of the key: `exposure/<layer>`, `exposure/salt/<salt>` or `exposure/<name of the scenario>`.
+    pub rule: String,
+    /// The layer that it has a slice of.
+    pub layer: Option<String>,
+    /// Where its slice begins; every share counts from here. 0% but in a layer with slices.
+    pub from: Share,
+    /// Share of units that no scenario touches, as the document knows it.
+    pub holdout: Share,
+    /// Units that are always treated, sorted.
+    pub always: Vec<UnitHash>,
+    /// Units that never are, sorted.
+    pub never: Vec<UnitHash>,
+    /// Shares for some requests; the first that holds decides.
+    pub segments: Vec<Segment>,
+    /// Groups of the treated, with the share at which each ends, the last at 100%; none: they are not split.
+    pub groups: Vec<Group>,
+}
+
+/// A share of some of the requests.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Which requests belong to it.
+    pub when: Condition,
+    /// Share of its units that are treated.
+    pub share: Share,
+}
+
+/// A group of the treated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Share of the treated in this group and those before it.
+    pub until: Share,
+}
+
+impl Exposure {
+    /// A share of all units under the key of a rule, with no other rules.
+    pub fn new(share: Share, seed: u64, rule: &str) -> Exposure {
+        Exposure {
+            unit: None,
+            share,
+            key: Key::new(seed, rule),
+            seed,
+            rule: rule.to_owned(),
+            layer: None,
+            from: Share::NONE,
+            holdout: Share::NONE,
+            always: Vec::new(),
+            never: Vec::new(),
+            segments: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// The largest share of any rule but `always`: how wide its slice is.
+    pub fn widest(&self) -> Share {
+        let segments = self.segments.iter().map(|segment| segment.share);
+        segments.fold(self.share, |most, share| if share > most { share } else { most })
+    }
+
+    fn needs_body(&self) -> bool {
+        self.unit.as_ref().is_some_and(UnitExpression::needs_body)
+            || self.segments.iter().any(|segment| segment.when.needs_body())
+    }
 }
 
 /// One phase.
@@ -87,8 +156,10 @@ pub struct Injection {
     pub only: Option<Condition>,
     /// What tells the fault's own group ([`Behaviour::group`](crate::fault::Behaviour::group)).
     pub group: Option<Condition>,
-    /// Share of units that get it; at most the exposure's.
+    /// Share of units that get it; at most the exposure's widest.
     pub share: Share,
+    /// Number of the group of the treated that gets it; `None`: all of them.
+    pub for_group: Option<usize>,
     /// Key of its draws: rule `<phase>/<index in the file>/<fault>`.
     pub key: Key,
 }
@@ -182,7 +253,7 @@ impl Plan {
     /// Must a request's body be read before anybody can tell who it is from? Conditions on rows are another
     /// matter: they are asked only about requests that they concern.
     pub fn needs_request_body(&self) -> bool {
-        self.target.when.needs_body() || self.exposure.unit.as_ref().is_some_and(UnitExpression::needs_body)
+        self.target.when.needs_body() || self.exposure.needs_body()
     }
 
     /// The phases, for reports.

@@ -122,6 +122,8 @@ impl FileKind {
             "probes",
             "production",
             "limits",
+            "segments",
+            "holdout",
         ]);
         match stage.cmp(&scenario) {
             Ordering::Greater => Some(FileKind::Stage),

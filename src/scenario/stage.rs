@@ -33,6 +33,13 @@ pub struct StageDocument {
     /// The sidecar that `run` hosts when it is given an upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<SidecarSettings>,
+    /// Segments of the traffic, by the name that scenarios use: CEL over `request.…`, such as
+    /// `beta: request.headers["x-beta"] == "1"`. They are written into a scenario before it goes to a sidecar.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: BTreeMap<String, String>,
+    /// Share of units that no scenario ever touches here, drawn apart from every scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Share>,
     /// The monitors, by the name that scenarios use.
     pub monitors: BTreeMap<String, Monitor>,
     /// Addresses that answer with JSON and that guards and expectations may ask, by the name that scenarios use.

@@ -2,6 +2,7 @@
 
 use super::{
     check::{Checker, Places, path, share_limit, time_limit},
+    exposure_check,
     interpolate::interpolate,
     permit,
     problem::Problem,
@@ -102,6 +103,7 @@ fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
         }
     }
     probes(checker, stage);
+    exposure_check::stage(checker, &stage.segments, stage.holdout);
     for (name, monitor) in &stage.monitors {
         let at = path(["monitors", name.as_str()]);
         checker.name(&at, "name of the monitor", name);

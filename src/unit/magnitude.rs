@@ -36,6 +36,14 @@ impl Share {
         self.0
     }
 
+    /// Both together, to twelve digits, so that slices written side by side meet exactly; `None` over 100 %.
+    pub fn plus(self, other: Share) -> Option<Share> {
+        if self == Share::NONE || other == Share::NONE {
+            return Some(if self == Share::NONE { other } else { self });
+        }
+        Share::new(((self.0 + other.0) * 1e12).round() / 1e12)
+    }
+
     /// The share that is left when this one is scaled by `intensity` (0..=1, a ramp).
     pub fn scaled(self, intensity: f64) -> Share {
         Share(self.0 * intensity.clamp(0.0, 1.0))

@@ -6,10 +6,14 @@ use tokio::{process::Command, time::timeout};
 
 /// Runs an example that stands beside the binary; gives what it prints.
 async fn run(name: &str) -> String {
+    run_with(name, &[]).await
+}
+
+async fn run_with(name: &str, args: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_canard")).parent().unwrap().join("examples");
     let binary = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(binary.exists(), "{} is not built: run `cargo build --examples`", binary.display());
-    let output = Command::new(binary).kill_on_drop(true).output();
+    let output = Command::new(binary).args(args).kill_on_drop(true).output();
     let output = timeout(Duration::from_secs(60), output).await.expect("in time").unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
@@ -41,4 +45,11 @@ async fn the_typed_service_changes_scores_and_records_it() {
     assert!(printed.contains("user-0: 0."), "{printed}");
     assert!(printed.contains("ledger: broken/score-shift 1 prediction"), "{printed}");
     assert!(printed.contains("ledger: broken/latency delayed up to 0.0"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_fleet_decides_alike_without_talking() {
+    let printed = run_with("fleet", &["500000", "40"]).await;
+    assert!(printed.contains("40 sidecars, 1000 units each: 0 decisions differ"), "{printed}");
+    assert!(printed.contains("first and second     0.00000%"), "slices of one layer share nobody: {printed}");
 }

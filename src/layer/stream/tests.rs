@@ -137,7 +137,7 @@ impl Scene {
         let lease = handle.arm(Arc::new(plan), TTL).unwrap();
         let armed = handle.in_force().unwrap();
         let unit = UnitHash::from_u64(7);
-        let assignment = Assignment::of(&armed.plan.exposure, unit);
+        let assignment = Assignment::of(&armed.plan.exposure, armed.holdout, unit);
         let victim = Victim::new(armed, 0, Duration::ZERO, &assignment, unit, None);
         let rules = (0..).map(|index| Rule { phase: 0, index });
         let chain = Chain::of(&victim, rules.zip(edits).collect());

@@ -3,6 +3,7 @@
 mod bodies;
 mod edits;
 mod estimates;
+mod exposure;
 mod faults;
 mod infrastructure;
 mod leases;
@@ -61,6 +62,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
             only: None,
             group: None,
             share,
+            for_group: None,
             key: Key::new(7, &format!("broken/{i}/{}", fault.name())),
             fault,
         }
@@ -72,7 +74,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
             labels: Labels::default(),
             when: Condition::default(),
         },
-        exposure: Exposure { unit: None, share, key: Key::new(7, "exposure/test") },
+        exposure: Exposure::new(share, 7, "exposure/test"),
         traffic: None,
         phases: vec![
             Phase {

@@ -207,7 +207,10 @@ fn truth(value: Option<Value>) -> Result<bool, ExpressionError> {
 /// # Ok::<(), canard::scenario::ExpressionError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct UnitExpression(Unit);
+pub struct UnitExpression {
+    text: Arc<str>,
+    unit: Unit,
+}
 
 #[derive(Debug, Clone)]
 enum Unit {
@@ -223,7 +226,7 @@ impl UnitExpression {
     pub fn compile(text: &str) -> Result<UnitExpression, ExpressionError> {
         let cel = Cel::compile(text, Scope::Request)?;
         if let Some(name) = shape::header(cel.expression()) {
-            return Ok(UnitExpression(Unit::Header(name)));
+            return Ok(UnitExpression { text: text.into(), unit: Unit::Header(name) });
         }
         if !cel.reads_request() {
             return Err(wrong("this is the same for every request, so there would be one unit", Some(0)));
@@ -231,12 +234,25 @@ impl UnitExpression {
         if let Some(value) = cel.rehearse()? {
             with_unit(&value, |_| ()).map_err(|e| ExpressionError { offset: Some(0), ..e })?;
         }
-        Ok(UnitExpression(Unit::Cel(Arc::new(cel))))
+        Ok(UnitExpression { text: text.into(), unit: Unit::Cel(Arc::new(cel)) })
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The header that is the unit, if the expression is no more than that.
+    pub const fn header(&self) -> Option<&HeaderName> {
+        match &self.unit {
+            Unit::Header(name) => Some(name),
+            Unit::Cel(_) => None,
+        }
     }
 
     /// Does it look at the body?
     pub fn needs_body(&self) -> bool {
-        matches!(&self.0, Unit::Cel(cel) if cel.needs_body())
+        matches!(&self.unit, Unit::Cel(cel) if cel.needs_body())
     }
 
     /// Calls `with` on the unit's bytes; `None` when the request has no unit (a missing or empty header).
@@ -249,7 +265,7 @@ impl UnitExpression {
         request: RequestView<'_>,
         with: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ExpressionError> {
-        match &self.0 {
+        match &self.unit {
             Unit::Header(name) => {
                 let value = request.headers.get(name).filter(|value| !value.is_empty());
                 Ok(value.map(|value| with(value.as_bytes())))

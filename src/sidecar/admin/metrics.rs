@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
+    evidence::Cap,
     layer::{
         LeaseStatus, Totals,
         view::{
@@ -187,9 +188,15 @@ impl Page {
         self.family(
             "canard_faults_overflow_total",
             "counter",
-            "Faults that did not act because too many acted already. Nothing bounds their number yet: always 0.",
+            "Injections that a cap of the scenario took away, by cap.",
         );
-        self.sample("canard_faults_overflow_total", &vec![], 0);
+        for cap in Cap::ALL {
+            let reason = cap.reason();
+            let of = |((_, why), count): (&(String, String), &u64)| (why == reason).then_some(*count);
+            let count: u64 = readings.faults.skipped.iter().filter_map(of).sum();
+            let name = reason.trim_start_matches("cap-");
+            self.sample("canard_faults_overflow_total", &vec![("cap", name)], count);
+        }
         if self.arms {
             self.family(
                 "canard_requests_total",
