@@ -24,7 +24,7 @@ use crate::{unit::Share, wire::Answer};
 /// let fault: Fault = serde_json::from_str(r#"{ "target-confusion": {
 ///     "now": { "ham": { "ham": "90%", "spam": "10%" }, "spam": { "ham": "20%", "spam": "80%" } },
 ///     "wanted": { "ham": { "ham": "90%", "spam": "10%" }, "spam": { "ham": "55%", "spam": "45%" } } } }"#)?;
-/// assert_eq!(fault.describe(), "confusion of 2 classes to the wanted matrix, at most 50% of a class");
+/// assert_eq!(fault.describe(), "confusion of 2 classes to the wanted matrix, at most 45% of a class");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
