@@ -72,7 +72,8 @@ pub(super) struct SidecarArgs {
     #[arg(long, value_enum, default_value_t = Switch::On)]
     arm_label: Switch,
     /// Append what callers asked and got to this file, sampled and summarised, as CloudEvents in the form of KServe's
-    /// inference logger (JSON lines): what drift monitors read
+    /// inference logger (JSON lines): what drift monitors read. A file of 64 MiB gets a number (FILE.1.jsonl, ...), and
+    /// 16 of these are kept
     #[arg(long, value_name = "FILE")]
     payload_log: Option<PathBuf>,
     /// Share of the exchanges that the payload log keeps; rare classes are kept more often, with weights
@@ -162,6 +163,7 @@ impl SidecarArgs {
             rate: self.payload_rate,
             redact: self.payload_redact,
             raw: self.payload_raw,
+            rotation: crate::evidence::Rotation::default(),
         });
         let rotation = &mut config.layer_limits.ledger_rotation;
         rotation.bytes = self.ledger_size.unwrap_or(rotation.bytes);

@@ -18,8 +18,10 @@ use crate::stats::{Histogram, Scores};
 
 pub use groups::{Compared, Groups, Side};
 pub use ledger::{Entry, Ledger, LedgerError, LedgerParts, LedgerReader, Line, Permit, ReadError, Rotation};
+#[cfg(feature = "cli")]
+pub(crate) use ledger::{LineKind, LineWriter, open_lines};
 pub use recorder::{ArmSink, Cap, FaultCell, Observer, Recorder, RecorderLimits};
-pub(crate) use sample::{CHUNK_OVERHEAD, as_bytes};
+pub(crate) use sample::{CHUNK_OVERHEAD, Copied, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 pub use text::{NO_REASON, Sums, TextEvidence, TextReading};
 

@@ -151,6 +151,50 @@ impl Sample {
     }
 }
 
+/// A bounded copy of a body on its way.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    chunks: Result<Vec<Bytes>, Unread>,
+    /// Bytes that passed, kept or not.
+    seen: u64,
+    limit: usize,
+}
+
+impl Copied {
+    /// Keeps up to so many bytes.
+    pub(crate) const fn up_to(limit: usize) -> Copied {
+        Copied { chunks: Ok(Vec::new()), seen: 0, limit }
+    }
+
+    const fn nothing() -> Copied {
+        Copied { chunks: Err(Unread::NotKept), seen: 0, limit: 0 }
+    }
+
+    /// Notes what passes; is it kept?
+    pub(crate) fn pass(&mut self, data: &Bytes) -> bool {
+        if data.is_empty() {
+            return false;
+        }
+        self.seen += data.len() as u64;
+        let Ok(chunks) = &mut self.chunks else { return false };
+        // A body in one piece may be as large as the limit.
+        if self.seen + (chunks.len() * CHUNK_OVERHEAD) as u64 > self.limit as u64 {
+            self.chunks = Err(Unread::TooLarge);
+            return false;
+        }
+        chunks.push(data.clone());
+        true
+    }
+
+    /// What was kept.
+    ///
+    /// # Errors
+    /// Why nothing was.
+    pub(crate) fn joined(&self) -> Result<Bytes, Unread> {
+        self.chunks.as_deref().map(joined).map_err(|unread| *unread)
+    }
+}
+
 /// Takes samples. Called when an exchange is over, on the task that served it: be quick.
 pub trait Sink {
     /// Takes one.
@@ -173,10 +217,8 @@ pub struct Watch<K: Sink> {
     status: Option<StatusCode>,
     arm: Option<Arm>,
     headers: HeaderMap,
-    kept: Result<Vec<Bytes>, Unread>,
+    kept: Copied,
     passed: Vec<Duration>,
-    limit: usize,
-    seen: u64,
     expected: Option<u64>,
     whole: bool,
 }
@@ -192,10 +234,8 @@ impl<K: Sink> Watch<K> {
             status: None,
             arm: None,
             headers: HeaderMap::new(),
-            kept: Err(Unread::NotKept),
+            kept: Copied::nothing(),
             passed: Vec::new(),
-            limit: 0,
-            seen: 0,
             expected: None,
             whole: false,
         }
@@ -230,9 +270,8 @@ impl<K: Sink> Watch<K> {
             || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         self.whole = bodiless || response.body().is_end_stream();
         if let Some(limit) = keep {
-            self.limit = limit;
             self.headers = response.headers().clone();
-            self.kept = Ok(Vec::new());
+            self.kept = Copied::up_to(limit);
         }
     }
 
@@ -249,7 +288,7 @@ impl<K: Sink> Watch<K> {
                     self.status = Some(failure);
                 }
                 // A server that has written Content-Length bytes does not ask for the end.
-                self.whole |= ended || self.expected.is_some_and(|all| self.seen >= all);
+                self.whole |= ended || self.expected.is_some_and(|all| self.kept.seen >= all);
             }
         }
     }
@@ -266,19 +305,10 @@ impl<K: Sink> Watch<K> {
     }
 
     fn keep(&mut self, data: &Bytes) {
-        if data.is_empty() {
-            return;
-        }
-        self.seen += data.len() as u64;
-        if let Ok(chunks) = &mut self.kept {
-            // A body in one piece may be as large as the limit.
-            if self.seen + (chunks.len() * CHUNK_OVERHEAD) as u64 > self.limit as u64 {
-                self.kept = Err(Unread::TooLarge);
-                self.passed = Vec::new();
-            } else {
-                chunks.push(data.clone());
-                self.passed.push(self.started.elapsed());
-            }
+        if self.kept.pass(data) {
+            self.passed.push(self.started.elapsed());
+        } else if self.kept.chunks.is_err() {
+            self.passed = Vec::new();
         }
     }
 }
@@ -313,7 +343,7 @@ impl<K: Sink> Drop for Watch<K> {
             latency: self.started.elapsed(),
             arm: self.arm,
             headers: std::mem::take(&mut self.headers),
-            body: std::mem::replace(&mut self.kept, Err(Unread::NotKept)),
+            body: std::mem::replace(&mut self.kept, Copied::nothing()).chunks,
             passed: std::mem::take(&mut self.passed),
         });
     }

@@ -39,7 +39,7 @@ pub(super) fn check(exchange: &Exchange, headers: &HeaderMap) -> Result<(), &'st
 }
 
 /// The body without its coding; of a gRPC call the first message.
-fn plain<'a>(
+pub(super) fn plain<'a>(
     headers: &HeaderMap,
     body: &'a [u8],
     is_grpc: bool,

@@ -60,6 +60,12 @@ pub(super) enum Begun {
     Exchange(Box<Exchange>),
 }
 
+/// Is the body a gRPC call's?
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// The identity of a request: `x-request-id`, else `traceparent`, else none.
 pub(super) fn identity(headers: &HeaderMap) -> Option<&[u8]> {
     let of = |name| headers.get(name).map(|value| value.as_bytes()).filter(|id| !id.is_empty());
@@ -147,9 +153,8 @@ impl Exchange {
         who: Who,
         unknown: Option<HeaderValue>,
     ) -> Begun {
-        let content_type = request.headers().get(http::header::CONTENT_TYPE);
         Begun::Exchange(Box::new(Exchange {
-            is_grpc: content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")),
+            is_grpc: is_grpc(request.headers()),
             abort: request.extensions().get::<Abort>().cloned(),
             place: None,
             watch: Watch::begin(request, sink),

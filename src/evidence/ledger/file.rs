@@ -13,14 +13,33 @@ use std::{
 
 use super::{Line, read::LONGEST_LINE};
 
-/// How a line begins; what begins otherwise is none.
-const BEGINS: &[u8] = b"{\"at\":";
+/// What a file holds: lines of JSON objects.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// As errors call it.
+    pub(crate) name: &'static str,
+    /// How a line begins; what begins otherwise is none.
+    pub(crate) begins: &'static [u8],
+    /// Is this a whole line?
+    pub(crate) is_whole: fn(&[u8]) -> bool,
+    /// Bytes that no line exceeds.
+    pub(crate) longest: usize,
+}
+
+/// Lines of a ledger.
+pub(super) static LEDGER: Kind = Kind {
+    name: "ledger",
+    begins: b"{\"at\":",
+    is_whole: |line| serde_json::from_slice::<Line>(line).is_ok(),
+    longest: LONGEST_LINE,
+};
+
 /// Times that a file is tried that somebody else has, who may be about to end, and the time between.
 const TRIES: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Where lines go: a file, or in tests one on a small disk.
-pub(super) trait Medium: Write + Send {
+pub(crate) trait Medium: Write + Send {
     /// Cuts what is beyond so many bytes.
     fn cut(&mut self, size: u64) -> io::Result<()>;
     /// Waits until what was written is on the disk.
@@ -38,7 +57,7 @@ impl Medium for File {
 }
 
 /// A file that was opened.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub(super) medium: Box<dyn Medium>,
     pub(super) size: u64,
     /// A plain file: it can be cut and renamed. A pipe or a device can't.
@@ -46,18 +65,18 @@ pub(super) struct Opened {
 }
 
 /// Opens a file for appending.
-pub(super) fn open(path: &Path) -> io::Result<Opened> {
+pub(crate) fn open(path: &Path, kind: &Kind) -> io::Result<Opened> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     if !file.metadata()?.is_file() {
         return Ok(Opened { medium: Box::new(file), size: 0, plain: false });
     }
-    lock(&file)?;
-    let size = mend(path, &mut file)?;
+    lock(&file, kind)?;
+    let size = mend(path, &mut file, kind)?;
     Ok(Opened { medium: Box::new(file), size, plain: true })
 }
 
 /// Two writers would tear each other's lines and rename each other's files.
-fn lock(file: &File) -> io::Result<()> {
+fn lock(file: &File, kind: &Kind) -> io::Result<()> {
     for _ in 0..TRIES {
         match file.try_lock() {
             // Some network file systems know no locks.
@@ -65,34 +84,38 @@ fn lock(file: &File) -> io::Result<()> {
             Err(TryLockError::WouldBlock) => std::thread::park_timeout(BETWEEN),
         }
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process writes this ledger"))
+    let why = format!("another process writes this {}", kind.name);
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
 }
 
 /// Makes the file end in a whole line; its size then.
-fn mend(path: &Path, file: &mut File) -> io::Result<u64> {
+fn mend(path: &Path, file: &mut File, kind: &Kind) -> io::Result<u64> {
     let size = file.metadata()?.len();
-    let from = size.saturating_sub(LONGEST_LINE as u64);
+    let from = size.saturating_sub(kind.longest as u64);
     if size == 0 {
         return Ok(0);
     }
     let mut reader = File::open(path)?;
     reader.seek(SeekFrom::Start(from))?;
     let mut end = Vec::new();
-    reader.take(LONGEST_LINE as u64).read_to_end(&mut end)?;
+    reader.take(kind.longest as u64).read_to_end(&mut end)?;
     let begin = memchr::memrchr(b'\n', &end).map_or(0, |at| at + 1);
     let torn = &end[begin..];
     if torn.is_empty() {
         return Ok(size);
     }
-    if serde_json::from_slice::<Line>(torn).is_ok() {
+    if (kind.is_whole)(torn) {
         file.write_all(b"\n")?;
         return Ok(size + 1);
     }
     // After a loss of power, blocks that were never written read as zeros.
     let zeros = torn.iter().rev().take_while(|byte| **byte == 0).count();
     let text = &torn[..torn.len() - zeros];
-    if !text.starts_with(BEGINS) && !BEGINS.starts_with(text) {
-        let why = "it ends in something that is no line of a ledger; move it away or name another file";
+    if !text.starts_with(kind.begins) && !kind.begins.starts_with(text) {
+        let why = format!(
+            "it ends in something that is no line of a {}; move it away or name another file",
+            kind.name
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     let whole = from + begin as u64;
@@ -110,7 +133,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
         fs::write(&path, text).unwrap();
-        let size = open(&path).map(|opened| opened.size);
+        let size = open(&path, &LEDGER).map(|opened| opened.size);
         (size, fs::read(&path).unwrap())
     }
 
@@ -148,10 +171,10 @@ mod tests {
     fn a_file_has_one_writer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
-        let first = open(&path).unwrap();
-        let second = open(&path).map(|opened| opened.size);
+        let first = open(&path, &LEDGER).unwrap();
+        let second = open(&path, &LEDGER).map(|opened| opened.size);
         assert!(second.unwrap_err().to_string().contains("another process"));
         drop(first);
-        assert!(open(&path).is_ok());
+        assert!(open(&path, &LEDGER).is_ok());
     }
 }

@@ -30,6 +30,10 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::Writer;
+pub(crate) use self::{
+    file::{Kind as LineKind, open as open_lines},
+    writer::Writer as LineWriter,
+};
 pub use self::{
     line::Line,
     parts::{LedgerParts, Rotation},
@@ -136,7 +140,11 @@ impl Ledger {
     /// # Errors
     /// As [`file`](Self::file).
     pub fn rotated(path: &Path, queue: usize, rotation: Rotation) -> io::Result<Ledger> {
-        Ledger::written(path, queue, Writer::open(path, rotation, Box::new(file::open))?)
+        Ledger::written(
+            path,
+            queue,
+            Writer::open(path, rotation, Box::new(|path| file::open(path, &file::LEDGER)))?,
+        )
     }
 
     fn written(path: &Path, queue: usize, writer: Writer) -> io::Result<Ledger> {

@@ -83,15 +83,18 @@ impl Disk {
         *self.0.lock().unwrap() += bytes;
     }
 
-    fn ledger(&self, path: &Path, queue: usize, rotation: Rotation) -> Ledger {
+    fn writer(&self, path: &Path, rotation: Rotation, plain: bool) -> Writer {
         let disk = self.clone();
         let open = move |path: &Path| {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             let size = file.metadata()?.len();
-            Ok(Opened { medium: Box::new(OnDisk { file, disk: disk.clone() }), size, plain: true })
+            Ok(Opened { medium: Box::new(OnDisk { file, disk: disk.clone() }), size, plain })
         };
-        let writer = Writer::open(path, rotation, Box::new(open)).unwrap();
-        Ledger::written(path, queue, writer).unwrap()
+        Writer::open(path, rotation, Box::new(open)).unwrap()
+    }
+
+    fn ledger(&self, path: &Path, queue: usize, rotation: Rotation) -> Ledger {
+        Ledger::written(path, queue, self.writer(path, rotation, true)).unwrap()
     }
 }
 
@@ -300,4 +303,29 @@ async fn a_rotation_that_fails_stops_injection_and_loses_nothing() {
     until(|| ledger.reserve().is_ok()).await;
     ledger.flush().await.unwrap();
     assert_eq!(all(&path), (0..taken).map(line).collect::<Vec<_>>());
+}
+
+/// What a log of payloads does on a full disk: it gives up what can't be written, and goes on with whole lines.
+#[cfg(feature = "cli")]
+#[test]
+fn what_is_given_up_leaves_whole_lines() {
+    let size = serde_json::to_string(&line(0)).unwrap().len() as u64 + 1;
+    for free in 0..=3 * size {
+        for plain in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("l.jsonl");
+            let disk = Disk::with(free);
+            let mut writer = disk.writer(&path, Rotation::default(), plain);
+            (0..3).for_each(|n| writer.push(&line(n)));
+            let given_up = if writer.write().is_ok() { 0 } else { writer.discard() };
+            // A file gives up the line that it has a part of; a pipe has to end it.
+            let begun = if plain { free / size } else { free.div_ceil(size) };
+            assert_eq!(given_up as u64, 3 - begun, "{free} bytes, plain: {plain}");
+            disk.gains(10 * size);
+            writer.push(&line(9));
+            writer.write().unwrap();
+            let wanted: Vec<Line> = (0..begun).chain([9]).map(line).collect();
+            assert_eq!(all(&path), wanted, "{free} bytes, plain: {plain}");
+        }
+    }
 }

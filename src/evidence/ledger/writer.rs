@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 
 use super::{
@@ -26,10 +27,10 @@ const BATCH: usize = 256;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// How a file is opened: by [`super::file::open`] unless a test has another disk.
-pub(super) type Open = Box<dyn FnMut(&Path) -> io::Result<Opened> + Send>;
+pub(crate) type Open = Box<dyn FnMut(&Path) -> io::Result<Opened> + Send>;
 
 /// The files of a ledger, written.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     path: PathBuf,
     rotation: Rotation,
     open: Open,
@@ -44,7 +45,7 @@ struct Current {
     medium: Box<dyn Medium>,
     size: u64,
     plain: bool,
-    /// Something is beyond `size` that must be cut before more is written.
+    /// Something is beyond `size` that must be cut before more is written; of a pipe, a line is begun.
     torn: bool,
 }
 
@@ -56,7 +57,7 @@ impl From<Opened> for Current {
 
 impl Writer {
     /// Opens the file that grows.
-    pub(super) fn open(path: &Path, rotation: Rotation, mut open: Open) -> io::Result<Writer> {
+    pub(crate) fn open(path: &Path, rotation: Rotation, mut open: Open) -> io::Result<Writer> {
         let rotation = Rotation { bytes: rotation.bytes.max(1), keep: rotation.keep.max(1) };
         let current = Current::from(open(path)?);
         let newest = if current.plain { older(path)?.last().map_or(0, |(number, _)| *number) } else { 0 };
@@ -68,17 +69,32 @@ impl Writer {
     fn take(&mut self, message: Message, waiting: &mut Vec<super::Done>) {
         match message {
             Message::Flush(done) => waiting.push(done),
-            Message::Line(line) => {
-                // A line is plain data with string keys, and memory takes whatever fits: this can't fail.
-                if serde_json::to_writer(&mut self.pending, &line).is_ok() {
-                    self.pending.push_back(b'\n');
-                }
-            }
+            Message::Line(line) => self.push(&line),
         }
     }
 
+    /// Takes a line, to be written next.
+    pub(crate) fn push(&mut self, line: &impl Serialize) {
+        // A line is plain data with string keys, and memory takes whatever fits: this can't fail.
+        if serde_json::to_writer(&mut self.pending, line).is_ok() {
+            self.pending.push_back(b'\n');
+        }
+    }
+
+    /// Gives up what is pending; how many lines that were. The rest of a line that a pipe has begun stays.
+    #[cfg(feature = "cli")]
+    pub(crate) fn discard(&mut self) -> usize {
+        let begun = self.current.as_ref().is_some_and(|current| !current.plain && current.torn);
+        let first = if begun {
+            self.pending.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        } else {
+            0
+        };
+        self.pending.drain(first..).filter(|byte| *byte == b'\n').count()
+    }
+
     /// Writes everything that is pending. After an error it can be called again: no line is lost or doubled.
-    fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<()> {
         while !self.pending.is_empty() {
             let current = match &mut self.current {
                 Some(current) => current,
@@ -117,7 +133,7 @@ impl Writer {
 impl Current {
     /// Cuts what a failed write left behind.
     fn mend(&mut self) -> io::Result<()> {
-        if self.torn {
+        if self.plain && self.torn {
             self.medium.cut(self.size)?;
             self.torn = false;
         }
@@ -146,7 +162,11 @@ impl Current {
             written
         };
         self.size += kept as u64;
-        self.torn = self.plain && kept < written;
+        self.torn = if self.plain {
+            kept < written
+        } else {
+            text[..written].last().map_or(self.torn, |last| *last != b'\n')
+        };
         pending.drain(..kept);
         let mended = self.mend();
         result.and(mended)

@@ -17,10 +17,10 @@ use pin_project_lite::pin_project;
 
 use crate::{
     clock::Timestamp,
-    evidence::{CHUNK_OVERHEAD, as_bytes},
+    evidence::{Copied, as_bytes},
     exposure::Arm,
-    layer::exchange,
-    wire::{Answer, Codec, Head, Labels, WireError, encoding::Encoding},
+    layer::{amend, exchange},
+    wire::{Answer, Codec, Head, Labels},
 };
 
 /// One exchange, after the caller has the answer.
@@ -60,37 +60,39 @@ pub(super) struct Asked {
     pub(super) at: Timestamp,
     pub(super) id: Option<String>,
     headers: HeaderMap,
-    body: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Kept>>,
     limit: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    chunks: Vec<Bytes>,
-    bytes: usize,
+    copied: Copied,
     ended: bool,
-    too_large: bool,
 }
 
 impl Asked {
     pub(super) fn of<B: Body>(request: &Request<B>, limit: usize) -> Asked {
-        let kept = Kept { ended: request.body().is_end_stream(), ..Kept::default() };
+        let kept = Kept { copied: Copied::up_to(limit), ended: request.body().is_end_stream() };
         Asked {
             at: crate::clock::now(),
             id: exchange::identity(request.headers()).map(|id| String::from_utf8_lossy(id).into_owned()),
             headers: request.headers().clone(),
-            body: Arc::new(Mutex::new(kept)),
+            kept: Arc::new(Mutex::new(kept)),
             limit,
         }
     }
 
-    /// The body as it was sent; empty if it was not kept whole.
-    pub(super) fn body(&self) -> Bytes {
-        let kept = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        match &kept.chunks[..] {
-            _ if kept.too_large || !kept.ended => Bytes::new(),
-            [one] => one.clone(),
-            many => many.concat().into(),
+    /// The body as it was sent.
+    ///
+    /// # Errors
+    /// Why it was not kept whole.
+    pub(super) fn body(&self) -> Result<Bytes, &'static str> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.copied.joined() {
+            Err(_) => Err("body-too-large"),
+            Ok(_) if !kept.ended => Err("broken"),
+            Ok(body) if body.is_empty() => Err("no-body"),
+            Ok(body) => Ok(body),
         }
     }
 
@@ -100,19 +102,12 @@ impl Asked {
         path: &str,
         body: &[u8],
     ) -> Result<Answer, &'static str> {
-        if body.is_empty() {
-            let kept = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-            return Err(if kept.too_large { "body-too-large" } else { "no-body" });
-        }
-        let read = || -> Result<Answer, WireError> {
-            let head = Head { path, headers: &self.headers };
-            match Encoding::of(&self.headers)? {
-                Encoding::Identity => codec.features(head, body),
-                coding => codec.features(head, &coding.decode(body, self.limit)?),
-            }
-            .map(|reading| reading.answer())
+        let is_grpc = exchange::is_grpc(&self.headers);
+        let read = || {
+            let plain = amend::plain(&self.headers, body, is_grpc, self.limit)?;
+            codec.features(Head { path, headers: &self.headers }, &plain)
         };
-        read().map_err(|error| error.reason())
+        read().map(|reading| reading.answer()).map_err(|error| error.reason())
     }
 }
 
@@ -122,25 +117,13 @@ pin_project! {
     pub struct Tapped<B> {
         #[pin]
         body: B,
-        copy: Option<(Arc<Mutex<Kept>>, usize)>,
+        copy: Option<Arc<Mutex<Kept>>>,
     }
 }
 
 impl<B> Tapped<B> {
     pub(super) fn new(body: B, asked: Option<&Asked>) -> Tapped<B> {
-        Tapped { body, copy: asked.map(|asked| (asked.body.clone(), asked.limit)) }
-    }
-}
-
-impl Kept {
-    fn keep(&mut self, data: &Bytes, limit: usize) {
-        self.bytes += data.len() + CHUNK_OVERHEAD;
-        if self.bytes > limit.saturating_add(CHUNK_OVERHEAD) {
-            self.too_large = true;
-            self.chunks = Vec::new();
-        } else if !self.too_large {
-            self.chunks.push(data.clone());
-        }
+        Tapped { body, copy: asked.map(|asked| asked.kept.clone()) }
     }
 }
 
@@ -154,14 +137,14 @@ impl<B: Body> Body for Tapped<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx)).map(|frame| frame.map(as_bytes));
-        if let Some((kept, limit)) = this.copy {
+        if let Some(kept) = this.copy {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             match &frame {
                 None => kept.ended = true,
                 Some(Err(_)) => {}
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
-                        kept.keep(data, *limit);
+                        kept.copied.pass(data);
                     }
                     kept.ended |= this.body.is_end_stream();
                 }

@@ -63,6 +63,7 @@ impl Reader {
             return;
         };
         let body = asked.body();
+        let features = |body: &[u8]| asked.features(settings.codec.as_ref(), sample.uri.path(), body);
         payloads.take(Payload {
             at: asked.at,
             id: asked.id.as_deref(),
@@ -70,10 +71,10 @@ impl Reader {
             model,
             status,
             arm: sample.arm,
-            features: asked.features(settings.codec.as_ref(), sample.uri.path(), &body),
+            features: body.as_deref().map_err(|reason| *reason).and_then(features),
             predictions,
             labels: &settings.labels,
-            bodies: [body, sample.joined()],
+            bodies: [body.clone().unwrap_or_default(), sample.joined()],
         });
     }
 }

@@ -129,3 +129,22 @@ async fn an_exchange_that_nobody_finished_is_499() {
     let (key, durations) = snapshot.durations.first_key_value().unwrap();
     assert_eq!((key.status, key.arm, durations.count()), (499, Arms::Unknown, 1));
 }
+
+#[tokio::test]
+async fn features_of_a_grpc_call_are_those_of_its_first_message() {
+    // `ModelInferRequest { inputs: [{ name: "x", datatype: "FP64", shape: [1, 2] }], raw_input_contents: [[1.5, 2.0]] }`
+    let tensor = b"\x0a\x01x\x12\x04FP64\x1a\x02\x01\x02";
+    let numbers = [1.5_f64.to_le_bytes(), 2.0_f64.to_le_bytes()].concat();
+    let parts = [&[0x2a, tensor.len() as u8][..], tensor, &[0x3a, numbers.len() as u8], &numbers];
+    let message = parts.concat();
+    let body = [&[0, 0, 0, 0, message.len() as u8][..], &message].concat();
+    let path = "/inference.GRPCInferenceService/ModelInfer";
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let asked = payload::Asked::of(&request.body(Empty::<Bytes>::new()).unwrap(), 1024);
+    let tapped = Tapped::new(Full::new(Bytes::from(body.clone())), Some(&asked));
+    tapped.collect().await.unwrap();
+    assert_eq!(asked.body().as_deref(), Ok(&body[..]));
+    let codec = Protocol::OpenInference.codec(&Outputs::default());
+    let features = asked.features(codec.as_ref(), path, &body).unwrap();
+    assert_eq!(features.rows[0].scores, [crate::wire::Value::Float(1.5), crate::wire::Value::Float(2.0)]);
+}

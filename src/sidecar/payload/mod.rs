@@ -10,8 +10,7 @@ mod sampler;
 mod tests;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -21,9 +20,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::value::RawValue;
+
 use self::{event::Form, sampler::Sampler};
 use crate::{
     draw::{Key, UnitHash},
+    evidence::{LineKind, LineWriter, Rotation, open_lines},
     layer::view::{Payload, Payloads},
     unit::Share,
 };
@@ -42,6 +44,8 @@ pub struct PayloadLogSettings {
     pub redact: Vec<String>,
     /// Write bodies as well.
     pub raw: bool,
+    /// How large its files grow, and how many are kept.
+    pub rotation: Rotation,
 }
 
 /// Writes payloads to a file.
@@ -58,7 +62,7 @@ pub(super) struct PayloadLog {
 
 #[derive(Debug)]
 enum Message {
-    Lines(Vec<u8>),
+    Exchange([Box<RawValue>; 2]),
     Flush(SyncSender<()>),
 }
 
@@ -76,12 +80,13 @@ impl PayloadLog {
     /// # Errors
     /// If it can't be opened, or no thread can be started.
     pub(super) fn open(settings: &PayloadLogSettings, source: String) -> io::Result<PayloadLog> {
-        let file = opened(&settings.path)?;
+        let open = Box::new(|path: &Path| open_lines(path, &EVENTS));
+        let writer = LineWriter::open(&settings.path, settings.rotation, open)?;
         let (queue, waiting) = sync_channel(QUEUE);
         let counts = std::sync::Arc::<Counts>::default();
         let (tally, path) = (counts.clone(), settings.path.clone());
         let thread = std::thread::Builder::new().name("canard-payloads".into());
-        thread.spawn(move || write_all(file, &waiting, &tally, &path))?;
+        thread.spawn(move || write_all(writer, &waiting, &tally, &path))?;
         Ok(PayloadLog {
             source,
             form: Form { redact: settings.redact.clone(), raw: settings.raw },
@@ -104,43 +109,38 @@ impl PayloadLog {
     }
 }
 
-/// Appends, and begins a new line if the last one was torn.
-fn opened(path: &Path) -> io::Result<File> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-    let mut last = [b'\n'];
-    if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-    }
-    if last != [b'\n'] {
-        file.write_all(b"\n")?;
-    }
-    Ok(file)
-}
+/// Lines of a payload log.
+static EVENTS: LineKind = LineKind {
+    name: "payload log",
+    begins: b"{\"specversion\":",
+    is_whole: |line| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok(),
+    longest: 4 << 20,
+};
 
-fn write_all(mut out: impl Write, waiting: &Receiver<Message>, counts: &Counts, path: &Path) {
+/// Writes until every sender is gone. What can't be written is given up, and counted.
+fn write_all(mut writer: LineWriter, waiting: &Receiver<Message>, counts: &Counts, path: &Path) {
     let (mut told, mut flushed) = (false, Vec::new());
     while let Ok(first) = waiting.recv() {
-        let (mut lines, mut exchanges) = (Vec::new(), 0);
+        let mut exchanges = 0;
         for message in std::iter::once(first).chain(waiting.try_iter().take(QUEUE)) {
             match message {
-                Message::Lines(more) => {
-                    lines.extend(more);
+                Message::Exchange(events) => {
+                    events.iter().for_each(|event| writer.push(event));
                     exchanges += 1;
                 }
                 Message::Flush(done) => flushed.push(done),
             }
         }
-        match out.write_all(&lines) {
-            Ok(()) => _ = counts.written.fetch_add(exchanges, Relaxed),
-            Err(error) => {
-                counts.dropped.fetch_add(exchanges, Relaxed);
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(path = %path.display(), %error, "payloads can't be written; they are dropped");
-                }
+        let mut dropped = 0;
+        if let Err(error) = writer.write() {
+            // Two lines each; one of which only the response is missing is not there either.
+            dropped = writer.discard().div_ceil(2) as u64;
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(path = %path.display(), %error, "payloads can't be written; they are dropped");
             }
         }
+        counts.written.fetch_add(exchanges - dropped, Relaxed);
+        counts.dropped.fetch_add(dropped, Relaxed);
         for done in flushed.drain(..) {
             let _ = done.send(());
         }
@@ -163,13 +163,12 @@ impl Payloads for PayloadLog {
             return;
         };
         let own = format!("canard-{number}");
-        let mut lines = Vec::new();
-        for event in event::of(&payload, payload.id.unwrap_or(&own), &self.source, weight, &self.form) {
-            // Writing to memory does not fail, nor does JSON with texts as keys.
-            let _ = serde_json::to_writer(&mut lines, &event);
-            lines.push(b'\n');
-        }
-        if self.queue.try_send(Message::Lines(lines)).is_err() {
+        let events = event::of(&payload, payload.id.unwrap_or(&own), &self.source, weight, &self.form);
+        // Writing to memory does not fail, nor does JSON with texts as keys.
+        let [Ok(asked), Ok(answered)] = events.map(|event| serde_json::value::to_raw_value(&event)) else {
+            return;
+        };
+        if self.queue.try_send(Message::Exchange([asked, answered])).is_err() {
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }

@@ -2,6 +2,7 @@
 
 use canard::{
     event::Ending,
+    evidence::Rotation,
     sidecar::{Config, PayloadLogSettings, Sidecar},
     unit::Share,
 };
@@ -47,7 +48,13 @@ async fn evidently_sees_the_drift_of_the_treated_and_none_of_control() {
     let mut config = Config::new(mlserver.url().parse().unwrap());
     config.labels = ["setosa", "versicolor", "virginica"].map(String::from).to_vec();
     let rate = Share::ALL.scaled(0.5);
-    config.payload_log = Some(PayloadLogSettings { path: path.clone(), rate, redact: vec![], raw: false });
+    config.payload_log = Some(PayloadLogSettings {
+        path: path.clone(),
+        rate,
+        redact: vec![],
+        raw: false,
+        rotation: Rotation::default(),
+    });
     let sidecar = Sidecar::start(config).unwrap();
     play(&sidecar, "").await;
     let since =
