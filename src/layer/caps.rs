@@ -68,12 +68,13 @@ impl Caps {
     pub(super) fn claim(self: &Arc<Caps>, unit: UnitHash, now: Duration) -> Result<Claim, Cap> {
         let mut claim =
             Claim { caps: self.clone(), unit, units: None, concurrent: false, total: false, rate: None };
-        claim.units = self.units.as_ref().map(|units| units.take(unit, now)).transpose()?;
         claim.concurrent = take(self.concurrent.as_ref(), Cap::Concurrent)?;
         claim.total = take(self.total.as_ref(), Cap::Total)?;
         if let Some(rate) = &self.rate {
             claim.rate = Some(rate.take(now).ok_or(Cap::Rate)?);
         }
+        // Last: a claim that goes back has moved the unit's hour on.
+        claim.units = self.units.as_ref().map(|units| units.take(unit, now)).transpose()?;
         Ok(claim)
     }
 }

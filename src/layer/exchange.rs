@@ -1,6 +1,6 @@
 //! One request under an armed plan: who it is from, and what will happen to it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body;
@@ -106,15 +106,26 @@ impl Exchange {
             UnitHash::of,
         );
         let id = id.map(|id| String::from_utf8_lossy(id).into_owned());
+        let assigned = exposure::assign(&plan.exposure, lease.holdout, view, hash);
         if let Some(control) = control {
-            let denied = exposure::assign(&plan.exposure, lease.holdout, view, hash);
-            if matches!(denied, Ok(Some(assignment)) if assignment.is_denied()) {
+            // Whose unit can't be told may ask as well, for itself.
+            let alone = || Assignment::of(&plan.exposure, lease.holdout, hash);
+            let assignment = assigned.ok().flatten();
+            if assignment.is_some_and(|assignment| assignment.is_denied()) {
                 return not_assigned(lease, "denied");
             }
-            return Exchange::asked(lease, request, (phase.unwrap_or(0), position), hash, id, &control);
+            let victim = Victim::new(
+                lease.clone(),
+                phase.unwrap_or(0),
+                position,
+                &assignment.unwrap_or_else(alone),
+                hash,
+                id,
+            );
+            return Exchange::asked(lease, request, victim.asking(), &control);
         }
         let Some(phase) = phase else { return Begun::Pass };
-        let assignment = match exposure::assign(&plan.exposure, lease.holdout, view, hash) {
+        let assignment = match assigned {
             Ok(Some(assignment)) => assignment,
             Ok(None) => return not_assigned(lease, "no-unit"),
             Err(_) => return not_assigned(lease, "expression-failed"),
@@ -125,14 +136,7 @@ impl Exchange {
     }
 
     /// A request that asked for faults belongs to no arm: it would tell nothing about those that did not.
-    fn asked<B>(
-        lease: &Arc<Lease>,
-        request: &Request<B>,
-        (phase, position): (usize, Duration),
-        hash: UnitHash,
-        id: Option<String>,
-        control: &Control,
-    ) -> Begun {
+    fn asked<B>(lease: &Arc<Lease>, request: &Request<B>, victim: Victim, control: &Control) -> Begun {
         let control::Found { rules, unknown } = control.find(&lease.plan);
         if unknown.is_some() {
             lease.recorder.not_assigned("unknown-fault");
@@ -141,8 +145,6 @@ impl Exchange {
             return unknown.map_or(Begun::Pass, Begun::Unknown);
         }
         lease.recorder.not_assigned("asked");
-        let assignment = Assignment::of(&lease.plan.exposure, lease.holdout, hash);
-        let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id).asking();
         Exchange::begun(request, victim, Ear::Nobody, Who::Asked(rules), unknown)
     }
 

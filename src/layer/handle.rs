@@ -268,9 +268,7 @@ impl Handle {
             ran_out.end();
         }
         self.shared.awake.fetch_or(ARMED, Ordering::Release);
-        if let Some(file) = self.shared.kill.get() {
-            file.armed();
-        }
+        self.shared.kill.get().into_iter().for_each(KillFile::armed);
         Ok(id)
     }
 
@@ -283,6 +281,8 @@ impl Handle {
         self.not_killed()?;
         let _control = self.control();
         self.find(lease)?.renew(ttl);
+        // The kill file's thread may just have seen the lease run out.
+        self.shared.kill.get().into_iter().for_each(KillFile::armed);
         Ok(())
     }
 

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use http_body::Body;
 
-use super::{ResponseBody, exchange::Exchange, victim::Rule};
+use super::{
+    ResponseBody,
+    exchange::Exchange,
+    victim::{Reserved, Rule},
+};
 use crate::{
     fault::Action,
     wire::{Codec, Failure, grpc_error},
@@ -52,11 +56,23 @@ pub(super) fn failed<R: Body>(
     rule: Rule,
     failure: &Failure,
 ) -> Option<Response<ResponseBody<R>>> {
+    let reserved = exchange.victim.reserve(rule)?;
+    Some(failed_as(exchange, rule, reserved, failure))
+}
+
+/// The response of an error of a fault that may act.
+pub(super) fn failed_as<R: Body>(
+    exchange: &mut Exchange,
+    rule: Rule,
+    reserved: Reserved,
+    failure: &Failure,
+) -> Response<ResponseBody<R>> {
     let codec = exchange.victim.lease.plan.target.codec.as_ref();
     let response = error(codec, exchange.path(), failure, exchange.is_grpc);
     // Under gRPC's 200 the status of the failure tells more.
     let status = if exchange.is_grpc { failure.status } else { response.status() };
-    exchange.victim.act(rule, &format!("status {}", status.as_u16()), 0).then_some(response)
+    exchange.victim.commit(reserved, rule, &format!("status {}", status.as_u16()), 0);
+    response
 }
 
 /// An error, as this protocol's servers would answer it.

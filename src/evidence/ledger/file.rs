@@ -5,7 +5,7 @@
 //! file that somebody named by mistake must stay whole.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     time::Duration,
@@ -66,11 +66,16 @@ pub(crate) struct Opened {
 
 /// Opens a file for appending.
 pub(crate) fn open(path: &Path, kind: &Kind) -> io::Result<Opened> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(Opened { medium: Box::new(file), size: 0, plain: false });
-    }
-    lock(&file, kind)?;
+    let mut file = loop {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Ok(Opened { medium: Box::new(file), size: 0, plain: false });
+        }
+        lock(&file, kind)?;
+        if is_at(path, &file) {
+            break file;
+        }
+    };
     let size = mend(path, &mut file, kind)?;
     Ok(Opened { medium: Box::new(file), size, plain: true })
 }
@@ -88,45 +93,78 @@ fn lock(file: &File, kind: &Kind) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
 }
 
+/// Is it still the file of that name? Whoever had it may have given it a number while this one waited for it.
+#[cfg(unix)]
+fn is_at(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let same =
+        |(here, there): (fs::Metadata, fs::Metadata)| (here.dev(), here.ino()) == (there.dev(), there.ino());
+    file.metadata().ok().zip(fs::metadata(path).ok()).is_some_and(same)
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &Path, _: &File) -> bool {
+    true
+}
+
 /// Makes the file end in a whole line; its size then.
 fn mend(path: &Path, file: &mut File, kind: &Kind) -> io::Result<u64> {
     let size = file.metadata()?.len();
-    let from = size.saturating_sub(kind.longest as u64);
-    if size == 0 {
-        return Ok(0);
-    }
     let mut reader = File::open(path)?;
-    reader.seek(SeekFrom::Start(from))?;
-    let mut end = Vec::new();
-    reader.take(kind.longest as u64).read_to_end(&mut end)?;
+    let mut head = Vec::new();
+    (&mut reader).take(kind.begins.len() as u64).read_to_end(&mut head)?;
+    let (from, mut end) = last_text(&mut reader, size, kind.longest)?;
+    let text = from + end.len() as u64;
+    head.truncate(usize::try_from(text).unwrap_or(usize::MAX));
+    // After a loss of power, blocks that were never written read as zeros, and there may be nothing else.
+    let only_zeros = end.is_empty() && size > kind.longest as u64;
+    if only_zeros || !kind.begins.starts_with(&head) {
+        return Err(foreign(kind));
+    }
     let begin = memchr::memrchr(b'\n', &end).map_or(0, |at| at + 1);
-    let torn = &end[begin..];
-    if torn.is_empty() {
-        return Ok(size);
+    let torn = end.split_off(begin);
+    let ours = torn.starts_with(kind.begins) || kind.begins.starts_with(&torn);
+    if !ours {
+        return Err(foreign(kind));
     }
-    if (kind.is_whole)(torn) {
+    let is_whole = !torn.is_empty() && (kind.is_whole)(&torn);
+    let keep = if is_whole { text } else { text - torn.len() as u64 };
+    if keep < size {
+        file.set_len(keep)?;
+    }
+    if is_whole {
         file.write_all(b"\n")?;
-        return Ok(size + 1);
     }
-    // After a loss of power, blocks that were never written read as zeros.
-    let zeros = torn.iter().rev().take_while(|byte| **byte == 0).count();
-    let text = &torn[..torn.len() - zeros];
-    if !text.starts_with(kind.begins) && !kind.begins.starts_with(text) {
-        let why = format!(
-            "it ends in something that is no line of a {}; move it away or name another file",
-            kind.name
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    Ok(keep + u64::from(is_whole))
+}
+
+/// The last bytes before the zeros that a file ends in, `longest` at most, and where they begin.
+fn last_text(file: &mut File, size: u64, longest: usize) -> io::Result<(u64, Vec<u8>)> {
+    let mut until = size;
+    loop {
+        let from = until.saturating_sub(longest as u64);
+        file.seek(SeekFrom::Start(from))?;
+        let mut end = Vec::new();
+        file.take(until - from).read_to_end(&mut end)?;
+        let text = end.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        if from > 0 && text < end.len() {
+            // Once more from there, so that the last line is whole.
+            until = from + text as u64;
+            continue;
+        }
+        end.truncate(text);
+        return Ok((from, end));
     }
-    let whole = from + begin as u64;
-    file.set_len(whole)?;
-    Ok(whole)
+}
+
+fn foreign(kind: &Kind) -> io::Error {
+    let why =
+        format!("it holds something that is no line of a {}; move it away or name another file", kind.name);
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::{super::line::line, *};
 
     fn mended(text: &[u8]) -> (io::Result<u64>, Vec<u8>) {
@@ -160,11 +198,38 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_ledger_is_left_alone() {
-        for text in ["name: x\nhypothesis: y", "{\"a\": 1}", "{\"attic\": 1}"] {
+        let zeros = "\0".repeat(2 * LONGEST_LINE);
+        let image = format!("image{zeros}");
+        for text in ["name: x\nhypothesis: y", "name: x\n", "{\"a\": 1}", "{\"attic\": 1}", &zeros, &image] {
             let (size, left) = mended(text.as_bytes());
-            assert_eq!(left, text.as_bytes());
-            assert!(size.unwrap_err().to_string().contains("no line of a ledger"), "{text}");
+            assert!(left == text.as_bytes(), "{} bytes of {}", left.len(), text.len());
+            assert!(size.unwrap_err().to_string().contains("no line of a ledger"), "{:.20}", text);
         }
+    }
+
+    #[test]
+    fn zeros_of_any_length_are_cut() {
+        let whole = format!("{}\n", serde_json::to_string(&line(1)).unwrap());
+        for cut in [whole.len(), whole.len() + 20, 2 * whole.len() - 1] {
+            let mut text = whole.repeat(2).as_bytes()[..cut].to_vec();
+            text.extend(vec![0; 3 * LONGEST_LINE + 17]);
+            let (size, left) = mended(&text);
+            let lines = if cut == 2 * whole.len() - 1 { 2 } else { 1 };
+            assert_eq!(left, whole.repeat(lines).as_bytes(), "{cut}");
+            assert_eq!(size.unwrap(), left.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_given_a_number_while_it_was_waited_for_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&path, &file));
+        fs::rename(&path, folder.path().join("ledger.1.jsonl")).unwrap();
+        assert!(!is_at(&path, &file));
+        File::create(&path).unwrap();
+        assert!(!is_at(&path, &file));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::Writer;
+#[cfg(feature = "cli")]
 pub(crate) use self::{
     file::{Kind as LineKind, open as open_lines},
     writer::Writer as LineWriter,

@@ -38,11 +38,11 @@ pub(super) struct Taken {
 }
 
 impl RateCap {
-    /// `per_second` injections in any second; below one, one in any window of `1 / per_second` seconds.
+    /// `per_second` injections in any second, rounded down; below one, one in any window of `1 / per_second` seconds.
     pub(super) fn new(per_second: f64) -> RateCap {
         let many = per_second.floor().max(1.0);
         RateCap {
-            window: (many / per_second * 1e9).ceil() as u64,
+            window: ((many / per_second).max(if per_second >= 1.0 { 1.0 } else { 0.0 }) * 1e9).ceil() as u64,
             ring: (0..many as usize).map(|_| AtomicU64::new(0)).collect(),
             head: AtomicU64::new(0),
             returned: Default::default(),

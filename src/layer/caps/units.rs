@@ -103,7 +103,8 @@ impl UnitCap {
         let less = |word| {
             let word = Word::read(word);
             let counted = word.tag == tag && word.count > 0 && word.last < taken + HOUR;
-            counted.then(|| Word { count: word.count - 1, ..word }.write())
+            // A unit that nothing was injected on needs no place.
+            counted.then(|| if word.count == 1 { 0 } else { Word { count: word.count - 1, ..word }.write() })
         };
         let _ = places.iter().find(|at| at.fetch_update(AcqRel, Acquire, less).is_ok());
     }

@@ -7,16 +7,25 @@ use std::{
 
 use http::Request;
 use http_body::Body;
+use tokio::time::Instant;
 use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
 use super::{State, request::Parked};
-use crate::layer::{RequestBody, course::Gate, lease::Nap, respond, victim::Rule};
+use crate::layer::{
+    RequestBody,
+    course::Gate,
+    lease::Nap,
+    respond,
+    victim::{Reserved, Rule},
+};
 
 /// A request that waits to be let in.
 pub(super) struct Queue<S, B: Body> {
     parked: Parked<S, B>,
     rule: Rule,
+    /// The right to make it wait.
+    reserved: Reserved,
     gate: Gate,
     permits: PollSemaphore,
     nap: Pin<Box<Nap>>,
@@ -32,10 +41,10 @@ pub(super) enum Wait {
 }
 
 impl<S, B: Body> Queue<S, B> {
-    pub(super) fn new(parked: Parked<S, B>, rule: Rule, gate: Gate) -> Queue<S, B> {
+    pub(super) fn new(parked: Parked<S, B>, rule: Rule, reserved: Reserved, gate: Gate) -> Queue<S, B> {
         let nap = Nap::lasting(parked.exchange.victim.lease.clone(), gate.patience);
         let permits = PollSemaphore::new(gate.permits.clone());
-        Queue { parked, rule, gate, permits, nap: Box::pin(nap) }
+        Queue { parked, rule, reserved, gate, permits, nap: Box::pin(nap) }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
@@ -49,19 +58,18 @@ impl<S, B: Body> Queue<S, B> {
     where
         S: Service<Request<RequestBody<B>>>,
     {
-        let Queue { mut parked, rule, gate, .. } = self;
+        let Queue { mut parked, rule, reserved, gate, .. } = self;
         let exchange = &mut parked.exchange;
         match wait {
             Wait::Entered(place) => {
-                if exchange.victim.act(rule, "waited to be let in", 0) {
-                    exchange.place = Some(place);
-                }
+                exchange.victim.commit(reserved, rule, "waited to be let in", 0);
+                exchange.place = Some(place);
             }
-            Wait::Over => {
-                if let Some(response) = respond::failed(exchange, rule, &gate.otherwise) {
-                    return State::answer(parked.exchange, response);
-                }
+            Wait::Over if exchange.victim.lease.acts_until(Instant::now()).is_some() => {
+                let response = respond::failed_as(exchange, rule, reserved, &gate.otherwise);
+                return State::answer(parked.exchange, response);
             }
+            Wait::Over => exchange.victim.commit(reserved, rule, "waited until it was disarmed", 0),
         }
         State::ask(parked)
     }

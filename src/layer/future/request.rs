@@ -165,7 +165,12 @@ where
                 parked.exchange.place = Some(place);
                 State::ask(parked)
             }
-            Err(_) => State::Queued { queue: Some(Box::new(Queue::new(parked, rule, gate))) },
+            Err(_) => match parked.exchange.victim.reserve(rule) {
+                Some(reserved) => {
+                    State::Queued { queue: Some(Box::new(Queue::new(parked, rule, reserved, gate))) }
+                }
+                None => State::ask(parked),
+            },
         }
     }
 
