@@ -139,3 +139,24 @@ fn threads_that_race_never_exceed_a_cap() {
     assert!(per_unit.values().all(|count| *count <= 7), "{per_unit:?}");
     assert!(acted.len() > 500, "and they do act: {}", acted.len());
 }
+
+#[test]
+fn a_claim_that_is_not_used_keeps_no_place_in_the_table_of_units() {
+    for yaml in ["{ rate: 1/s, per-unit-per-hour: 3 }", "{ per-unit-per-hour: 3 }"] {
+        let caps = caps(yaml);
+        (0..200_000).for_each(|number| drop(caps.claim(unit(number), ms(number / 100))));
+        for number in 0..100 {
+            spend(&caps, 300_000 + number, Duration::from_secs(2_001 + number)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_rate_with_a_fraction_is_rounded_down_in_any_second() {
+    let caps = caps("{ rate: 150/m }");
+    let acted: Vec<u64> = (0..200).map(|i| i * 50).filter(|at| spend(&caps, 0, ms(*at)).is_ok()).collect();
+    for start in &acted {
+        assert!(acted.iter().filter(|at| (*start..*start + 1000).contains(*at)).count() <= 2, "{acted:?}");
+    }
+    assert_eq!(acted.len(), 20);
+}

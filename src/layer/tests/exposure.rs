@@ -88,3 +88,19 @@ async fn what_is_held_out_is_touched_by_nobody_not_even_on_request() {
     }
     assert!(handle.evidence().unwrap().not_assigned["denied"] > 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_asks_for_is_on_record_under_its_unit() {
+    let unit = "unit: 'request.headers[\"x-user-id\"]'";
+    let handle =
+        armed_with(&format!("{{ {unit}, share: 1%, caps: {{ per-unit-per-hour: 2 }} }}"), Limits::default());
+    let mut failed = 0;
+    for number in 0..4 {
+        let mut asking = from("ada", &format!("r{number}"));
+        asking.headers_mut().insert("x-canard-fault", "error".parse().unwrap());
+        failed += u32::from(fails(&handle, asking).await);
+    }
+    assert_eq!(failed, 2, "the unit's cap holds for what is asked for, too");
+    let units: Vec<_> = handle.ledger().lines().iter().map(|line| line.unit).collect();
+    assert_eq!(units, [UnitHash::of(b"ada"); 2]);
+}

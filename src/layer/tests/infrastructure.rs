@@ -222,6 +222,24 @@ async fn a_queue_lets_so_many_in_and_the_patient_wait() {
     assert_eq!(seen, [(200, 1, 1000), (200, 1, 2000), (503, 0, 2500)]);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_without_a_record() {
+    let ledger = Ledger::file(std::path::Path::new("/dev/full"), 8).unwrap();
+    let handle = Handle::with_ledger(Limits::default(), ledger);
+    let queue = plan(&[r#"{"queue": {"slots": 1, "patience": "9s"}}"#]);
+    handle.arm(Arc::new(queue), Duration::from_secs(300)).unwrap();
+    let start = Instant::now();
+    let (first, _) = call(&handle, request("a")).await;
+    // The line of the second finds the ledger in order, and breaks it.
+    call(&handle, request("b")).await;
+    assert_eq!((start.elapsed().as_secs(), handle.ledger().flush().await.is_err()), (9, true));
+    let (third, asked) = call(&handle, request("c")).await;
+    assert_eq!((third.status().as_u16(), asked, start.elapsed().as_secs()), (200, 1, 9));
+    assert_eq!(fault(&handle).skipped, [("ledger-broken".to_owned(), 1)].into());
+    drop(first);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cold_start_makes_the_first_wait() {
     let (handle, _) = armed(&[r#"{"cold-start": {"takes": "2s", "idle": "10s"}}"#]);
