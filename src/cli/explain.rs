@@ -10,7 +10,11 @@ use serde_json::Value;
 
 use self::reason::{Asked, Explanation};
 use super::{Exit, Failure, load, output};
-use crate::{draw::UnitHash, scenario::RequestView, unit::Share};
+use crate::{
+    draw::UnitHash,
+    scenario::{RequestView, StageDocument},
+    unit::Share,
+};
 
 /// Tell whether, when and why a scenario touches a unit.
 ///
@@ -66,8 +70,12 @@ enum Format {
 }
 
 pub(super) fn run(args: ExplainArgs) -> miette::Result<Exit> {
-    let stage = load::stage(args.stage.as_deref())?;
-    let plan = load::scenario(&load::source(&args.scenario)?, &stage)?;
+    // What was injected once can be explained when it may not run any more.
+    let stage = match &args.stage {
+        Some(path) => load::stage_as_it_is(path)?,
+        None => StageDocument::default(),
+    };
+    let plan = load::scenario_as_it_is(&load::source(&args.scenario)?, &stage)?;
     let mut headers: HeaderMap = args.header.into_iter().collect();
     if let (Some(name), Some(unit)) = (plan.exposure.unit.as_ref().and_then(|unit| unit.header()), &args.unit)
         && !headers.contains_key(name)

@@ -54,6 +54,15 @@ fn stage_with(path: &Path, read: Reads) -> miette::Result<StageDocument> {
 
 /// Compiles a scenario and checks that it fits a stage.
 pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
+    let plan = scenario_as_it_is(source, stage)?;
+    match check_against_stage(&plan.document, source, stage) {
+        list if list.is_empty() => Ok(plan),
+        list => Err(Diagnostics { source: source.clone(), list }.into()),
+    }
+}
+
+/// The same, whether or not it may run there.
+pub(super) fn scenario_as_it_is(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
     if FileKind::told(source) == Some(FileKind::Stage) {
         let wrong = Diagnostic {
             message: "this is a stage file, not a scenario".to_owned(),
@@ -65,11 +74,7 @@ pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, M
         };
         return Err(Diagnostics { source: source.clone(), list: vec![wrong] }.into());
     }
-    let plan = compile_for(source, stage).map_err(Mistakes::from)?;
-    match check_against_stage(&plan.document, source, stage) {
-        list if list.is_empty() => Ok(plan),
-        list => Err(Diagnostics { source: source.clone(), list }.into()),
-    }
+    compile_for(source, stage).map_err(Mistakes::from)
 }
 
 /// A variable of the environment.

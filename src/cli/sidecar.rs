@@ -79,11 +79,12 @@ pub(super) struct SidecarArgs {
     /// Share of the exchanges that the payload log keeps; rare classes are kept more often, with weights
     #[arg(long, value_name = "SHARE", default_value = "10%", requires = "payload_log")]
     payload_rate: Share,
-    /// Features that the payload log leaves out, by name or by number from 0; repeatable
+    /// Features that the payload log leaves out, by name or by number from 0; repeatable. Where a name is not among
+    /// those of a request, none of its features are told
     #[arg(long, value_name = "COLUMN", requires = "payload_log")]
     payload_redact: Vec<String>,
     /// Put the bodies of requests and responses in the payload log, too
-    #[arg(long, requires = "payload_log")]
+    #[arg(long, requires = "payload_log", conflicts_with = "payload_redact")]
     payload_raw: bool,
     /// Threads that serve callers; one per core if left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -83,6 +83,7 @@ pub(super) async fn conduct(
         };
         return notes.report(outline, ending, Some(why));
     }
+    notes.armed();
     // Not before: what callers saw under a former lease is none of this run's business.
     inbox.helpers.spawn(look(fleet.clone(), show));
     let keeper = Keeper::of(fleet.clone(), options.lease);

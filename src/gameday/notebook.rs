@@ -189,6 +189,11 @@ impl Notebook {
         self.panel.see(Some(evidence))
     }
 
+    /// Something was armed: nobody has seen anything of it yet.
+    pub(super) fn armed(&mut self) {
+        self.panel.armed();
+    }
+
     /// May the run start, or does a guard forbid it?
     pub(super) fn ready(&mut self) -> Result<bool, String> {
         let monitors: Vec<String> = self.monitors.keys().cloned().collect();

@@ -103,6 +103,11 @@ impl Panel {
         looks.into_iter().find_map(|(number, sight)| self.look(number, monitor, sight))
     }
 
+    /// What callers see counts from now on.
+    pub(super) fn armed(&mut self) {
+        self.recent.begin(clock::now());
+    }
+
     /// What callers saw until now; `None` if that can't be told whole.
     pub(super) fn see(&mut self, evidence: Option<&Evidence>) -> Option<String> {
         match evidence {

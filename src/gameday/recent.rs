@@ -26,6 +26,11 @@ struct Arms {
 pub(super) struct Recent(VecDeque<(Timestamp, Arms)>);
 
 impl Recent {
+    /// Something was armed: until now nobody saw anything.
+    pub(super) fn begin(&mut self, at: Timestamp) {
+        self.push(at, &Evidence::default());
+    }
+
     /// Adds a reading and forgets those that are too old.
     pub(super) fn push(&mut self, at: Timestamp, evidence: &Evidence) {
         let mut arms = Arms::default();

@@ -24,9 +24,6 @@ use crate::{
     wire::{Answer, Framing},
 };
 
-/// Bytes of a request's id that the ledger keeps.
-const LONGEST_ID: usize = 128;
-
 /// One injection of the armed plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rule {
@@ -80,7 +77,7 @@ impl Victim {
         id: Option<String>,
     ) -> Victim {
         let (arm, unit) = (assignment.arm, assignment.unit);
-        let id = id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned());
+        let id = id.map(|id| Line::kept(&id).to_owned());
         let (masks, acted) = (Masks::default(), Vec::new());
         let slots = lease.caps.as_ref().and_then(Slots::of);
         let cause = Cause::Drawn;

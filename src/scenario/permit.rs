@@ -57,10 +57,17 @@ pub struct Consent {
     pub by: String,
     /// Largest share of units that may be treated.
     pub share: Share,
+    /// Most units that a scenario may list under `always`, which no share counts; none if left out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub units: u64,
     /// Longest run.
     pub lasts: Span,
     /// The last day (UTC) on which a run may end, such as `2026-12-31`.
     pub until: Date,
+}
+
+fn is_none(units: &u64) -> bool {
+    *units == 0
 }
 
 /// Checks what a stage file says of it.
@@ -139,6 +146,15 @@ pub(super) fn objections(document: &Document, stage: &StageDocument, now: Timest
                 "ask for more, and write it into the stage",
                 &mut problems,
             );
+            let listed = document.exposure.always.len() as u64;
+            if listed > consent.units {
+                let message =
+                    format!("{listed} units are listed, and {} agreed to {}", consent.by, consent.units);
+                let problem = Problem::at(path(["exposure", "always"]), message).at_key();
+                problems.push(problem.help(format!(
+                    "list fewer, or ask for `units: {listed}` and write it into the stage's consent"
+                )));
+            }
             let end = now + length(document).duration();
             if let Some(message) = expired(consent, now) {
                 let problem = Problem::at(path(["name"]), message).label("may not run any more");

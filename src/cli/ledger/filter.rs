@@ -48,9 +48,6 @@ pub(super) struct Filter {
     requests: Vec<String>,
 }
 
-/// Bytes of a request's id that a ledger keeps.
-const LONGEST_ID: usize = 128;
-
 impl FilterArgs {
     /// The filter.
     ///
@@ -64,7 +61,7 @@ impl FilterArgs {
             return Err(failure.help("a span such as 15m is counted back from now: --since 2h --until 1h"));
         }
         let units = self.unit.iter().flat_map(|unit| hashes(unit)).collect();
-        let short = |id: &String| id[..id.floor_char_boundary(LONGEST_ID)].to_owned();
+        let short = |id: &String| Line::kept(id).to_owned();
         let requests = self.request.iter().map(short).collect();
         Ok(Filter { args: self.clone(), units, requests })
     }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::Timestamp, draw::UnitHash};
 
+/// Bytes of a request's id that a line keeps.
+const LONGEST_ID: usize = 128;
+
 /// One perturbed response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -33,6 +36,11 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Line {
+    /// As much of a request's id as a line keeps.
+    pub fn kept(request: &str) -> &str {
+        &request[..request.floor_char_boundary(LONGEST_ID)]
+    }
+
     /// The fault's name, without its phase and its number: `mislabel` of `confused/mislabel#2`.
     pub fn fault_name(&self) -> &str {
         let name = self.fault.rsplit_once('/').map_or(self.fault.as_str(), |(_, name)| name);

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     clock::Timestamp,
-    evidence::{Copied, as_bytes},
+    evidence::{Copied, Sample, as_bytes},
     exposure::Arm,
     layer::{amend, exchange},
     wire::{Answer, Codec, Head, Labels},
@@ -38,14 +38,28 @@ pub struct Payload<'a> {
     pub status: StatusCode,
     /// Which side the unit was on; `None` when nothing was armed.
     pub arm: Option<Arm>,
-    /// The features that the caller sent, or why they were not read.
-    pub features: Result<Answer, &'static str>,
     /// The predictions that the caller got.
     pub predictions: &'a Answer,
     /// Class names.
     pub labels: &'a Labels,
+    pub(super) asked: &'a Asked,
+    pub(super) sample: &'a Sample,
+    pub(super) codec: &'a dyn Codec,
+}
+
+impl Payload<'_> {
+    /// Reads the features that the caller sent.
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    pub fn features(&self) -> Result<Answer, &'static str> {
+        self.asked.features(self.codec, self.uri.path(), &self.asked.body()?)
+    }
+
     /// The request's body as it was sent, and the response's; empty if it was not kept.
-    pub bodies: [Bytes; 2],
+    pub fn bodies(&self) -> [Bytes; 2] {
+        [self.asked.body().unwrap_or_default(), self.sample.joined()]
+    }
 }
 
 /// Is shown exchanges. Called on the task that reads for the service view: be quick, and never wait.

@@ -62,8 +62,6 @@ impl Reader {
         let (Some(payloads), Some(asked), Some(status)) = (&settings.payloads, asked, sample.status) else {
             return;
         };
-        let body = asked.body();
-        let features = |body: &[u8]| asked.features(settings.codec.as_ref(), sample.uri.path(), body);
         payloads.take(Payload {
             at: asked.at,
             id: asked.id.as_deref(),
@@ -71,10 +69,11 @@ impl Reader {
             model,
             status,
             arm: sample.arm,
-            features: body.as_deref().map_err(|reason| *reason).and_then(features),
             predictions,
             labels: &settings.labels,
-            bodies: [body.clone().unwrap_or_default(), sample.joined()],
+            asked,
+            sample,
+            codec: settings.codec.as_ref(),
         });
     }
 }

@@ -48,6 +48,10 @@ fn refused(error: &ArmError) -> Refusal {
     problem(status, error.to_string())
 }
 
+fn broken(status: StatusCode) -> Refusal {
+    problem(status, "the sidecar failed".to_owned())
+}
+
 fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
     let Json(body) = body.map_err(|error| problem(error.status(), error.body_text()))?;
     Ok(body)
@@ -78,8 +82,8 @@ impl Admin {
     }
 }
 
-pub(super) async fn status(State(admin): Shared) -> Json<SidecarStatus> {
-    Json(admin.status())
+pub(super) async fn status(State(admin): Shared) -> Result<Json<SidecarStatus>, StatusCode> {
+    aside(admin, Admin::status).await.map(Json)
 }
 
 pub(super) async fn arm(
@@ -96,7 +100,8 @@ pub(super) async fn arm(
         (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
     })?;
     let scenario = plan.document.name.clone();
-    let id = admin.handle.arm(Arc::new(plan), ttl).map_err(|error| refused(&error))?;
+    let armed = aside(admin, move |admin| admin.handle.arm(Arc::new(plan), ttl)).await;
+    let id = armed.map_err(broken)?.map_err(|error| refused(&error))?;
     tracing::info!(scenario, lease = %id, ?ttl, "armed");
     Ok((StatusCode::CREATED, Json(Granted { id, expires_in_s: ttl.as_secs_f64() })))
 }
@@ -108,10 +113,11 @@ pub(super) async fn renew(
 ) -> Result<Json<Granted>, Refusal> {
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
-    admin.handle.renew(id, ttl).map_err(|error| refused(&error))?;
-    if let Some(phase) = &request.skip_to {
-        admin.handle.skip_to(id, phase).map_err(|error| refused(&error))?;
-    }
+    let renew = move |admin: &Admin| {
+        admin.handle.renew(id, ttl)?;
+        request.skip_to.map_or(Ok(()), |phase| admin.handle.skip_to(id, &phase))
+    };
+    aside(admin, renew).await.map_err(broken)?.map_err(|error| refused(&error))?;
     Ok(Json(Granted { id, expires_in_s: ttl.as_secs_f64() }))
 }
 
@@ -180,7 +186,7 @@ pub(super) async fn ledger(
 pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes = stream::unfold((admin, None::<String>), |(admin, mut seen)| async move {
         loop {
-            let status = admin.status();
+            let Ok(status) = aside(admin.clone(), Admin::status).await else { return None };
             let lease = status.lease.as_ref().map(|l| (l.id, &l.phase, &l.faults));
             let now = format!("{lease:?} {} {:?}", status.draining, status.killed_by);
             if seen.as_ref() != Some(&now) {

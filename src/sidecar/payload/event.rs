@@ -56,13 +56,11 @@ pub(super) fn of<'a>(
 ) -> [Event<'a>; 2] {
     let time = Duration::try_from_secs_f64(payload.at.unix_s()).ok();
     let time = time.and_then(|since| Timestamp::UNIX_EPOCH.checked_add(since).ok()).unwrap_or_default();
-    let mut asked = match &payload.features {
-        Ok(features) => features_of(features, form),
-        Err(reason) => json!({ "unread": reason }),
-    };
+    let features = payload.features().and_then(|features| features_of(&features, form));
+    let mut asked = features.unwrap_or_else(|reason| json!({ "unread": reason }));
     let mut answered = predictions_of(payload.predictions, payload.labels);
     if form.raw {
-        for (data, body) in [&mut asked, &mut answered].into_iter().zip(&payload.bodies) {
+        for (data, body) in [&mut asked, &mut answered].into_iter().zip(&payload.bodies()) {
             data["body"] = String::from_utf8_lossy(body).into();
         }
     }
@@ -88,7 +86,14 @@ pub(super) fn of<'a>(
 }
 
 /// `{"columns": […], "features": [[…], …]}`.
-fn features_of(features: &Answer, form: &Form) -> Json {
+///
+/// # Errors
+/// If a column that must not be told can't be found by its name.
+fn features_of(features: &Answer, form: &Form) -> Result<Json, &'static str> {
+    let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+    if !form.redact.iter().all(|name| is_number(name) || features.columns.contains(name)) {
+        return Err("redaction");
+    }
     let column = |index: usize| features.columns.get(index).cloned().unwrap_or_else(|| index.to_string());
     let width = features.rows.iter().map(|row| row.scores.len()).max().unwrap_or(0);
     let columns: Vec<String> = (0..width).map(column).collect();
@@ -101,7 +106,7 @@ fn features_of(features: &Answer, form: &Form) -> Json {
         row.scores.iter().enumerate().map(cell).collect()
     };
     let rows: Vec<Vec<Json>> = features.rows.iter().map(row).collect();
-    json!({ "columns": columns, "features": rows })
+    Ok(json!({ "columns": columns, "features": rows }))
 }
 
 /// `{"predictions": [{"label": …, "scores": […]}, …]}`.

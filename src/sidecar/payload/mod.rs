@@ -14,24 +14,29 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     time::Duration,
 };
 
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use self::{event::Form, sampler::Sampler};
 use crate::{
+    clock,
     draw::{Key, UnitHash},
     evidence::{LineKind, LineWriter, Rotation, open_lines},
     layer::view::{Payload, Payloads},
     unit::Share,
 };
 
-/// Exchanges that wait to be written.
+/// Exchanges that wait to be written, and how many bytes they may take.
 const QUEUE: usize = 1024;
+const BYTES: usize = 64 << 20;
+/// Exchanges that are written at once.
+const BATCH: usize = 256;
 
 /// What is logged of payloads, and where.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +60,8 @@ pub(super) struct PayloadLog {
     form: Form,
     sampler: Mutex<Sampler>,
     key: Key,
+    /// Of exchanges without an id; no two starts have the same.
+    prefix: String,
     number: AtomicU64,
     queue: SyncSender<Message>,
     counts: std::sync::Arc<Counts>,
@@ -72,6 +79,8 @@ pub(super) struct Counts {
     written: AtomicU64,
     left_out: AtomicU64,
     dropped: AtomicU64,
+    /// Bytes that wait.
+    waiting: AtomicUsize,
 }
 
 impl PayloadLog {
@@ -92,6 +101,7 @@ impl PayloadLog {
             form: Form { redact: settings.redact.clone(), raw: settings.raw },
             sampler: Mutex::new(Sampler::new(settings.rate)),
             key: Key::new(0, "payload-log"),
+            prefix: format!("canard-{:.6}", clock::now().unix_s()),
             number: AtomicU64::new(0),
             queue,
             counts,
@@ -104,8 +114,15 @@ impl PayloadLog {
 
     /// Waits until all that was taken is in the file, for at most `longest`; `false` if it is not.
     pub(super) fn flush_within(&self, longest: Duration) -> bool {
+        let until = Instant::now() + longest;
         let (done, wait) = sync_channel(1);
-        self.queue.send(Message::Flush(done)).is_ok() && wait.recv_timeout(longest).is_ok()
+        while let Err(refused) = self.queue.try_send(Message::Flush(done.clone())) {
+            if matches!(refused, TrySendError::Disconnected(_)) || Instant::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        wait.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
     }
 }
 
@@ -122,20 +139,22 @@ fn write_all(mut writer: LineWriter, waiting: &Receiver<Message>, counts: &Count
     let (mut told, mut flushed) = (false, Vec::new());
     while let Ok(first) = waiting.recv() {
         let mut exchanges = 0;
-        for message in std::iter::once(first).chain(waiting.try_iter().take(QUEUE)) {
+        for message in std::iter::once(first).chain(waiting.try_iter().take(BATCH)) {
             match message {
                 Message::Exchange(events) => {
+                    counts.waiting.fetch_sub(size(&events), Relaxed);
                     events.iter().for_each(|event| writer.push(event));
                     exchanges += 1;
                 }
                 Message::Flush(done) => flushed.push(done),
             }
         }
-        let mut dropped = 0;
-        if let Err(error) = writer.write() {
+        let (result, mut dropped) = (writer.write(), 0);
+        let was_told = std::mem::replace(&mut told, result.is_err());
+        if let Err(error) = result {
             // Two lines each; one of which only the response is missing is not there either.
             dropped = writer.discard().div_ceil(2) as u64;
-            if !std::mem::replace(&mut told, true) {
+            if !was_told {
                 tracing::warn!(path = %path.display(), %error, "payloads can't be written; they are dropped");
             }
         }
@@ -147,10 +166,15 @@ fn write_all(mut writer: LineWriter, waiting: &Receiver<Message>, counts: &Count
     }
 }
 
+fn size(events: &[Box<RawValue>; 2]) -> usize {
+    events.iter().map(|event| event.get().len()).sum()
+}
+
 impl Payloads for PayloadLog {
     fn take(&self, payload: Payload<'_>) {
         let number = self.number.fetch_add(1, Relaxed);
-        let unit = payload.id.map_or(UnitHash::from_u64(number), |id| UnitHash::of(id.as_bytes()));
+        // Not by the request's id: a caller that sends one id for all would be kept always, or never.
+        let unit = UnitHash::from_u64(number);
         let names = payload.predictions.labels(payload.labels);
         let labels: Vec<_> = payload.predictions.rows.iter().filter_map(|row| names.of(row)).collect();
         let classes = labels.iter().map(AsRef::as_ref);
@@ -162,13 +186,17 @@ impl Payloads for PayloadLog {
             self.counts.left_out.fetch_add(1, Relaxed);
             return;
         };
-        let own = format!("canard-{number}");
+        let own = format!("{}-{number}", self.prefix);
         let events = event::of(&payload, payload.id.unwrap_or(&own), &self.source, weight, &self.form);
         // Writing to memory does not fail, nor does JSON with texts as keys.
         let [Ok(asked), Ok(answered)] = events.map(|event| serde_json::value::to_raw_value(&event)) else {
             return;
         };
-        if self.queue.try_send(Message::Exchange([asked, answered])).is_err() {
+        let events = [asked, answered];
+        let bytes = size(&events);
+        let fits = self.counts.waiting.fetch_add(bytes, Relaxed) + bytes <= BYTES;
+        if !fits || self.queue.try_send(Message::Exchange(events)).is_err() {
+            self.counts.waiting.fetch_sub(bytes, Relaxed);
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }

@@ -103,7 +103,7 @@ async fn what_callers_asked_and_got_is_written_as_cloud_events() {
 async fn bodies_are_written_where_they_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("payloads.jsonl");
-    let sidecar = sidecar(PayloadLogSettings { raw: true, ..settings(path.clone()) }).await;
+    let sidecar = sidecar(PayloadLogSettings { raw: true, redact: vec![], ..settings(path.clone()) }).await;
     ask(&sidecar, "r1").await;
     sidecar.shutdown().await;
     let bodies: Vec<_> = events(&path).iter().map(|event| event["data"]["body"].clone()).collect();
@@ -120,4 +120,17 @@ async fn a_full_disk_drops_payloads_and_traffic_flows() {
     let payloads = sidecar.payloads.clone().unwrap();
     sidecar.shutdown().await;
     assert_eq!(payloads.counts().read(), [("written", 0), ("left-out", 0), ("dropped", 3)]);
+}
+
+#[tokio::test]
+async fn what_can_not_be_found_to_be_redacted_is_not_told_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payloads.jsonl");
+    let sidecar =
+        sidecar(PayloadLogSettings { redact: vec!["income".into()], ..settings(path.clone()) }).await;
+    ask(&sidecar, "r1").await;
+    sidecar.shutdown().await;
+    let events = events(&path);
+    assert_eq!(events[0]["data"], serde_json::json!({ "unread": "redaction" }));
+    assert_eq!(events[1]["data"]["predictions"][0]["label"], "virginica");
 }
