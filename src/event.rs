@@ -114,6 +114,9 @@ pub struct PhaseOutline {
     pub starts_s: f64,
     /// Length.
     pub lasts_s: f64,
+    /// Share of units that are treated in it, where it is not the exposure's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
     /// What it injects.
     pub faults: Vec<FaultOutline>,
 }

@@ -12,7 +12,8 @@
 //! | `share` | all others | treated within the share |
 //!
 //! A unit has one draw per scenario (or per layer), against which every share is a threshold: `from <= draw < from +
-//! share`. A larger share therefore only adds units. The group of a treated unit is its draw number 1 under the same
+//! share`. A larger share therefore only adds units. A phase with a share of its own is one more threshold on the same
+//! draw ([`Assignment::in_phase`]): 1%, 5%, 25% treat ever more units, and nobody changes sides on the way. The group of a treated unit is its draw number 1 under the same
 //! key. The hold-out is drawn under a key of its own with seed 0, so that it is the same units for every scenario and
 //! independent of each one's choice.
 
@@ -23,7 +24,7 @@ use std::sync::LazyLock;
 
 use crate::{
     draw::{Draw, Key, UnitHash},
-    scenario::{Exposure, ExpressionError, Injection, RequestView},
+    scenario::{Exposure, ExpressionError, Injection, Phase, Release, RequestView, Version, Versions},
     unit::Share,
 };
 
@@ -114,6 +115,28 @@ impl Assignment {
     fn within(draw: Draw, from: Share, share: Share) -> bool {
         let until = from.plus(share).unwrap_or(Share::ALL);
         draw.within(until) && !draw.within(from)
+    }
+
+    /// The same unit in a phase, which may treat fewer units than the exposure does: those whose draw is within the
+    /// phase's share too, whatever rule decided, and those that are `always` treated. A share of 0% treats nobody.
+    #[must_use]
+    pub fn in_phase(mut self, phase: &Phase) -> Assignment {
+        if let Some(share) = phase.share
+            && (share == Share::NONE || !self.gets(share))
+        {
+            self.arm = Arm::Control;
+        }
+        self
+    }
+
+    /// The version that it has in a release, if it has any.
+    pub fn version(self, release: &Release) -> Option<&Version> {
+        match (&release.versions, self.arm) {
+            (Versions::Arms { baseline, .. }, Arm::Control) => Some(baseline),
+            (Versions::Arms { candidate, .. }, Arm::Treated) => Some(candidate),
+            (Versions::Groups(versions), Arm::Treated) => versions.get(self.group?),
+            (Versions::Groups(_), Arm::Control) => None,
+        }
     }
 
     /// Is this unit among the `share` that gets a fault with a share of its own?

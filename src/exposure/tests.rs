@@ -288,3 +288,44 @@ fn what_can_not_be_meant_is_refused() {
         assert!(told.contains(wanted), "{exposure}: {told}");
     }
 }
+
+/// A phase with a share of its own, or without.
+fn phase(share: Option<f64>) -> crate::scenario::Phase {
+    let share = share.map_or(String::new(), |share| format!(", share: {share}%"));
+    let text = format!(
+        "name: t\ntarget: {{ protocol: http }}\nexposure: {{ share: 100% }}\nphases: [{{ name: p, lasts: 1m{share} }}]"
+    );
+    compile(&Source::new("t.yaml", text)).unwrap_or_else(|errors| panic!("{errors}")).phases.remove(0)
+}
+
+proptest! {
+    #[test]
+    fn a_larger_step_only_adds_units(number: u32, from in 0.0_f64..0.5, beta: bool) {
+        let mut plan = plan(
+            "{ unit: 'request.headers[\"x-user-id\"]', share: 40%, always: [ada], segments: [\
+             { when: 'request.headers[\"x-beta\"] == \"1\"', share: 10% }] }",
+        );
+        plan.exposure.from = Share::new(from).unwrap();
+        let user = format!("u{number}");
+        let headers = if beta { &[("x-beta", "1")][..] } else { &[] };
+        let side = |step| with_headers(&plan, &user, headers).in_phase(&phase(step)).arm;
+        let steps = [Some(0.0), Some(1.0), Some(5.0), Some(25.0), Some(40.0), None].map(side);
+        prop_assert_eq!(steps[0], Arm::Control);
+        prop_assert!(steps.is_sorted_by_key(|arm| *arm == Arm::Treated), "{:?}", steps);
+        prop_assert_eq!(steps[4], steps[5], "the whole share is the exposure's own");
+        prop_assert_eq!(steps, [Some(0.0), Some(1.0), Some(5.0), Some(25.0), Some(40.0), None].map(side), "sticky");
+        let ada = |step| with_headers(&plan, "ada", headers).in_phase(&phase(step)).arm;
+        prop_assert_eq!([Some(1.0), Some(0.0)].map(ada), [Arm::Treated, Arm::Control]);
+    }
+}
+
+#[test]
+fn the_steps_of_a_canary_are_within_binomial_bounds() {
+    let plan = plan("{ share: 50% }");
+    let users = 200_000;
+    for percent in [1.0, 5.0, 25.0, 50.0] {
+        let step = phase(Some(percent));
+        let count = (0..users).filter(|n| of(&plan.exposure, *n).in_phase(&step).arm == Arm::Treated).count();
+        assert!(binomial(count as u32, users, percent / 100.0), "{percent}%: {count}");
+    }
+}

@@ -88,6 +88,26 @@ static ENTRY: Entry = Entry {
             for the version.",
 };
 
+impl StaleModel {
+    /// Every request, answered by another upstream.
+    pub(crate) fn routed_to(upstream: &str) -> StaleModel {
+        StaleModel { rate: Share::ALL, upstream: Some(upstream.to_owned()), version: None, header: None }
+    }
+
+    /// Why a text names no upstream, if it does not.
+    pub(crate) fn no_upstream(upstream: &str) -> Option<Problem> {
+        let is_url = |uri: http::Uri| uri.host().is_some() && uri.scheme().is_some();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let named = !upstream.is_empty() && upstream.chars().all(is_name);
+        (!named && !upstream.parse().is_ok_and(is_url)).then(|| {
+            let message = format!("`{upstream}` is neither a URL nor the name of a candidate");
+            let help =
+                "give the name that the stage (`candidates`) or the sidecar (`--candidate`) has for it";
+            Problem::new("upstream", message).help(help)
+        })
+    }
+}
+
 impl Behaviour for StaleModel {
     fn entry() -> &'static Entry {
         &ENTRY
@@ -129,15 +149,7 @@ impl Behaviour for StaleModel {
                 problems.push(Problem::new("version", "either an upstream or a version, not both"));
             }
             (Some(upstream), None) => {
-                let is_url = upstream
-                    .parse::<http::Uri>()
-                    .is_ok_and(|uri| uri.host().is_some() && uri.scheme().is_some());
-                let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                if !is_url && (upstream.is_empty() || !upstream.chars().all(is_name)) {
-                    let message = format!("`{upstream}` is neither a URL nor the name of a candidate");
-                    let help = "give the name that the stage (`candidates`) or the sidecar (`--candidate`) has for it";
-                    problems.push(Problem::new("upstream", message).help(help));
-                }
+                problems.extend(StaleModel::no_upstream(upstream));
                 if self.header.is_some() {
                     problems
                         .push(Problem::new("header", "`header` goes with `version`, not with `upstream`"));

@@ -52,7 +52,10 @@ impl Truth {
 
     /// Compares one answer with its label.
     pub fn compare(&self, request: &LabelledRequest<'_>, response_headers: &HeaderMap, body: &[u8]) {
-        let Some(counts) = self.counts.get(self.phase.load(Relaxed)) else { return };
+        let index = self.phase.load(Relaxed);
+        let (Some(counts), Some(phase)) = (self.counts.get(index), self.plan.phases.get(index)) else {
+            return;
+        };
         let view =
             RequestView { method: request.method, path: request.path, headers: request.headers, body: None };
         let exposure = &self.plan.exposure;
@@ -64,7 +67,7 @@ impl Truth {
         let Ok(reading) = self.plan.target.codec.read(head, body) else { return };
         let [row] = reading.rows() else { return };
         let Some(predicted) = self.plan.target.labels.of(row) else { return };
-        let count = &counts[usize::from(side.arm == Arm::Treated)];
+        let count = &counts[usize::from(side.in_phase(phase).arm == Arm::Treated)];
         count.labelled.fetch_add(1, Relaxed);
         count.correct.fetch_add(u64::from(predicted == request.label), Relaxed);
     }

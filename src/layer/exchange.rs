@@ -126,7 +126,7 @@ impl Exchange {
         }
         let Some(phase) = phase else { return Begun::Pass };
         let assignment = match assigned {
-            Ok(Some(assignment)) => assignment,
+            Ok(Some(assignment)) => assignment.in_phase(&plan.phases[phase]),
             Ok(None) => return not_assigned(lease, "no-unit"),
             Err(_) => return not_assigned(lease, "expression-failed"),
         };

@@ -150,7 +150,8 @@ impl Typed {
             lease.recorder.not_assigned("not-typed");
             return None;
         }
-        let assignment = Assignment::of(&lease.plan.exposure, lease.holdout, identity.unit);
+        let assignment = Assignment::of(&lease.plan.exposure, lease.holdout, identity.unit)
+            .in_phase(&lease.plan.phases[phase]);
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
         let course = Course::drawn(&victim, &assignment, Asking { path: "", bytes: None }).typed(&victim);

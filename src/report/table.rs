@@ -113,9 +113,12 @@ fn fault(delivery: &Delivery) -> String {
     out
 }
 
+fn percent(share: f64) -> f64 {
+    (share * 1000.0).round() / 10.0
+}
+
 /// The three shares: of units, of what those get (in the mean over the phase), and of everything.
 fn shares(of: &FaultOutline) -> String {
-    let percent = |share: f64| (share * 1000.0).round() / 10.0;
     let (exposure, rate, overall) = (percent(of.exposure_share), percent(of.rate), percent(of.overall_share));
     match percent(of.over_time) {
         100.0 => format!("{exposure}% of units × {rate}% = {overall}%"),
@@ -137,13 +140,14 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
         let from = words::span(phase.starts_s);
         let to = words::span(phase.starts_s + phase.lasts_s);
         if phase.faults.is_empty() {
+            let share = phase.share.map_or(String::new(), |share| format!("{}% of units", percent(share)));
             phases.add_row(vec![
                 from,
                 to,
                 phase.phase.clone(),
                 "—".into(),
                 String::new(),
-                String::new(),
+                share,
                 String::new(),
             ]);
             continue;

@@ -60,8 +60,20 @@ fn report() -> Report {
         monitors: vec!["prometheus".into()],
         exposure_share: 0.25,
         phases: vec![
-            PhaseOutline { phase: "steady".into(), starts_s: 0.0, lasts_s: 30.0, faults: vec![] },
-            PhaseOutline { phase: "confused".into(), starts_s: 30.0, lasts_s: 60.0, faults: vec![fault()] },
+            PhaseOutline {
+                phase: "steady".into(),
+                starts_s: 0.0,
+                lasts_s: 30.0,
+                share: None,
+                faults: vec![],
+            },
+            PhaseOutline {
+                phase: "confused".into(),
+                starts_s: 30.0,
+                lasts_s: 60.0,
+                share: None,
+                faults: vec![fault()],
+            },
         ],
     };
     let difference = Interval { estimate: 0.3, low: 0.25, high: 0.35, level: 0.95 };

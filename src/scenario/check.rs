@@ -12,6 +12,7 @@ use super::{
     guard_check, phases,
     plan::{Plan, Target},
     problem::Problem,
+    release_check,
     source::Source,
     tree::{Node, Path, Step},
 };
@@ -158,6 +159,7 @@ pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<
     let traffic = document.traffic.as_ref().map(|t| traffic(&mut checker, t));
     let labels = target.as_ref().map(|t| t.labels.clone()).unwrap_or_default();
     let phases = phases::build(&mut checker, &document, &labels);
+    let release = release_check::build(&mut checker, &document);
     for (index, guard) in document.abort.iter().enumerate() {
         guard_check::guard(&mut checker, path(["abort"]).then(index), guard);
     }
@@ -167,6 +169,7 @@ pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<
     let plan = target.zip(exposure).map(|(target, exposure)| Plan {
         target,
         exposure,
+        release,
         traffic,
         phases,
         guards: document.abort.clone(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     exposure::ExposureDocument,
     guard::{Guard, Holds},
+    release::ReleaseDocument,
     shape::Shape,
 };
 use crate::{
@@ -33,6 +34,9 @@ pub struct Document {
     /// Who is treated.
     #[serde(default)]
     pub exposure: ExposureDocument,
+    /// A release that is rehearsed: which versions there are, and who has which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseDocument>,
     /// Traffic that canard generates, where no real traffic flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficDocument>,
@@ -107,6 +111,11 @@ pub struct PhaseDocument {
     pub at: Option<Span>,
     /// How long it lasts.
     pub lasts: Span,
+    /// Share of units that are treated in this phase, at most the exposure's share: the step of a ramp over phases.
+    /// A larger one only adds units. It bounds the shares of segments too; units under `always` stay treated,
+    /// but for 0%, which treats nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// Faults that act together during this phase, whatever their order in this list, as a request meets them: its
     /// features change, it is delayed, refused or routed; then the predictions, the text, the timing of the stream
     /// change, the response is held back, the connection breaks. Those of one such stage act in the order of the list.

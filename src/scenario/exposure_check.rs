@@ -270,6 +270,11 @@ fn groups(checker: &mut Checker<'_>, exposure: &ExposureDocument) -> Vec<Group> 
     groups
 }
 
+/// The names of the groups, in the order in which they are drawn.
+pub(super) fn group_names(exposure: &ExposureDocument) -> Vec<&str> {
+    shares(exposure).into_iter().map(|(name, _)| name).collect()
+}
+
 /// The number of a group, in the order in which they are drawn.
 pub(super) fn group_number(exposure: &ExposureDocument, name: Option<&str>) -> Option<usize> {
     let name = name?;
@@ -282,7 +287,7 @@ pub(super) fn group(checker: &mut Checker<'_>, at: &Path, exposure: &ExposureDoc
     if group_number(exposure, Some(name)).is_some() {
         return;
     }
-    let names: Vec<&str> = shares(exposure).iter().map(|(name, _)| *name).collect();
+    let names = group_names(exposure);
     let problem = Problem::at(at.then("group"), format!("the exposure has no group `{name}`"));
     let problem = match nearest(name, &names) {
         Some(right) => problem.label(format!("did you mean `{right}`?")),

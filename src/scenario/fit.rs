@@ -23,6 +23,9 @@ pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDo
             asked.expectation(&at.then(phases::kind(expectation)), expectation);
         }
     }
+    for (at, upstream, _) in document.release.iter().flat_map(|release| release.upstreams()) {
+        asked.candidate(&at, upstream);
+    }
     for (index, guard) in document.abort.iter().enumerate() {
         let at = path(["abort"]).then(index);
         match guard {
@@ -115,6 +118,20 @@ impl<'a> Asked<'a> {
         self.problems.push(match names.as_slice() {
             [] => problem.help(format!("give the stage one: `probes: {{ {probe}: {{ url: http://… }} }}`")),
             names => problem.help(format!("its probes are {}", one_of(names))),
+        });
+    }
+
+    /// Another upstream, by its name. Only a sidecar that `run` hosts is known to have the stage's.
+    fn candidate(&mut self, at: &Path, name: &str) {
+        let candidates = &self.stage.candidates;
+        if self.stage.upstream.is_none() || candidates.contains_key(name) || name.contains("://") {
+            return;
+        }
+        let problem = Problem::at(at.clone(), format!("{} has no candidate `{name}`", self.name()));
+        let names: Vec<&str> = candidates.keys().map(String::as_str).collect();
+        self.problems.push(match names.as_slice() {
+            [] => problem.help(format!("give the stage one: `candidates: {{ {name}: http://… }}`")),
+            names => problem.help(format!("its candidates are {}", one_of(names))),
         });
     }
 

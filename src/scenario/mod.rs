@@ -19,6 +19,8 @@ mod permit;
 mod phases;
 mod plan;
 mod problem;
+mod release;
+mod release_check;
 mod rows;
 mod shape;
 mod source;
@@ -47,6 +49,7 @@ pub use permit::{Consent, Production, RunLimits, forbidden};
 pub use plan::{Exposure, Group, Injection, Phase, PlacedExpectation, Plan, Segment, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
+pub use release::{GroupVersions, Release, ReleaseDocument, TwoVersions, Version, Versions};
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{

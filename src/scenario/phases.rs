@@ -8,7 +8,7 @@ use super::{
     exposure_check, guard_check,
     plan::{Injection, Phase, PlacedExpectation},
     problem::Problem,
-    rows,
+    release_check, rows,
     shape::Shape,
     tree::Path,
 };
@@ -36,10 +36,18 @@ pub(super) fn build(checker: &mut Checker<'_>, document: &Document, labels: &Lab
             let message = format!("another phase is called `{}` already", phase.name);
             checker.push(Problem::at(at.then("name"), message).label("must be unique"));
         }
+        share(checker, document, phase, &at);
         let injections = injections(checker, document, phase, &at, labels);
         let left = known.then(|| Span::from(ends.saturating_sub(start)));
         let expectations = expectations(checker, phase, &at, left);
-        phases.push(Phase { name: phase.name.clone(), start, end, injections, expectations });
+        phases.push(Phase {
+            name: phase.name.clone(),
+            start,
+            end,
+            share: phase.share,
+            injections,
+            expectations,
+        });
     }
     phases
 }
@@ -75,6 +83,23 @@ fn timeline(checker: &mut Checker<'_>, document: &Document) -> (Vec<(Duration, D
         times.push((start, start.saturating_add(phase.lasts.duration())));
     }
     (times, known)
+}
+
+/// The share of a phase that has one of its own.
+fn share(checker: &mut Checker<'_>, document: &Document, phase: &PhaseDocument, at: &Path) {
+    let Some(share) = phase.share else { return };
+    let whole = document.exposure.widest();
+    let at = at.then("share");
+    if share > whole && whole != Share::NONE && checker.sound(&path(["exposure", "share"])) {
+        let message = format!("{share} is more than the blast radius of {whole}");
+        let problem = Problem::at(at, message).label("more than `exposure.share`");
+        checker.push(problem.help(
+            "a phase treats all of the exposure's units or some of them: lower this share or raise `exposure.share`",
+        ));
+    } else if share == Share::NONE && !phase.inject.is_empty() {
+        let problem = Problem::at(at, format!("nobody is treated in phase `{}`, and it injects", phase.name));
+        checker.push(problem.help("give it a share above 0%, or inject nothing"));
+    }
 }
 
 fn injections(
@@ -118,11 +143,12 @@ fn injections(
             shape: injection.shape.unwrap_or_else(|| Shape::from_ramp(injection.ramp)),
             only: rows::only(checker, &document.target.protocol, &place, injection),
             group: rows::group(checker, &document.target.protocol, &place, &injection.fault),
-            share: injection.share.unwrap_or(document.exposure.widest()),
+            share: injection.share.or(phase.share).unwrap_or(document.exposure.widest()),
             for_group: exposure_check::group_number(&document.exposure, injection.group.as_deref()),
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
         });
     }
+    compiled.extend(release_check::routes(document, phase));
     compiled.sort_by_key(|injection| injection.fault.stage());
     compiled
 }
@@ -161,8 +187,13 @@ fn injection(
     }
     if let Some(share) = share {
         let whole = document.exposure.widest();
+        let step = phase.share.filter(|step| *step < *share && *step != Share::NONE);
         if *share == Share::NONE {
             checker.push(Problem::at(at.then("share"), "a share of 0% treats nobody"));
+        } else if let Some(step) = step {
+            let message = format!("{share} is more than the {step} of its phase");
+            let problem = Problem::at(at.then("share"), message).label("more than the phase's `share`");
+            checker.push(problem.help("lower this share, or raise that of the phase"));
         } else if *share > whole && whole != Share::NONE && checker.sound(&path(["exposure", "share"])) {
             let message = format!("{share} is more than the blast radius of {whole}");
             let problem = Problem::at(at.then("share"), message).label("more than `exposure.share`");

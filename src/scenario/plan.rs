@@ -6,6 +6,7 @@ use super::{
     document::{Document, Expectation},
     expression::{Condition, UnitExpression},
     guard::Guard,
+    release::Release,
     shape::Shape,
 };
 use crate::{
@@ -25,6 +26,8 @@ pub struct Plan {
     pub target: Target,
     /// Who is treated.
     pub exposure: Exposure,
+    /// A release that is rehearsed.
+    pub release: Option<Release>,
     /// Generated traffic: rate, and the file of requests as an absolute path.
     pub traffic: Option<(Rate, PathBuf)>,
     /// The phases in order, without overlap.
@@ -135,6 +138,8 @@ pub struct Phase {
     pub start: Duration,
     /// End, from arming.
     pub end: Duration,
+    /// Share of units that are treated in it, where it is not the exposure's own.
+    pub share: Option<Share>,
     /// What it injects, in the order in which faults compose.
     pub injections: Vec<Injection>,
     /// What the monitoring should do.
@@ -156,7 +161,7 @@ pub struct Injection {
     pub only: Option<Condition>,
     /// What tells the fault's own group ([`Behaviour::group`](crate::fault::Behaviour::group)).
     pub group: Option<Condition>,
-    /// Share of units that get it; at most the exposure's widest.
+    /// Share of units that get it; at most the exposure's widest, and the phase's.
     pub share: Share,
     /// Number of the group of the treated that gets it; `None`: all of them.
     pub for_group: Option<usize>,
@@ -273,6 +278,7 @@ impl Phase {
             phase: self.name.clone(),
             starts_s: self.start.as_secs_f64(),
             lasts_s: self.lasts().as_secs_f64(),
+            share: self.share.map(Share::fraction),
             faults: self.injections.iter().map(|injection| injection.outline(self.lasts())).collect(),
         }
     }

@@ -170,14 +170,14 @@ fn every_mistake_is_told_at_once() {
     ]), @r#"
 7:17 this expression can't be used: a request has no `pth`; did you mean `request.path`? [here] (CEL over `request.method`, `request.path`, `request.headers["…"]` and `request.body`, such as `request.path.startsWith("/v2/")`)
 10:10 `120%` is not between 0% and 100% [this value]
-13:5 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `at`, `lasts`, `inject` or `expect`)
+13:5 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `at`, `lasts`, `share`, `inject` or `expect`)
 14:12 a phase of no length does nothing [here] (give it a length, such as 30s)
 18:16 `reset` has settings: write `reset: { … }`, or `reset: {}` for the defaults [this value]
 22:16 `5` is no share; write it in percent, like 25% [this value]
 24:9 nothing is called `fire` [did you mean `fires`?] (in this place can stand `fires`, `silent`, `clears` or `holds`)
 "#);
     insta::assert_snapshot!(scenario("nmae: a\ntarget: 5\nphases: {}\n"), @r#"
-1:1 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `hypothesis`, `seed`, `target`, `exposure`, `traffic`, `phases`, `environments`, `abort` or `mark`)
+1:1 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `hypothesis`, `seed`, `target`, `exposure`, `release`, `traffic`, `phases`, `environments`, `abort` or `mark`)
 2:9 a mapping (`key: value`) is wanted here, not a number [this value]
 3:1 a list (`- …` or `[…]`) is wanted here, not a mapping [this value]
 "#);

@@ -47,6 +47,9 @@ pub(super) struct Explanation {
     group: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<String>,
+    /// The release that is rehearsed: `canary`, `blue-green` or `ab`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<&'static str>,
     /// CEL that requests have to match besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
@@ -87,6 +90,15 @@ struct PhaseTold {
     phase: String,
     starts_s: f64,
     ends_s: f64,
+    /// Share of units that are treated in it, where it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<Share>,
+    /// The side of the unit in it, where it has a share of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<&'static str>,
+    /// The version that the unit has in a release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     faults: Vec<FaultTold>,
 }
 
@@ -161,6 +173,7 @@ impl Explanation {
             }),
             group: assignment.group.and_then(|number| Some(exposure.groups.get(number)?.name.clone())),
             layer: exposure.layer.clone(),
+            release: plan.release.as_ref().map(|release| release.kind),
             when: plan.document.target.when.clone(),
             phases: phases.map(|(number, phase)| PhaseTold::of(plan, number, phase, &assignment)).collect(),
             caps: plan.document.exposure.caps,
@@ -171,6 +184,8 @@ impl Explanation {
 impl PhaseTold {
     fn of(plan: &Plan, number: usize, phase: &Phase, assignment: &Assignment) -> PhaseTold {
         let written = &plan.document.phases[number].inject;
+        let assignment = &assignment.in_phase(phase);
+        let version = plan.release.as_ref().and_then(|release| assignment.version(release));
         let told = |injection: &Injection| {
             let over = injection.outline(phase.lasts()).over_time;
             let chance = injection.fault.rate().fraction();
@@ -190,6 +205,9 @@ impl PhaseTold {
             phase: phase.name.clone(),
             starts_s: phase.start.as_secs_f64(),
             ends_s: phase.end.as_secs_f64(),
+            share: phase.share,
+            arm: phase.share.map(|_| assignment.arm.name()),
+            version: version.map(|version| version.name.to_string()),
             faults: phase.injections.iter().map(told).collect(),
         }
     }
@@ -197,6 +215,11 @@ impl PhaseTold {
 
 /// What an injection was compiled from: in `phase/fault#2`, the second of its name.
 fn written_as<'a>(written: &'a [InjectionDocument], injection: &Injection) -> Option<&'a InjectionDocument> {
+    // A release's own are not written there.
+    let (_, name) = injection.id.split_once('/')?;
+    if name.split('#').next() != Some(injection.fault.name()) {
+        return None;
+    }
     let number =
         injection.id.rsplit_once('#').and_then(|(_, number)| number.parse::<usize>().ok()).unwrap_or(1);
     written.iter().filter(|one| one.fault.name() == injection.fault.name()).nth(number - 1)
@@ -275,6 +298,9 @@ impl Explanation {
         if let Some(layer) = &self.layer {
             let _ = writeln!(text, "  layer `{layer}`");
         }
+        if let Some(release) = self.release {
+            let _ = writeln!(text, "  release `{release}`");
+        }
         if let Some(group) = self.group.as_ref().filter(|_| self.arm == "treated") {
             let _ = writeln!(text, "  group `{group}`");
         }
@@ -285,7 +311,15 @@ impl PhaseTold {
     fn in_words(&self, text: &mut String) {
         let span = |seconds: f64| Span::from(std::time::Duration::from_secs_f64(seconds));
         let (from, until) = (span(self.starts_s), span(self.ends_s));
-        let _ = writeln!(text, "{from} to {until}, {}", self.phase);
+        let _ = write!(text, "{from} to {until}, {}", self.phase);
+        if let (Some(share), Some(arm)) = (self.share, self.arm) {
+            let side = if arm == "treated" { "treated" } else { "in the control arm" };
+            let _ = write!(text, ", {share} of units: {side}");
+        }
+        if let Some(version) = &self.version {
+            let _ = write!(text, ", version `{version}`");
+        }
+        text.push('\n');
         if self.faults.is_empty() {
             let _ = writeln!(text, "  nothing is injected");
         }
@@ -326,49 +360,4 @@ fn caps(caps: &CapsDocument) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::{HeaderMap, Method};
-
-    use super::*;
-    use crate::scenario::{Source, compile};
-
-    const SCENARIO: &str = r#"
-name: slow
-seed: 7
-target: { protocol: http, when: 'request.path == "/infer"' }
-exposure:
-  unit: request.headers["x-user-id"]
-  share: 25%
-  always: [ada]
-  never: [bob]
-  holdout: 5%
-  segments: [{ segment: beta, when: 'request.headers["x-beta"] == "1"', share: 50% }]
-  groups: { a: 50%, b: 50% }
-  caps: { rate: 50/s, per-unit-per-hour: 3 }
-phases:
-  - { name: steady, lasts: 30s }
-  - name: slow
-    lasts: 1m
-    inject:
-      - { fault: { latency: { fixed: 300ms, rate: 40% } }, ramp: 30s, group: a }
-      - { fault: { error: { status: 503, rate: 10% } }, share: 5%, where: 'request.path == "/infer"' }
-"#;
-
-    fn explain(unit: &str, beta: bool) -> String {
-        let plan = compile(&Source::new("slow.yaml", SCENARIO)).unwrap_or_else(|errors| panic!("{errors}"));
-        let mut headers = HeaderMap::new();
-        if beta {
-            headers.insert("x-beta", "1".parse().unwrap());
-        }
-        let request = RequestView { method: &Method::POST, path: "/", headers: &headers, body: None };
-        let hash = UnitHash::of(unit.as_bytes());
-        let asked = Asked { unit: Some(unit.to_owned()), hash, holdout: Share::NONE, request };
-        Explanation::of(&plan, &asked).unwrap().in_words()
-    }
-
-    #[test]
-    fn each_rule_is_told_with_its_draw() {
-        let who = [("ada", false), ("bob", false), ("user-1", true), ("user-3", true), ("user-3", false)];
-        insta::assert_snapshot!(who.map(|(unit, beta)| explain(unit, beta)).join("\n"));
-    }
-}
+mod tests;

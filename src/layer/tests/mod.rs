@@ -75,12 +75,14 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
             when: Condition::default(),
         },
         exposure: Exposure::new(share, 7, "exposure/test"),
+        release: None,
         traffic: None,
         phases: vec![
             Phase {
                 name: "broken".into(),
                 start: Duration::ZERO,
                 end: Duration::from_secs(60),
+                share: None,
                 injections: injections.collect(),
                 expectations: Vec::new(),
             },
@@ -88,6 +90,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
                 name: "recovery".into(),
                 start: Duration::from_secs(60),
                 end: Duration::from_secs(120),
+                share: None,
                 injections: Vec::new(),
                 expectations: Vec::new(),
             },
