@@ -12,10 +12,11 @@ use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use canard::{
-    layer::{ChaosLayer, Handle},
+    layer::{ChaosLayer, Handle, RackLayer},
     scenario::{Source, compile},
 };
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer, Service, service_fn};
 
@@ -24,10 +25,19 @@ const SCENARIO: &str = "{ name: s, target: { protocol: http }, exposure: { share
 
 /// Allocations of one call, the reading of its response included; and its status.
 fn of_a_call(handle: &Handle) -> (u64, u16) {
+    let answer = || ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer")))));
+    let one = of_a_call_of(ChaosLayer::new(handle.clone()).layer(service_fn(move |_| answer())));
+    let rack = RackLayer::new(handle.clone().into()).layer(service_fn(move |_| answer()));
+    assert_eq!(of_a_call_of(rack), one, "a rack costs the same");
+    one
+}
+
+fn of_a_call_of<S, B>(mut service: S) -> (u64, u16)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Error: std::fmt::Debug> + Unpin,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let model =
-        service_fn(|_| ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))));
-    let mut service = ChaosLayer::new(handle.clone()).layer(model);
     runtime.block_on(async {
         let mut count = 0;
         let mut status = 0;

@@ -290,7 +290,7 @@ async fn serve(config: Config) -> miette::Result<Exit> {
         say(&format!("admin     http://{admin} (API, /metrics)"));
         say(&format!("arm it    canard run SCENARIO --sidecar http://{admin}"));
     }
-    if let Some(file) = sidecar.handle().killed_by() {
+    if let Some(file) = sidecar.rack().killed_by() {
         say(&format!("disarmed  {} exists: nothing can be armed until it is removed", file.display()));
     }
     tokio::select! {

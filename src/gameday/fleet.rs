@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::{
     evidence::Evidence,
-    layer::{Handle, LeaseId},
+    layer::{LeaseId, Rack},
     monitor::BoxFuture,
     scenario::Plan,
     sidecar::client::{AdminClient, AdminError},
@@ -42,15 +42,15 @@ pub trait Target: Send + Sync {
     ) -> BoxFuture<'a, Result<(), TargetError>>;
     /// Ends a lease.
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>>;
-    /// What its callers saw.
-    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>>;
-    /// Ends whatever is armed at once, if that can be done without waiting (a drop, a panic).
-    fn stop_now(&self) {}
+    /// What its callers saw under a lease, also after it has ended.
+    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>>;
+    /// Ends a lease at once, if that can be done without waiting (a drop, a panic).
+    fn stop_now(&self, _lease: LeaseId) {}
 }
 
 /// A layer or sidecar in this process.
 #[derive(Debug, Clone)]
-pub struct Local(pub Handle);
+pub struct Local(pub Rack);
 
 fn refused(error: impl fmt::Display) -> TargetError {
     TargetError::Refused(error.to_string())
@@ -77,11 +77,13 @@ impl Target for Local {
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
         Box::pin(async move { self.0.disarm(lease).map_err(refused) })
     }
-    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>> {
-        Box::pin(async move { Ok(self.0.evidence().unwrap_or_default()) })
+    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+        let unknown = || refused(crate::layer::ArmError::NoSuchLease);
+        Box::pin(async move { self.0.evidence(lease).ok_or_else(unknown) })
     }
-    fn stop_now(&self) {
-        self.0.stop();
+    fn stop_now(&self, lease: LeaseId) {
+        // It may be over already.
+        let _ = self.0.disarm(lease);
     }
 }
 
@@ -111,8 +113,8 @@ impl Target for Remote {
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
         Box::pin(async move { self.0.disarm(lease).await.map_err(told) })
     }
-    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>> {
-        Box::pin(async move { self.0.evidence().await.map(Option::unwrap_or_default).map_err(told) })
+    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+        Box::pin(async move { self.0.evidence(lease).await.map_err(told) })
     }
 }
 
@@ -124,15 +126,37 @@ pub struct Fleet {
 
 struct Member {
     target: Box<dyn Target>,
-    lease: Mutex<Option<LeaseId>>,
+    held: Mutex<Held>,
+}
+
+/// What a member was granted last, and whether that is over.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    lease: Option<LeaseId>,
+    ended: bool,
 }
 
 impl Member {
-    fn lease(&self) -> Option<LeaseId> {
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn set_lease(&self, lease: Option<LeaseId>) {
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+    /// The lease to renew and to end.
+    fn lease(&self) -> Option<LeaseId> {
+        let held = self.held();
+        held.lease.filter(|_| !held.ended)
+    }
+    fn hold(&self, lease: LeaseId) {
+        *self.held() = Held { lease: Some(lease), ended: false };
+    }
+    fn ended(&self) {
+        self.held().ended = true;
+    }
+    async fn evidence(&self) -> Result<Evidence, TargetError> {
+        let lease = self.held().lease;
+        match lease {
+            Some(lease) => self.target.evidence(lease).await,
+            None => Ok(Evidence::default()),
+        }
     }
 }
 
@@ -145,7 +169,7 @@ impl fmt::Debug for Fleet {
 impl Fleet {
     /// A fleet of these sidecars.
     pub fn new(targets: Vec<Box<dyn Target>>) -> Fleet {
-        let members = targets.into_iter().map(|target| Member { target, lease: Mutex::new(None) });
+        let members = targets.into_iter().map(|target| Member { target, held: Mutex::default() });
         Fleet { members: members.collect() }
     }
 
@@ -157,7 +181,7 @@ impl Fleet {
         let armed = join_all(self.members.iter().map(|member| async move {
             let lease =
                 member.target.arm(plan, ttl).await.map_err(|e| format!("{}: {e}", member.target.name()))?;
-            member.set_lease(Some(lease));
+            member.hold(lease);
             Ok(())
         }));
         let result: Result<Vec<()>, String> = armed.await.into_iter().collect();
@@ -192,7 +216,7 @@ impl Fleet {
             match member.target.disarm(lease).await {
                 Err(TargetError::Unreachable(why)) => Some(format!("{}: {why}", member.target.name())),
                 Ok(()) | Err(TargetError::Refused(_)) => {
-                    member.set_lease(None);
+                    member.ended();
                     None
                 }
             }
@@ -202,14 +226,16 @@ impl Fleet {
 
     /// Disarms what can be disarmed without waiting.
     pub fn stop_now(&self) {
-        self.members.iter().for_each(|member| member.target.stop_now());
+        for member in self.members.iter() {
+            member.lease().into_iter().for_each(|lease| member.target.stop_now(lease));
+        }
     }
 
     /// The evidence of all together, and who did not answer.
     pub async fn evidence(&self) -> (Evidence, Vec<String>) {
         let (mut all, mut silent) = (Evidence::default(), Vec::new());
         for (member, answer) in
-            self.members.iter().zip(join_all(self.members.iter().map(|m| m.target.evidence())).await)
+            self.members.iter().zip(join_all(self.members.iter().map(Member::evidence)).await)
         {
             match answer {
                 Ok(evidence) => all.merge(&evidence),

@@ -198,7 +198,7 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
         }
         let description =
             if embedded { "the embedded demo model".to_owned() } else { name_of(&document, &upstream) };
-        (Fleet::new(vec![Box::new(Local(sidecar.handle().clone()))]), description, Some(callers))
+        (Fleet::new(vec![Box::new(Local(sidecar.rack().clone()))]), description, Some(callers))
     } else {
         let remotes = connect_all(&sidecars).await?;
         let description = name_of(

@@ -116,7 +116,7 @@ async fn run_of(plan: Arc<Plan>, fleet: Fleet) -> (Run, mpsc::UnboundedReceiver<
 }
 
 fn local(handle: &Handle) -> Fleet {
-    Fleet::new(vec![Box::new(Local(handle.clone()))])
+    Fleet::new(vec![Box::new(Local(handle.clone().into()))])
 }
 
 fn verdicts(report: &Report) -> Vec<(Verdict, Option<Reason>)> {
@@ -282,19 +282,19 @@ impl Target for Panics {
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
         self.0.disarm(lease)
     }
-    fn evidence(&self) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
         assert!(!*self.1.lock().unwrap(), "as a test asks");
-        self.0.evidence()
+        self.0.evidence(lease)
     }
-    fn stop_now(&self) {
-        self.0.stop_now();
+    fn stop_now(&self, lease: LeaseId) {
+        self.0.stop_now(lease);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_disarms_and_still_reports() {
     let callers = callers();
-    let fleet = Fleet::new(vec![Box::new(Panics(Local(callers.handle.clone()), Mutex::new(false)))]);
+    let fleet = Fleet::new(vec![Box::new(Panics(Local(callers.handle.clone().into()), Mutex::new(false)))]);
     let (mut run, _events) = run_of(plan(SLOW), fleet).await;
     run.monitors.clear();
     let report = play(run, std::future::pending()).await;

@@ -19,51 +19,46 @@ pub(super) const UNKNOWN: HeaderName = HeaderName::from_static("x-canard-fault-u
 /// Names that one request may give.
 const MOST: usize = 16;
 
-/// What one request asks for: names of faults, or identities of injections.
+/// What one request asks for by names of faults, or identities of injections.
 #[derive(Debug, Clone)]
-pub(super) struct Control(Vec<String>);
-
-/// What of it the plan has.
-pub(super) struct Found {
+pub(super) struct Control {
+    /// What the plan has.
     pub(super) rules: Vec<Rule>,
+    /// Names that it does not have, for the caller.
     pub(super) unknown: Option<HeaderValue>,
 }
 
 impl Control {
-    /// Takes it off a request.
-    pub(super) fn take(headers: &mut HeaderMap) -> Option<Control> {
+    /// Takes it off a request. Names that the plan (if any is armed here) does not have are left on it if it
+    /// meets another plan.
+    pub(super) fn take(headers: &mut HeaderMap, plan: Option<&Plan>, meets_another: bool) -> Option<Control> {
         if !headers.contains_key(ASKS) {
             return None;
         }
         let values = headers.get_all(ASKS).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let names =
             values.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
-        let control = Control(names.filter(|name| !name.is_empty()).take(MOST).collect());
+        let names: Vec<String> = names.filter(|name| !name.is_empty()).take(MOST).collect();
         headers.remove(ASKS);
-        Some(control).filter(|control| !control.0.is_empty())
-    }
-
-    /// Looks the names up: an injection's own identity, or the name of a fault, of which the first counts.
-    pub(super) fn find(&self, plan: &Plan) -> Found {
-        let mut found = Found { rules: Vec::new(), unknown: None };
+        let mut control = Control { rules: Vec::new(), unknown: None };
         let mut unknown = Vec::new();
-        for name in &self.0 {
-            match rule(plan, name) {
-                Some(rule) if found.rules.contains(&rule) => {}
-                Some(rule) => found.rules.push(rule),
+        for name in &names {
+            match plan.and_then(|plan| rule(plan, name)) {
+                Some(rule) if control.rules.contains(&rule) => {}
+                Some(rule) => control.rules.push(rule),
                 None => unknown.push(name.as_str()),
             }
         }
-        found.unknown = header(&unknown);
-        found
-    }
-
-    /// All names, where nothing is armed.
-    pub(super) fn unknown(&self) -> Option<HeaderValue> {
-        header(&self.0)
+        let unknown = header(&unknown);
+        match unknown {
+            Some(names) if meets_another => _ = headers.insert(ASKS, names),
+            unknown => control.unknown = unknown,
+        }
+        Some(control).filter(|control| control.unknown.is_some() || !control.rules.is_empty())
     }
 }
 
+/// Looks a name up: an injection's own identity, or the name of a fault, of which the first counts.
 fn rule(plan: &Plan, name: &str) -> Option<Rule> {
     let rules = plan.phases.iter().enumerate().flat_map(|(phase, of)| {
         of.injections.iter().enumerate().map(move |(index, injection)| (Rule { phase, index }, injection))

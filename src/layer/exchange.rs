@@ -9,7 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     Abort,
-    control::{self, Control},
+    control::Control,
     course::{Asking, Course},
     ear::Ear,
     lease::Lease,
@@ -122,7 +122,7 @@ impl Exchange {
                 hash,
                 id,
             );
-            return Exchange::asked(lease, request, victim.asking(), &control);
+            return Exchange::asked(lease, request, victim.asking(), control);
         }
         let Some(phase) = phase else { return Begun::Pass };
         let assignment = match assigned {
@@ -136,8 +136,8 @@ impl Exchange {
     }
 
     /// A request that asked for faults belongs to no arm: it would tell nothing about those that did not.
-    fn asked<B>(lease: &Arc<Lease>, request: &Request<B>, victim: Victim, control: &Control) -> Begun {
-        let control::Found { rules, unknown } = control.find(&lease.plan);
+    fn asked<B>(lease: &Arc<Lease>, request: &Request<B>, victim: Victim, control: Control) -> Begun {
+        let Control { rules, unknown } = control;
         if unknown.is_some() {
             lease.recorder.not_assigned("unknown-fault");
         }

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exposure::Arm;
 
-/// Set on responses while a plan is armed: which side the unit was on.
+/// Set on responses while a plan is armed: which side the unit was on; treated, if any of several plans treats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exposed {
     /// The side.

@@ -15,7 +15,7 @@ use super::{
     exchange::{Exchange, has_body},
     victim::Rule,
 };
-use crate::scenario::Mark;
+use crate::{exposure::Arm, scenario::Mark};
 
 /// The response mark.
 const MARK: &str = "x-canard";
@@ -45,7 +45,10 @@ impl Exchange {
         if victim.lease.plan.document.mark == Mark::On {
             victim.marks().for_each(|mark| _ = response.headers_mut().append(MARK, mark));
         }
-        response.extensions_mut().insert(Exposed { arm: victim.arm });
+        // Another plan may have treated it as well.
+        let elsewhere = response.extensions().get::<Exposed>().is_some_and(|other| other.arm == Arm::Treated);
+        let arm = if elsewhere { Arm::Treated } else { victim.arm };
+        response.extensions_mut().insert(Exposed { arm });
         let codec = &victim.lease.plan.target.codec;
         let reads = response.status().is_success() && codec.is_prediction(watch.method(), watch.uri().path());
         watch.respond(&response, Some(victim.arm), reads.then_some(victim.lease.body_limit));

@@ -56,12 +56,16 @@ where
         if !self.handle.is_awake() {
             return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
         }
+        let lease = self.handle.in_force();
         let control = match self.handle.is_controlled() {
-            true => Control::take(request.headers_mut()),
+            true => {
+                let plan = lease.as_ref().map(|lease| lease.plan.as_ref());
+                Control::take(request.headers_mut(), plan, self.handle.is_before_another())
+            }
             false => None,
         };
-        let Some(lease) = self.handle.in_force() else {
-            let unknown = control.and_then(|control| control.unknown());
+        let Some(lease) = lease else {
+            let unknown = control.and_then(|control| control.unknown);
             return ResponseFuture::unknown(self.inner.call(request.map(RequestBody::untouched)), unknown);
         };
         // The clone takes the place of the one that is ready.

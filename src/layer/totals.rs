@@ -29,7 +29,7 @@ impl Totals {
     }
 }
 
-/// Leases before the last one.
+/// Leases that are long over.
 #[derive(Debug, Default)]
 pub(super) struct Former {
     /// Requests still run under them.
@@ -39,8 +39,8 @@ pub(super) struct Former {
 }
 
 impl Former {
-    pub(super) fn push(&mut self, lease: Arc<Lease>) {
-        self.held.push(lease);
+    pub(super) fn extend(&mut self, leases: impl IntoIterator<Item = Arc<Lease>>) {
+        self.held.extend(leases);
         self.fold();
     }
 

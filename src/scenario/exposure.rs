@@ -27,7 +27,8 @@ pub struct ExposureDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
     /// Scenarios in one layer never share a unit if each says where its slice begins (`from`); scenarios in
-    /// different layers are independent. Left out, the scenario is alone in its layer.
+    /// different layers are independent. Left out, the scenario is alone in its layer, and runs with no other beside
+    /// it: a sidecar arms several at once only if each names its layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
     /// Where the scenario's slice of its layer begins: with `from: 20%` and `share: 10%` it has the units from 20%

@@ -60,7 +60,7 @@ pub struct SidecarStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed_by: Option<String>,
     /// What is armed.
-    pub lease: Option<LeaseStatus>,
+    pub leases: Vec<LeaseStatus>,
 }
 
 /// The body of every answer that is an error.

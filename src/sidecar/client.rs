@@ -120,13 +120,12 @@ impl AdminClient {
         granted(self.0.send(Method::POST, "/v1/stop", None).await?).map(drop)
     }
 
-    /// What callers saw under the lease in force or the last one; `None` before the first.
+    /// What callers saw under a lease: one in force, or one of the last few that ended.
     ///
     /// # Errors
-    /// As [`status`](Self::status).
-    pub async fn evidence(&self) -> Result<Option<Evidence>, AdminError> {
-        let answer = granted(self.0.get("/v1/evidence").await?)?;
-        if answer.status == StatusCode::NO_CONTENT { Ok(None) } else { Ok(Some(answer.json()?)) }
+    /// As [`status`](Self::status); among the refusals: the sidecar does not know the lease any more.
+    pub async fn evidence(&self, lease: LeaseId) -> Result<Evidence, AdminError> {
+        Ok(granted(self.0.get(&format!("{LEASES}/{lease}/evidence")).await?)?.json()?)
     }
 
     async fn send<T: DeserializeOwned>(

@@ -1,4 +1,4 @@
-//! The sidecar: a reverse proxy with [`ChaosLayer`](crate::layer::ChaosLayer) in it, and its admin API.
+//! The sidecar: a reverse proxy with [`RackLayer`](crate::layer::RackLayer) in it, and its admin API.
 //!
 //! Each worker is a thread with a current-thread runtime, a listener of its own (`SO_REUSEPORT`) and its own
 //! pool of upstream connections, so that a request never crosses a thread. Why not one multi-threaded
@@ -44,7 +44,7 @@ use self::{
 use crate::{
     evidence::Ledger,
     layer::{
-        Handle,
+        Rack,
         view::{Payloads, View, ViewSettings},
     },
     wire::Labels,
@@ -141,7 +141,7 @@ impl SidecarError {
 pub struct Sidecar {
     listen: SocketAddr,
     admin: Option<SocketAddr>,
-    handle: Handle,
+    rack: Rack,
     ending: Ending,
     /// The admin API outlives the workers, to say that they drain.
     admin_end: CancellationToken,
@@ -171,7 +171,7 @@ impl Sidecar {
             Some(address) => listen::bind(address, 1)?.pop(),
             None => None,
         };
-        let handle = handle(&config)?;
+        let rack = rack(&config)?;
         let payloads = payloads(&config, listen)?;
         let view = view(&config, payloads.clone());
         let (life, alive) = mpsc::channel(1);
@@ -179,7 +179,7 @@ impl Sidecar {
         let mut sidecar = Sidecar {
             listen,
             admin: None,
-            handle,
+            rack,
             ending,
             admin_end: CancellationToken::new(),
             threads: Vec::new(),
@@ -204,7 +204,7 @@ impl Sidecar {
                 std::iter::once(&upstream).chain(&candidates).map(|lane| lane.pool.clone()).collect();
             let (layer, reader) = view.layer();
             let server = Server {
-                stack: stack::stack(upstream, candidates, &sidecar.handle, &layer),
+                stack: stack::stack(upstream, candidates, &sidecar.rack, &layer),
                 limits: config.limits.clone(),
                 connections: connections.clone(),
                 ending: sidecar.ending.clone(),
@@ -269,8 +269,8 @@ impl Sidecar {
     }
 
     /// Arms and disarms it.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
+    pub fn rack(&self) -> &Rack {
+        &self.rack
     }
 
     /// Waits until no worker is left, and tells why. A worker that is lost is logged; the others go on.
@@ -287,10 +287,10 @@ impl Sidecar {
 
     /// As [`shutdown`](Self::shutdown), but can be given up: what is dropped ends at once.
     pub async fn drain(&mut self) {
-        self.handle.stop();
+        self.rack.stop();
         self.ending.drain();
         let _ = self.alive.recv().await;
-        if !matches!(tokio::time::timeout(LAST_LINES, self.handle.ledger().flush()).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(LAST_LINES, self.rack.ledger().flush()).await, Ok(Ok(()))) {
             tracing::error!("the ledger is not complete: its last lines could not be written");
         }
     }
@@ -298,13 +298,13 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        self.handle.stop();
+        self.rack.stop();
         self.ending.halt();
         self.admin_end.cancel();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        if let Err(error) = self.handle.ledger().flush_within(LAST_LINES) {
+        if let Err(error) = self.rack.ledger().flush_within(LAST_LINES) {
             tracing::error!(%error, "the ledger is not complete: its last lines could not be written");
         }
         if self.payloads.as_ref().is_some_and(|payloads| !payloads.flush_within(LAST_LINES)) {
@@ -323,22 +323,22 @@ fn lanes(config: &Config) -> Result<Vec<(Connector, Arc<Route>)>, TlsError> {
     upstreams.map(lane).collect()
 }
 
-fn handle(config: &Config) -> Result<Handle, SidecarError> {
+fn rack(config: &Config) -> Result<Rack, SidecarError> {
     let limits = config.layer_limits.clone();
-    let handle = match &config.ledger {
-        None => Handle::new(limits),
+    let rack = match &config.ledger {
+        None => Rack::new(limits),
         Some(path) => {
             let ledger = Ledger::rotated(path, limits.ledger_queue, limits.ledger_rotation)
                 .map_err(|source| SidecarError::Ledger { path: path.clone(), source })?;
-            Handle::with_ledger(limits, ledger)
+            Rack::with_ledger(limits, ledger)
         }
     };
-    let handle = handle.with_candidates(config.candidates.iter().map(Into::into));
-    let handle = match &config.kill_file {
-        Some(file) => handle.with_kill_file(file).map_err(SidecarError::Worker)?,
-        None => handle,
+    let rack = rack.with_candidates(config.candidates.iter().map(Into::into));
+    let rack = match &config.kill_file {
+        Some(file) => rack.with_kill_file(file).map_err(SidecarError::Worker)?,
+        None => rack,
     };
-    Ok(if config.request_control { handle.with_request_control() } else { handle })
+    Ok(if config.request_control { rack.with_request_control() } else { rack })
 }
 
 fn payloads(config: &Config, listen: SocketAddr) -> Result<Option<Arc<PayloadLog>>, SidecarError> {

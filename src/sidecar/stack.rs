@@ -12,20 +12,20 @@ use super::{
     forward::{Forward, Lane},
 };
 use crate::layer::{
-    self, ChaosLayer, Handle, RequestBody,
+    self, Rack, RackBody, RackLayer, RequestBody,
     view::{Tapped, ViewLayer, ViewedBody},
 };
 
 /// What the upstream is sent.
-pub(super) type ToUpstream = RequestBody<Tapped<Incoming>>;
+pub(super) type ToUpstream = RackBody<RequestBody<Tapped<Incoming>>>;
 /// What the caller is sent.
-pub(super) type ToCaller = ViewedBody<layer::ResponseBody<ResponseBody<ToUpstream>>>;
+pub(super) type ToCaller = ViewedBody<layer::ResponseBody<RackBody<ResponseBody<ToUpstream>>>>;
 
 /// One worker's stack, from the inside out.
 pub(super) fn stack(
     upstream: Lane<ToUpstream>,
     candidates: Vec<Lane<ToUpstream>>,
-    handle: &Handle,
+    rack: &Rack,
     view: &ViewLayer,
 ) -> impl Service<Request<Incoming>, Response = Response<ToCaller>, Error = Infallible, Future: Send>
 + Clone
@@ -35,7 +35,7 @@ pub(super) fn stack(
     // meets a failing upstream like any other answer.
     let stack = Forward::new(upstream, candidates);
     // The faults. The same layer that a model server embeds; inside the view, so that what it does is seen.
-    let stack = ChaosLayer::new(handle.clone()).layer(stack);
+    let stack = RackLayer::new(rack.clone()).layer(stack);
     // What callers see. Outermost, because an injected delay or error is part of it.
     view.layer(stack)
 }

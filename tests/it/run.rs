@@ -158,11 +158,11 @@ async fn ctrl_c_disarms_and_still_reports() {
     let site = Site::new(LONG, None);
     let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
     let child = site.command(&["--sidecar", &url, "--traffic-to", &to]).spawn().unwrap();
-    until("the fault", || sidecar.handle().is_armed()).await;
+    until("the fault", || sidecar.rack().is_armed()).await;
     signal(&child, "INT").await;
     let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
     assert_eq!(status.code(), Some(130));
-    assert!(!sidecar.handle().is_armed(), "disarmed before the process ended");
+    assert!(!sidecar.rack().is_armed(), "disarmed before the process ended");
     assert_eq!(site.report().unwrap().ending, Ending::Interrupted);
 }
 
@@ -172,11 +172,11 @@ async fn sigterm_disarms_every_sidecar_that_was_named() {
     let site = Site::new(LONG, None);
     let (first, second) = (admin(&one), admin(&two));
     let child = site.command(&["--sidecar", &first, "--sidecar", &second]).spawn().unwrap();
-    until("both to be armed", || one.handle().is_armed() && two.handle().is_armed()).await;
+    until("both to be armed", || one.rack().is_armed() && two.rack().is_armed()).await;
     signal(&child, "TERM").await;
     let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
     assert_eq!(status.code(), Some(130));
-    assert!(!one.handle().is_armed() && !two.handle().is_armed());
+    assert!(!one.rack().is_armed() && !two.rack().is_armed());
     assert_eq!(site.report().unwrap().ending, Ending::Interrupted);
 }
 
@@ -186,10 +186,10 @@ async fn a_killed_controller_leaves_nothing_armed() {
     let site = Site::new(LONG, None);
     let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
     let mut child = site.command(&["--sidecar", &url, "--traffic-to", &to, "--lease", "2s"]).spawn().unwrap();
-    until("the fault", || sidecar.handle().is_armed()).await;
+    until("the fault", || sidecar.rack().is_armed()).await;
     let killed = tokio::time::Instant::now();
     child.kill().await.unwrap();
-    until("the lease to run out", || sidecar.handle().status().lease.is_none()).await;
+    until("the lease to run out", || sidecar.rack().status().is_empty()).await;
     assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
 }
 
@@ -334,8 +334,8 @@ async fn a_lease_lost_to_a_restarted_sidecar_ends_the_run() {
     let site = Site::new(LONG, None);
     let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
     let child = site.command(&["--sidecar", &url, "--traffic-to", &to, "--lease", "2s"]).spawn().unwrap();
-    until("the fault", || sidecar.handle().is_armed()).await;
-    sidecar.handle().stop();
+    until("the fault", || sidecar.rack().is_armed()).await;
+    sidecar.rack().stop();
     let status = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap().status;
     assert_eq!(status.code(), Some(3));
     let report = site.report().unwrap();

@@ -7,6 +7,7 @@ mod exposure;
 mod faults;
 mod infrastructure;
 mod leases;
+mod rack;
 mod streams;
 mod worse;
 

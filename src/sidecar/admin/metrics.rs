@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Readings<'a> {
     pub(super) view: &'a ViewSnapshot,
     pub(super) faults: &'a Totals,
-    pub(super) lease: Option<&'a LeaseStatus>,
+    pub(super) leases: &'a [LeaseStatus],
     /// What the payload log made of exchanges, by outcome.
     pub(super) payloads: Option<[(&'static str, u64); 3]>,
     /// Tell the arms apart?
@@ -175,16 +175,23 @@ impl Page {
 
     fn own(&mut self, readings: &Readings<'_>) {
         self.family("canard_armed", "gauge", "1 while a scenario is armed.");
-        self.sample("canard_armed", &vec![], u8::from(readings.lease.is_some()));
+        let leases = readings.leases;
+        self.sample("canard_armed", &vec![], u8::from(!leases.is_empty()));
+        self.family("canard_leases", "gauge", "Scenarios that are armed.");
+        self.sample("canard_leases", &vec![], leases.len());
         self.family(
             "canard_lease_expires_seconds",
             "gauge",
-            "Seconds until the lease runs out; 0 without one.",
+            "Seconds until the last lease runs out; 0 without one.",
         );
-        let expires = readings.lease.map_or(0.0, |lease| lease.expires_in_s);
+        let expires = leases.iter().map(|lease| lease.expires_in_s).fold(0.0, f64::max);
         self.sample("canard_lease_expires_seconds", &vec![], expires);
         self.family("canard_active_faults", "gauge", "Faults that act now.");
-        self.sample("canard_active_faults", &vec![], readings.lease.map_or(0, |lease| lease.faults.len()));
+        self.sample(
+            "canard_active_faults",
+            &vec![],
+            leases.iter().map(|lease| lease.faults.len()).sum::<usize>(),
+        );
         self.family(
             "canard_faults_overflow_total",
             "counter",
@@ -291,7 +298,7 @@ mod tests {
         encode(&Readings {
             view: &view(),
             faults: &Totals::default(),
-            lease: None,
+            leases: &[],
             payloads: Some([("written", 3), ("left-out", 2), ("dropped", 1)]),
             arms,
         })

@@ -22,7 +22,7 @@ use super::{
     payload::PayloadLog,
     worker::Ending,
 };
-use crate::layer::{Handle, view::View};
+use crate::layer::{Rack, view::View};
 
 /// The OpenAPI document that `/openapi.json` serves.
 pub const OPENAPI: &str = include_str!("../../../docs/openapi.json");
@@ -33,7 +33,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What the admin API works on.
 #[derive(Debug)]
 pub(super) struct Admin {
-    handle: Handle,
+    rack: Rack,
     view: View,
     payloads: Option<Arc<PayloadLog>>,
     ending: Ending,
@@ -49,7 +49,7 @@ pub(super) struct Admin {
 impl Admin {
     pub(super) fn new(config: &Config, sidecar: &Sidecar, view: View) -> Admin {
         Admin {
-            handle: sidecar.handle.clone(),
+            rack: sidecar.rack.clone(),
             view,
             payloads: sidecar.payloads.clone(),
             ending: sidecar.ending.clone(),
@@ -71,6 +71,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/events", get(routes::events))
         .route("/v1/leases", post(routes::arm))
         .route("/v1/leases/{id}", put(routes::renew).delete(routes::disarm))
+        .route("/v1/leases/{id}/evidence", get(routes::lease_evidence))
         .route("/v1/stop", post(routes::stop))
         .route("/v1/evidence", get(routes::evidence))
         .route("/v1/ledger", get(routes::ledger))

@@ -40,7 +40,9 @@ pub(super) fn problem(status: StatusCode, error: impl Into<String>) -> Refusal {
 
 fn refused(error: &ArmError) -> Refusal {
     let status = match error {
-        ArmError::AlreadyArmed(_) => StatusCode::CONFLICT,
+        ArmError::AlreadyArmed(_) | ArmError::NoLayer(_) | ArmError::Overlaps { .. } | ArmError::Full(_) => {
+            StatusCode::CONFLICT
+        }
         ArmError::Killed(_) => StatusCode::LOCKED,
         ArmError::NoSuchLease => StatusCode::NOT_FOUND,
         ArmError::NoSuchPhase(_) | ArmError::TimeToLive(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -76,8 +78,8 @@ impl Admin {
             upstream: self.upstream.clone(),
             listen: self.listen.to_string(),
             draining: self.ending.is_draining(),
-            killed_by: self.handle.killed_by().map(|file| file.display().to_string()),
-            lease: self.handle.status().lease,
+            killed_by: self.rack.killed_by().map(|file| file.display().to_string()),
+            leases: self.rack.status(),
         }
     }
 }
@@ -100,7 +102,7 @@ pub(super) async fn arm(
         (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
     })?;
     let scenario = plan.document.name.clone();
-    let armed = aside(admin, move |admin| admin.handle.arm(Arc::new(plan), ttl)).await;
+    let armed = aside(admin, move |admin| admin.rack.arm(Arc::new(plan), ttl)).await;
     let id = armed.map_err(broken)?.map_err(|error| refused(&error))?;
     tracing::info!(scenario, lease = %id, ?ttl, "armed");
     Ok((StatusCode::CREATED, Json(Granted { id, expires_in_s: ttl.as_secs_f64() })))
@@ -114,8 +116,8 @@ pub(super) async fn renew(
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
     let renew = move |admin: &Admin| {
-        admin.handle.renew(id, ttl)?;
-        request.skip_to.map_or(Ok(()), |phase| admin.handle.skip_to(id, &phase))
+        admin.rack.renew(id, ttl)?;
+        request.skip_to.map_or(Ok(()), |phase| admin.rack.skip_to(id, &phase))
     };
     aside(admin, renew).await.map_err(broken)?.map_err(|error| refused(&error))?;
     Ok(Json(Granted { id, expires_in_s: ttl.as_secs_f64() }))
@@ -123,13 +125,13 @@ pub(super) async fn renew(
 
 pub(super) async fn disarm(State(admin): Shared, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let id = lease(&id)?;
-    admin.handle.disarm(id).map_err(|error| refused(&error))?;
+    admin.rack.disarm(id).map_err(|error| refused(&error))?;
     tracing::info!(lease = %id, "disarmed");
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn stop(State(admin): Shared) -> StatusCode {
-    admin.handle.stop();
+    admin.rack.stop();
     tracing::info!("stopped");
     StatusCode::NO_CONTENT
 }
@@ -144,8 +146,17 @@ async fn aside<T: Send + 'static>(
 }
 
 pub(super) async fn evidence(State(admin): Shared) -> Result<Json<Evidence>, StatusCode> {
-    let evidence = aside(admin, |admin| admin.handle.evidence()).await?;
+    let evidence = aside(admin, |admin| admin.rack.last_evidence()).await?;
     evidence.map(Json).ok_or(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn lease_evidence(
+    State(admin): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Evidence>, Refusal> {
+    let id = lease(&id)?;
+    let evidence = aside(admin, move |admin| admin.rack.evidence(id)).await.map_err(broken)?;
+    evidence.map(Json).ok_or_else(|| refused(&ArmError::NoSuchLease))
 }
 
 /// Lines of the ledger that are sent at most, and unless asked for more.
@@ -171,7 +182,7 @@ pub(super) async fn ledger(
         return Err(problem(StatusCode::UNPROCESSABLE_ENTITY, error));
     }
     let read = move |admin: &Admin| {
-        let lines = admin.handle.ledger().newest(limit)?;
+        let lines = admin.rack.ledger().newest(limit)?;
         let text = lines.iter().filter_map(|line| serde_json::to_string(line).ok());
         Ok::<_, std::io::Error>(text.map(|line| line + "\n").collect::<String>())
     };
@@ -187,8 +198,8 @@ pub(super) async fn events(State(admin): Shared) -> Sse<impl Stream<Item = Resul
     let changes = stream::unfold((admin, None::<String>), |(admin, mut seen)| async move {
         loop {
             let Ok(status) = aside(admin.clone(), Admin::status).await else { return None };
-            let lease = status.lease.as_ref().map(|l| (l.id, &l.phase, &l.faults));
-            let now = format!("{lease:?} {} {:?}", status.draining, status.killed_by);
+            let leases: Vec<_> = status.leases.iter().map(|l| (l.id, &l.phase, &l.faults)).collect();
+            let now = format!("{leases:?} {} {:?}", status.draining, status.killed_by);
             if seen.as_ref() != Some(&now) {
                 seen = Some(now);
                 let event = Event::default().event("status").json_data(&status).unwrap_or_default();
@@ -222,11 +233,11 @@ pub(super) async fn metrics(State(admin): Shared) -> Result<impl IntoResponse, S
 }
 
 fn page(admin: &Admin) -> String {
-    let (view, faults) = (admin.view.snapshot(), admin.handle.totals());
-    let status = admin.handle.status();
+    let (view, faults) = (admin.view.snapshot(), admin.rack.totals());
+    let leases = admin.rack.status();
     let payloads = admin.payloads.as_ref().map(|log| log.counts().read());
-    let (lease, arms) = (status.lease.as_ref(), admin.arm_label);
-    let readings = Readings { view: &view, faults: &faults, lease, payloads, arms };
+    let readings =
+        Readings { view: &view, faults: &faults, leases: &leases, payloads, arms: admin.arm_label };
     metrics::encode(&readings)
 }
 

@@ -70,7 +70,7 @@ async fn what_callers_asked_and_got_is_written_as_cloud_events() {
                     exposure: { share: 100% }\nphases:\n  - name: p\n    lasts: 1m\n    inject:\n      \
                     - fault: { mislabel: { rate: 100%, to: setosa } }\n";
     let plan = compile(&Source::new("s.yaml", scenario)).unwrap();
-    sidecar.handle().arm(plan.into(), Duration::from_secs(60)).unwrap();
+    sidecar.rack().arm(plan.into(), Duration::from_secs(60)).unwrap();
     ask(&sidecar, "r2").await;
     sidecar.shutdown().await;
     let events = events(&path);

@@ -282,7 +282,7 @@ pub(super) async fn assert_published_decisions(runner: &impl Runner) {
             let response = runner.call(sent.body(Bytes::new()).unwrap()).await.unwrap();
             assert_eq!(response.status() == 503, *fails, "{user} {request}");
         }
-        runner.handle().evidence().unwrap()
+        runner.rack().last_evidence().unwrap()
     });
     let evidence = evidence.await;
     assert_eq!(evidence.phases[0].treated.requests(), treated);

@@ -1,7 +1,7 @@
 //! The embedded layer conforms.
 
 use bytes::Bytes;
-use canard::layer::{ChaosLayer, Handle, RequestBody};
+use canard::layer::{ChaosLayer, Handle, Rack, RequestBody};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
@@ -11,8 +11,8 @@ use super::{Runner, assert_conforms, upstream};
 struct Embedded(Handle);
 
 impl Runner for Embedded {
-    fn handle(&self) -> &Handle {
-        &self.0
+    fn rack(&self) -> Rack {
+        self.0.clone().into()
     }
 
     async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {

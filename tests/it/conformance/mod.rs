@@ -15,7 +15,7 @@ use std::{io::Read as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use canard::{
-    layer::Handle,
+    layer::Rack,
     scenario::{Plan, Source, compile},
 };
 use http::{Method, Request, Response, StatusCode, header};
@@ -25,7 +25,7 @@ pub(crate) use cases::{Case, Wanted};
 /// Carries requests through canard to [`upstream`].
 pub(crate) trait Runner {
     /// What arms it.
-    fn handle(&self) -> &Handle;
+    fn rack(&self) -> Rack;
 
     /// Sends one request; an error is a broken connection.
     async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String>;
@@ -86,9 +86,9 @@ pub(crate) async fn assert_conforms(runner: &impl Runner) {
 /// Arms a scenario for as long as `during` runs.
 pub(crate) async fn under<T>(runner: &impl Runner, scenario: &str, during: impl Future<Output = T>) -> T {
     let plan: Plan = compile(&Source::new("case.yaml", scenario)).unwrap_or_else(|errors| panic!("{errors}"));
-    let lease = runner.handle().arm(Arc::new(plan), Duration::from_secs(60)).unwrap();
+    let lease = runner.rack().arm(Arc::new(plan), Duration::from_secs(60)).unwrap();
     let result = during.await;
-    runner.handle().disarm(lease).unwrap();
+    runner.rack().disarm(lease).unwrap();
     result
 }
 
@@ -99,7 +99,7 @@ async fn play(runner: &impl Runner, case: &Case) {
         for (request, _) in &case.exchanges {
             results.push(runner.call(request.clone()).await);
         }
-        (results, runner.handle().evidence().unwrap())
+        (results, runner.rack().last_evidence().unwrap())
     });
     let (results, evidence) = results.await;
     // Every marked exchange is one perturbation by one fault, and nothing else is.

@@ -92,7 +92,7 @@ pub(super) async fn assert_request_control(runner: &impl Runner) {
         );
         let other = runner.call(post(INFER)).await.unwrap();
         assert_eq!(other.body(), IRIS);
-        runner.handle().evidence().unwrap()
+        runner.rack().last_evidence().unwrap()
     });
     let evidence = evidence.await;
     let [error, mislabel] = &evidence.phases[1].faults[..] else { panic!("two faults") };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use bytes::Bytes;
 use canard::{
-    layer::Handle,
+    layer::Rack,
     sidecar::{Config, Sidecar},
 };
 use http::{Request, Response, Uri, header};
@@ -17,8 +17,8 @@ use super::{Runner, assert_conforms, upstream};
 struct Proxied(Sidecar);
 
 impl Runner for Proxied {
-    fn handle(&self) -> &Handle {
-        self.0.handle()
+    fn rack(&self) -> Rack {
+        self.0.rack().clone()
     }
 
     async fn call(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, String> {
@@ -74,7 +74,7 @@ async fn a_fault_asks_another_upstream_that_the_sidecar_was_started_with() {
         async move {
             super::under(sidecar, &scenario, async {
                 let response = sidecar.call(super::cases::post(super::cases::INFER)).await.unwrap();
-                let skipped = sidecar.handle().evidence().unwrap().phases[0].faults[0].skipped.clone();
+                let skipped = sidecar.rack().last_evidence().unwrap().phases[0].faults[0].skipped.clone();
                 (response.into_body(), skipped)
             })
             .await

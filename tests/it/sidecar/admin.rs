@@ -52,10 +52,9 @@ async fn status(sidecar: &Sidecar) -> u16 {
 async fn a_lease_is_armed_renewed_skipped_and_ended() {
     let sidecar = start(upstream().await);
     let admin = client(&sidecar, None);
-    assert_eq!(admin.evidence().await.unwrap(), None);
     let lease = admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap();
     assert_eq!(status(&sidecar).await, 200);
-    let armed = admin.status().await.unwrap().lease.unwrap();
+    let armed = admin.status().await.unwrap().leases.remove(0);
     assert_eq!((armed.id, armed.scenario.as_str(), armed.phase.as_deref()), (lease, "down", Some("steady")));
 
     let again = admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap_err();
@@ -64,7 +63,7 @@ async fn a_lease_is_armed_renewed_skipped_and_ended() {
     assert_eq!(status(&sidecar).await, 503);
     let missing = admin.renew(lease, Duration::from_secs(60), Some("nowhere")).await.unwrap_err();
     assert!(missing.to_string().contains("nowhere"), "{missing}");
-    let evidence = admin.evidence().await.unwrap().unwrap();
+    let evidence = admin.evidence(lease).await.unwrap();
     assert_eq!(evidence.phases[1].treated.statuses[&503], 1);
 
     admin.disarm(lease).await.unwrap();
@@ -74,7 +73,7 @@ async fn a_lease_is_armed_renewed_skipped_and_ended() {
     }
     admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap();
     admin.stop().await.unwrap();
-    assert_eq!(admin.status().await.unwrap().lease, None);
+    assert_eq!(admin.status().await.unwrap().leases, []);
 }
 
 #[tokio::test]
@@ -84,7 +83,7 @@ async fn a_lease_that_nobody_renews_runs_out() {
     let lease = admin.arm(&scenario(), Duration::from_millis(300)).await.unwrap();
     admin.renew(lease, Duration::from_millis(300), Some("broken")).await.unwrap();
     let ended = async {
-        while admin.status().await.unwrap().lease.is_some() {
+        while !admin.status().await.unwrap().leases.is_empty() {
             tokio::task::yield_now().await;
         }
     };
@@ -101,7 +100,7 @@ async fn a_scenario_that_is_wrong_is_refused_with_every_mistake() {
     let error = client(&sidecar, None).arm(&document, Duration::from_secs(1)).await.unwrap_err();
     let AdminError::Refused(why) = &error else { panic!("{error}") };
     assert!(why.contains("phases[1].lasts") && why.contains("phases[1].name"), "{why}");
-    assert_eq!(sidecar.handle().status().lease, None);
+    assert_eq!(sidecar.rack().status(), []);
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ pub(super) fn arm(sidecar: &Sidecar, fault: &str) {
          phases:\n  - {{ name: cut, lasts: 60s, inject: [{{ fault: {fault} }}] }}\n"
     );
     let plan = compile(&Source::new("cut.yaml", &*scenario)).unwrap_or_else(|errors| panic!("{errors}"));
-    sidecar.handle().arm(Arc::new(plan), Duration::from_secs(60)).unwrap();
+    sidecar.rack().arm(Arc::new(plan), Duration::from_secs(60)).unwrap();
 }
 
 #[tokio::test]
@@ -167,11 +167,11 @@ async fn a_hang_holds_no_upstream_connection_and_ends_with_the_lease() {
     arm(&sidecar, "{ hang: {} }");
     let get = "GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n";
     let caller = tokio::spawn(exchange(sidecar.listen_addr(), get));
-    while sidecar.handle().evidence().unwrap().phases[0].faults[0].perturbed == 0 {
+    while sidecar.rack().last_evidence().unwrap().phases[0].faults[0].perturbed == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    sidecar.handle().stop();
+    sidecar.rack().stop();
     assert_eq!(body(&caller.await.unwrap()), "late");
 }
 

@@ -56,7 +56,7 @@ async fn upstream() -> SocketAddr {
 
 fn arm(sidecar: &Sidecar) {
     let plan = compile(&Source::new("down.yaml", SCENARIO)).unwrap();
-    sidecar.handle().arm(plan.into(), Duration::from_secs(60)).unwrap();
+    sidecar.rack().arm(plan.into(), Duration::from_secs(60)).unwrap();
 }
 
 #[tokio::test]
@@ -66,18 +66,18 @@ async fn a_follower_sees_arming_disarming_and_the_end() {
     let mut follower = Follower::new(admin, "").await;
     assert_eq!(follower.line("content-type: ").await.unwrap(), "text/event-stream");
     let at_first = follower.status().await.unwrap();
-    assert_eq!((at_first.lease, at_first.draining), (None, false));
+    assert_eq!((at_first.leases, at_first.draining), (vec![], false));
     assert_eq!(at_first.listen, sidecar.listen_addr().to_string());
     arm(&sidecar);
-    let lease = follower.status().await.unwrap().lease.unwrap();
+    let lease = follower.status().await.unwrap().leases.remove(0);
     assert_eq!((lease.scenario.as_str(), lease.phase.as_deref()), ("down", Some("broken")));
     assert_eq!(lease.faults, ["broken/error"]);
     // Who comes later sees the present state first.
     let mut late = Follower::new(admin, "").await;
-    assert_eq!(late.status().await.unwrap().lease.unwrap().id, lease.id);
-    sidecar.handle().stop();
+    assert_eq!(late.status().await.unwrap().leases.remove(0).id, lease.id);
+    sidecar.rack().stop();
     for follower in [&mut follower, &mut late] {
-        assert_eq!(follower.status().await.unwrap().lease, None);
+        assert_eq!(follower.status().await.unwrap().leases, []);
     }
     sidecar.drain().await;
     for mut follower in [follower, late] {

@@ -47,7 +47,7 @@ async fn under_load_every_perturbed_response_is_in_one_of_the_files() {
         (failed, fine) = (failed + more_failed, fine + more_fine);
     }
     assert_eq!(failed + fine, 2_000, "no request is lost");
-    let counted = sidecar.handle().evidence().unwrap().phases[0].faults[0].perturbed;
+    let counted = sidecar.rack().last_evidence().unwrap().phases[0].faults[0].perturbed;
     sidecar.shutdown().await;
     assert!(LedgerParts::of(&path).unwrap().files.len() > 10);
     let (lines, notes, code) = ledger(folder.path(), &["ledger.jsonl", "--fault", "error"]);

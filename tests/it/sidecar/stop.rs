@@ -104,7 +104,7 @@ async fn ends_at_once(sidecar: &Sidecar, stop: impl AsyncFnOnce()) {
         })
         .collect();
     let callers = Callers::of(&base);
-    let exposed = || sidecar.handle().evidence().unwrap().phases[0].faults[1].exposed;
+    let exposed = || sidecar.rack().last_evidence().unwrap().phases[0].faults[1].exposed;
     timeout(TTL, async {
         while exposed() < SLEEPERS as u64 {
             sleep(Duration::from_millis(5)).await;
@@ -129,7 +129,7 @@ async fn ends_at_once(sidecar: &Sidecar, stop: impl AsyncFnOnce()) {
     let after = last.saturating_duration_since(stopped);
     assert!(after < AT_ONCE, "a new request was perturbed {after:?} after the stop");
     assert!(seen.iter().any(|(sent, status)| *sent > stopped && *status == 200));
-    assert!(!sidecar.handle().is_armed());
+    assert!(!sidecar.rack().is_armed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,7 +167,7 @@ async fn while_the_kill_file_exists_nothing_can_be_armed_and_the_sidecar_says_wh
     let refused = client.renew(lease, TTL, None).await.unwrap_err();
     assert!(refused.to_string().contains("nothing can be armed until it is removed"), "{refused}");
     timeout(TTL, async {
-        while sidecar.handle().is_armed() {
+        while sidecar.rack().is_armed() {
             sleep(Duration::from_millis(5)).await;
         }
     })
@@ -214,7 +214,7 @@ async fn the_stop_command_tells_every_sidecar_and_says_whom_it_could_not() {
     let (code, text) = stop(named(&urls)).await;
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(text, format!("{}: disarmed\n{}: disarmed\n", urls[0], urls[1]));
-    assert!(!one.handle().is_armed() && !other.handle().is_armed());
+    assert!(!one.rack().is_armed() && !other.rack().is_armed());
 
     admin(&one).arm(&document(), TTL).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -232,5 +232,5 @@ async fn the_stop_command_tells_every_sidecar_and_says_whom_it_could_not() {
         text.contains("http://127.0.0.1:1 could not be told") && text.contains("ends with its lease"),
         "{text}"
     );
-    assert!(!one.handle().is_armed(), "the other is told nevertheless");
+    assert!(!one.rack().is_armed(), "the other is told nevertheless");
 }

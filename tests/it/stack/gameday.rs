@@ -256,7 +256,7 @@ abort:
     let conditions: Vec<_> =
         report.outcomes.iter().filter(|o| o.phase == "steady").map(|o| o.verdict).collect();
     assert_eq!(conditions, [Verdict::Met, Verdict::Missed], "{text}");
-    assert!(!sidecar.handle().is_armed());
+    assert!(!sidecar.rack().is_armed());
 
     // The same guard, true before the first fault: the run does not start.
     let i = phases.find("abort:").unwrap();

@@ -70,7 +70,7 @@ phases:
 pub(super) fn arm(sidecar: &Sidecar, scenario: &str) {
     let plan: Plan =
         compile(&Source::new("stack.yaml", scenario)).unwrap_or_else(|errors| panic!("{errors}"));
-    sidecar.handle().arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
+    sidecar.rack().arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
 }
 
 /// Whether anybody is treated at all.

@@ -111,18 +111,18 @@ async fn measure(pair: &Pair, row: &Row, sidecar: &Sidecar, tap: &Tap) -> (Line,
     let _ = tap.requests();
     let plan = compile(&Source::new("row.yaml", scenario(pair, row)));
     let plan: Plan = plan.unwrap_or_else(|errors| panic!("{}: {errors}", row.fault));
-    let lease = sidecar.handle().arm(Arc::new(plan), Duration::from_secs(120)).unwrap();
+    let lease = sidecar.rack().arm(Arc::new(plan), Duration::from_secs(120)).unwrap();
     let got = ask().await;
     let requests = tap.requests();
     // An exchange counts once it is over, which a client that gave up does not wait for.
     let acted = timeout(ACTED, async {
-        while sidecar.handle().evidence().is_some_and(|evidence| !acted(&evidence)) {
+        while sidecar.rack().last_evidence().is_some_and(|evidence| !acted(&evidence)) {
             tokio::time::sleep(POLL).await;
         }
     });
     let acted = acted.await.is_ok();
-    let evidence = sidecar.handle().evidence().unwrap();
-    sidecar.handle().disarm(lease).unwrap();
+    let evidence = sidecar.rack().last_evidence().unwrap();
+    sidecar.rack().disarm(lease).unwrap();
     let outcome = outcome(row, &clean, &got, requests);
     let fits = match &row.wants {
         Raises(kind, times) => got["error"]["type"] == *kind && (pair.grpc || requests == *times),

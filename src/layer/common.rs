@@ -1,0 +1,315 @@
+//! What the handles of one program share: slots, each for one plan in force, and one lock for arming.
+//!
+//! Whoever armed a plan has to renew its lease; when the controller dies, the lease runs out and every
+//! request passes again. No background task watches the clock: each request looks at the lease's end, and
+//! sleeping requests wake up at it.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use super::{
+    candidates::Candidates,
+    kill::KillFile,
+    lease::Lease,
+    terms::{ArmError, LeaseId, Limits},
+    totals::{Former, Totals},
+};
+use crate::{
+    evidence::Ledger,
+    scenario::{Plan, overlap},
+};
+
+/// Slots that one word has bits for.
+pub(super) const MOST_SLOTS: usize = 16;
+
+/// Requests may ask for faults.
+pub(super) const CONTROLLED: u32 = 1 << 31;
+
+/// The bit of a slot in which a plan is armed.
+pub(super) const fn armed(slot: usize) -> u32 {
+    1 << slot
+}
+
+/// What is shared by everything that one program arms together.
+#[derive(Debug)]
+pub(super) struct Common {
+    /// The only thing that a request looks at while nothing is armed: a bit for each slot, and [`CONTROLLED`].
+    awake: AtomicU32,
+    slots: Box<[ArcSwapOption<Lease>]>,
+    control: Mutex<Control>,
+    pub(super) limits: Limits,
+    pub(super) ledger: Ledger,
+    pub(super) candidates: OnceLock<Candidates>,
+    kill: OnceLock<KillFile>,
+}
+
+/// Serialises arming and disarming; requests never take it.
+#[derive(Debug, Default)]
+struct Control {
+    leases: u64,
+    /// The leases in force and the last that ended, by slot, in the order of arming; their evidence stays readable.
+    known: VecDeque<(usize, Arc<Lease>)>,
+    former: Former,
+}
+
+impl Default for Common {
+    fn default() -> Common {
+        let limits = Limits::default();
+        let ledger = Ledger::memory(limits.ledger_queue);
+        Common::new(limits, ledger, 1)
+    }
+}
+
+impl Common {
+    /// With so many slots, from 1 to [`MOST_SLOTS`].
+    pub(super) fn new(limits: Limits, ledger: Ledger, slots: usize) -> Common {
+        Common {
+            awake: AtomicU32::new(0),
+            slots: (0..slots.clamp(1, MOST_SLOTS)).map(|_| ArcSwapOption::empty()).collect(),
+            control: Mutex::default(),
+            limits,
+            ledger,
+            candidates: OnceLock::new(),
+            kill: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// One atomic load: what there may be to do for a request.
+    #[inline]
+    pub(super) fn awake(&self) -> u32 {
+        self.awake.load(Ordering::Acquire)
+    }
+
+    /// One atomic load: may a plan be armed in any slot?
+    pub(super) fn is_armed(&self) -> bool {
+        self.awake() & !CONTROLLED != 0
+    }
+
+    /// One atomic load: may a plan be armed in a later slot than this?
+    #[inline]
+    pub(super) fn is_armed_beyond(&self, slot: usize) -> bool {
+        (self.awake() & !CONTROLLED) >> (slot + 1) != 0
+    }
+
+    pub(super) fn control_requests(&self) {
+        self.awake.fetch_or(CONTROLLED, Ordering::Release);
+    }
+
+    pub(super) fn watch_kill_file(self: &Arc<Self>, path: PathBuf) -> io::Result<()> {
+        if self.kill.get().is_none() {
+            let (this, other) = (Arc::downgrade(self), Arc::downgrade(self));
+            let kill = move || this.upgrade().iter().for_each(|common| common.stop());
+            let armed = move || other.upgrade().is_some_and(|common| common.all_in_force().next().is_some());
+            let _ = self.kill.set(KillFile::watch(path, kill, armed)?);
+        }
+        Ok(())
+    }
+
+    /// The kill file that forbids arming, if it exists now.
+    pub(super) fn killed_by(&self) -> Option<PathBuf> {
+        self.kill.get()?.is_there().map(std::path::Path::to_path_buf)
+    }
+
+    fn not_killed(&self) -> Result<(), ArmError> {
+        self.killed_by().map_or(Ok(()), |file| Err(ArmError::Killed(file)))
+    }
+
+    /// Arms a plan in one slot.
+    pub(super) fn arm(&self, slot: usize, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
+        self.grant(plan, ttl, |_| match self.in_force(slot) {
+            Some(lease) => Err(ArmError::AlreadyArmed(lease.plan.document.name.clone())),
+            None => Ok(slot),
+        })
+    }
+
+    /// Arms a plan beside those in force, if it keeps apart from all of them.
+    pub(super) fn arm_beside(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
+        self.grant(plan, ttl, |plan| {
+            for (_, lease) in self.all_in_force() {
+                keeps_apart(plan, &lease.plan)?;
+            }
+            let free = (0..self.slots()).find(|slot| self.in_force(*slot).is_none());
+            free.ok_or(ArmError::Full(self.slots()))
+        })
+    }
+
+    fn grant(
+        &self,
+        plan: Arc<Plan>,
+        ttl: Duration,
+        place: impl FnOnce(&Plan) -> Result<usize, ArmError>,
+    ) -> Result<LeaseId, ArmError> {
+        self.check(ttl)?;
+        self.not_killed()?;
+        let mut control = self.control();
+        let slot = place(&plan)?;
+        control.leases += 1;
+        let id = LeaseId(control.leases);
+        let candidates = self.candidates.get().cloned().unwrap_or_default();
+        let lease = Arc::new(Lease::new(id, plan, ttl, &self.limits, self.ledger.clone(), candidates));
+        control.remember(slot, lease.clone(), self.slots() - 1);
+        if let Some(ran_out) = self.slots[slot].swap(Some(lease)) {
+            ran_out.end();
+        }
+        self.awake.fetch_or(armed(slot), Ordering::Release);
+        self.kill.get().into_iter().for_each(KillFile::armed);
+        Ok(id)
+    }
+
+    pub(super) fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
+        self.check(ttl)?;
+        self.not_killed()?;
+        let _control = self.control();
+        self.find(lease)?.1.renew(ttl);
+        // The kill file's thread may just have seen the lease run out.
+        self.kill.get().into_iter().for_each(KillFile::armed);
+        Ok(())
+    }
+
+    pub(super) fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
+        let _control = self.control();
+        let (_, lease) = self.find(lease)?;
+        let found = lease.plan.phases.iter().find(|p| p.name == phase);
+        lease.skip_to(found.ok_or_else(|| ArmError::NoSuchPhase(phase.to_owned()))?.start);
+        Ok(())
+    }
+
+    pub(super) fn disarm(&self, lease: LeaseId) -> Result<(), ArmError> {
+        let _control = self.control();
+        let (slot, _) = self.find(lease)?;
+        self.clear(slot);
+        Ok(())
+    }
+
+    /// Ends what is armed in every slot.
+    pub(super) fn stop(&self) {
+        let _control = self.control();
+        (0..self.slots()).for_each(|slot| self.clear(slot));
+    }
+
+    /// Ends what is armed in one slot.
+    pub(super) fn stop_slot(&self, slot: usize) {
+        let _control = self.control();
+        self.clear(slot);
+    }
+
+    /// The latest lease that has the property, in force or ended.
+    pub(super) fn known(&self, is: impl Fn(usize, &Lease) -> bool) -> Option<Arc<Lease>> {
+        let control = self.control();
+        control.known.iter().rev().find(|(slot, lease)| is(*slot, lease)).map(|(_, lease)| lease.clone())
+    }
+
+    /// What faults did under all leases so far.
+    pub(super) fn totals(&self) -> Totals {
+        let mut control = self.control();
+        let mut totals = control.former.totals();
+        control.known.iter().for_each(|(_, lease)| totals.add(lease));
+        totals
+    }
+
+    /// The lease in force in a slot. One that ran out is cleared away.
+    pub(super) fn in_force(&self, slot: usize) -> Option<Arc<Lease>> {
+        let lease = self.slots[slot].load_full()?;
+        if lease.is_live(Instant::now()) {
+            return Some(lease);
+        }
+        self.expire(slot, &lease);
+        None
+    }
+
+    /// All leases in force, by slot.
+    pub(super) fn all_in_force(&self) -> impl Iterator<Item = (usize, Arc<Lease>)> {
+        (0..self.slots()).filter_map(|slot| Some((slot, self.in_force(slot)?)))
+    }
+
+    /// Clears a lease away that was seen to have run out. Under the lock and after another look, because it
+    /// may have been renewed, or another plan armed, meanwhile. Whoever holds the lock need not wait: a lease
+    /// that ran out does nothing, and the next request clears it.
+    fn expire(&self, slot: usize, lease: &Arc<Lease>) {
+        let _control = match self.control.try_lock() {
+            Ok(control) => control,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let current = self.slots[slot].load().as_ref().is_some_and(|now| Arc::ptr_eq(now, lease));
+        if current && !lease.is_live(Instant::now()) {
+            self.clear(slot);
+        }
+    }
+
+    fn clear(&self, slot: usize) {
+        self.awake.fetch_and(!armed(slot), Ordering::Release);
+        if let Some(lease) = self.slots[slot].swap(None) {
+            lease.end();
+        }
+    }
+
+    fn find(&self, id: LeaseId) -> Result<(usize, Arc<Lease>), ArmError> {
+        self.all_in_force().find(|(_, lease)| lease.id == id).ok_or(ArmError::NoSuchLease)
+    }
+
+    fn check(&self, ttl: Duration) -> Result<(), ArmError> {
+        let longest = self.limits.lease;
+        let fits = ttl >= Duration::from_millis(1) && ttl <= longest;
+        fits.then_some(()).ok_or(ArmError::TimeToLive(longest))
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// May two plans be in force at once?
+fn keeps_apart(plan: &Plan, armed: &Plan) -> Result<(), ArmError> {
+    let scenario = armed.document.name.clone();
+    if plan.exposure.layer.is_none() || armed.exposure.layer.is_none() {
+        return Err(ArmError::NoLayer(scenario));
+    }
+    overlap(&plan.exposure, &armed.exposure).map_or(Ok(()), |why| Err(ArmError::Overlaps { scenario, why }))
+}
+
+impl Control {
+    /// Takes a lease in; of those that ended, `kept` stay.
+    fn remember(&mut self, slot: usize, lease: Arc<Lease>, kept: usize) {
+        self.known.push_back((slot, lease));
+        let now = Instant::now();
+        while self.known.iter().filter(|(_, lease)| !lease.is_live(now)).count() > kept
+            && let Some(oldest) = self.known.iter().position(|(_, lease)| !lease.is_live(now))
+        {
+            self.former.extend(self.known.remove(oldest).map(|(_, lease)| lease));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::tests::plan;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_renewed_at_the_last_moment_lives_on() {
+        let common = Common::default();
+        let id = common.arm(0, Arc::new(plan(&[])), Duration::from_secs(2)).unwrap();
+        let lease = common.in_force(0).unwrap();
+        // A request has seen the lease run out, and before it can say so somebody renews.
+        common.renew(id, Duration::from_secs(2)).unwrap();
+        common.expire(0, &lease);
+        assert_eq!(common.in_force(0).map(|lease| lease.id), Some(id));
+        assert!(lease.is_live(Instant::now()));
+    }
+}
