@@ -60,6 +60,7 @@ pub struct SidecarStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed_by: Option<String>,
     /// What is armed.
+    #[serde(default)]
     pub leases: Vec<LeaseStatus>,
 }
 

@@ -341,3 +341,31 @@ async fn a_lease_lost_to_a_restarted_sidecar_ends_the_run() {
     let report = site.report().unwrap();
     assert_eq!(report.outcomes[0].reason, Some(Reason::Aborted), "{report:#?}");
 }
+
+#[tokio::test]
+async fn two_runs_share_a_sidecar_if_each_names_its_layer() {
+    let (_demo, sidecar) = demo_sidecar().await;
+    let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
+    let short = LONG.replace("60s", "6s").replace("fixed: 20ms", "fixed: 60ms");
+    let of = |name: &str, layer: &str| {
+        let exposure = format!("exposure: {{ share: 50%{layer} }}");
+        short.replace("name: long", &format!("name: {name}")).replace("exposure: { share: 50% }", &exposure)
+    };
+    let one = Site::new(&of("one", ", layer: serving"), None);
+    let two = Site::new(&of("two", ", layer: model"), None);
+    let bare = Site::new(&of("bare", ""), None);
+    let args = ["--sidecar", &url, "--traffic-to", &to];
+    let refused = async {
+        until("both to be armed", || sidecar.rack().status().len() == 2).await;
+        bare.run(&args).await
+    };
+    let ((_, first), (_, second), (output, third)) = tokio::join!(one.run(&args), two.run(&args), refused);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    assert!(third.ending_detail.unwrap().contains("names its `exposure.layer`"), "{}", shown(&output));
+    for report in [first, second] {
+        assert_eq!((report.ending, report.exit_code), (Ending::Completed, 0), "{report:?}");
+        let [delivery] = report.deliveries.as_slice() else { panic!("{report:?}") };
+        assert!(delivery.perturbed > 100, "{delivery:?}");
+    }
+    assert!(!sidecar.rack().is_armed());
+}

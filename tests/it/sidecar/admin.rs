@@ -146,7 +146,7 @@ async fn the_client_tells_what_it_met() {
     let other = serve(Router::new().fallback(any(|| async {
         axum::Json(
             json!({"api_version": 2, "canard_version": "9.0.0", "now": 1.0, "upstream": "", "listen": "",
-            "draining": false, "lease": null}),
+            "draining": false}),
         )
     })))
     .await;
@@ -179,6 +179,8 @@ async fn answers(client: &HttpClient, document: &Document) -> Vec<(Method, &'sta
         (Method::POST, "/v1/leases", "/v1/leases".into(), Some((json, arm))),
         (Method::GET, "/v1/status", "/v1/status".into(), None),
         (Method::GET, "/v1/evidence", "/v1/evidence".into(), None),
+        (Method::GET, "/v1/leases/{id}/evidence", "/v1/leases/1/evidence".into(), None),
+        (Method::GET, "/v1/leases/{id}/evidence", "/v1/leases/2/evidence".into(), None),
         (Method::GET, "/v1/ledger", "/v1/ledger".into(), None),
         (Method::GET, "/v1/ledger", "/v1/ledger?limit=many".into(), None),
         (Method::GET, "/v1/ledger", "/v1/ledger?limit=65537".into(), None),

@@ -1,4 +1,3 @@
-
 use http::{HeaderMap, Method};
 
 use super::*;
