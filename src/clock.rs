@@ -65,6 +65,12 @@ pub fn at(instant: Instant) -> Timestamp {
     }
 }
 
+/// What the system's clock says, steps and sleeps of the machine included: for a diary, not for measuring. It does not
+/// follow tokio's clock.
+pub fn wall() -> Timestamp {
+    Timestamp(wall_unix_s())
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 fn wall_unix_s() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())

@@ -392,6 +392,8 @@ pub enum Ending {
     Guard,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// What permitted it ended: the consent or a limit of its stage, or a window of the calendar.
+    Withdrawn,
     /// canard or a sidecar failed.
     Failed,
 }

@@ -33,6 +33,8 @@ pub mod traffic;
 #[cfg(feature = "cli")]
 pub mod gameday;
 #[cfg(feature = "cli")]
+pub mod schedule;
+#[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod telemetry;

@@ -10,12 +10,13 @@ use super::{
     load, output,
 };
 use crate::scenario::{
-    Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, compile_stage, default_stage,
+    Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, compile_calendar, compile_stage,
+    default_stage,
 };
 
-/// Check scenario and stage files without running anything.
+/// Check scenario, stage and calendar files without running anything.
 ///
-/// Every mistake is shown with its place in the file and what would be right. Scenarios and stage files are
+/// Every mistake is shown with its place in the file and what would be right. Scenarios, stage files and calendars are
 /// told apart by their keys. Scenarios are checked against a stage too (does it have the monitors that they
 /// ask, can any of those know the alert?): the one of --stage; else the stage file among FILES, if there is
 /// exactly one; else the built-in stage that `canard run` uses when it is given none. Scenarios checked together must
@@ -29,7 +30,7 @@ Examples:
 
 Exit codes: 0 all files are right; 2 one is not, or can't be read.")]
 pub(super) struct CheckArgs {
-    /// Scenario and stage files; `-` reads standard input
+    /// Scenario, stage and calendar files; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Stage that the scenarios are meant for
@@ -44,6 +45,18 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
         match load::source(file) {
             Ok(source) => sources.push(source),
             Err(failure) => tally.unreadable(failure),
+        }
+    }
+    let is_calendar = |source: &mut Source| FileKind::told(source) == Some(FileKind::Calendar);
+    let first = usize::from(args.stage.is_some()).min(sources.len());
+    for source in sources.extract_if(first.., is_calendar) {
+        match compile_calendar(&source).map_err(Mistakes::from) {
+            Ok(calendar) => {
+                let what =
+                    format!("calendar, {}, in {}", count(calendar.runs.len(), "run"), calendar.time_zone);
+                tally.fine(&source, &what)?;
+            }
+            Err(mistakes) => tally.wrong(mistakes),
         }
     }
     let (stages, scenarios): (Vec<Source>, Vec<Source>) = sources

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{output, run::Format};
+use super::output;
 use crate::{
     event::{ArmNumbers, Event, Kind, Progress},
     report,
@@ -13,6 +15,40 @@ use crate::{
 
 /// Without a terminal, progress is a line now and then.
 const PLAIN_PROGRESS_S: f64 = 10.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Live progress, then tables.
+    Text,
+    /// Events as JSON lines.
+    Json,
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Show {
+    pub(super) format: Format,
+    pub(super) quiet: bool,
+    /// Its name, where several are shown: each of its lines then has it.
+    pub(super) run: Option<String>,
+}
+
+impl Show {
+    /// The JSON line of an event.
+    fn json(&self, event: &Event) -> Option<String> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            run: &'a str,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        let line = match &self.run {
+            Some(run) => serde_json::to_string(&Named { run, event }),
+            None => serde_json::to_string(event),
+        };
+        line.ok()
+    }
+}
 
 /// Columns of `COLUMNS` or of the terminal; 100 where there is neither, so that logs look alike everywhere.
 pub(super) fn width() -> u16 {
@@ -22,8 +58,12 @@ pub(super) fn width() -> u16 {
 }
 
 /// Shows events until the run ends. What can't be printed does not stop a run: its report is still written.
-pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format, quiet: bool) {
-    let terminal = console::Term::stderr().is_term() && format == Format::Text && !quiet;
+pub(super) async fn present(mut events: UnboundedReceiver<Event>, show: Show) {
+    let Show { format, quiet, .. } = show;
+    // Two moving lines would write over each other.
+    let terminal =
+        console::Term::stderr().is_term() && format == Format::Text && !quiet && show.run.is_none();
+    let name = show.run.as_ref().map_or_else(String::new, |run| format!("{run} "));
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(1000), target);
     bar.set_style(style());
@@ -31,7 +71,7 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
     while let Some(event) = events.recv().await {
         let since = event.at.since(*started.get_or_insert(event.at));
         if format == Format::Json {
-            if let Ok(line) = serde_json::to_string(&event) {
+            if let Some(line) = show.json(&event) {
                 let _ = output::print(&format!("{line}\n"));
             }
         } else if !quiet {
@@ -40,11 +80,11 @@ pub(super) async fn present(mut events: UnboundedReceiver<Event>, format: Format
                 bar.set_message(numbers(progress));
                 if !terminal && since - last_progress >= PLAIN_PROGRESS_S {
                     last_progress = since;
-                    let _ = output::print(&format!("{since:>6.1}s {}\n", numbers(progress)));
+                    let _ = output::print(&format!("{name}{since:>6.1}s {}\n", numbers(progress)));
                 }
             } else if let Some(line) = report::line(&event, since) {
                 bar.suspend(|| {
-                    let _ = output::print(&format!("{line}\n"));
+                    let _ = output::print(&format!("{name}{line}\n"));
                 });
             }
         }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{Failure, diagnostics::Mistakes};
 use crate::scenario::{
-    Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage, compile_for,
-    compile_stage, default_stage, read_stage,
+    CalendarDocument, Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage,
+    compile_calendar, compile_for, compile_stage, default_stage, read_stage,
 };
 
 const ORDER: &str =
@@ -45,11 +45,29 @@ type Reads = fn(&Source, &dyn Fn(&str) -> Option<String>) -> Result<StageDocumen
 
 fn stage_with(path: &Path, read: Reads) -> miette::Result<StageDocument> {
     let source = source(path)?;
-    if FileKind::told(&source) == Some(FileKind::Scenario) {
-        let failure = Failure::new(format!("`{}` is a scenario, not a stage", source.name));
-        return Err(failure.help(ORDER).into());
+    match FileKind::told(&source) {
+        Some(FileKind::Scenario) => {
+            let failure = Failure::new(format!("`{}` is a scenario, not a stage", source.name));
+            return Err(failure.help(ORDER).into());
+        }
+        Some(FileKind::Calendar) => {
+            let failure = Failure::new(format!("`{}` is a calendar, not a stage", source.name));
+            return Err(failure.help("`canard schedule CALENDAR` runs it").into());
+        }
+        Some(FileKind::Stage) | None => {}
     }
     Ok(read(&source, &variable).map_err(Mistakes::from)?)
+}
+
+/// Reads and checks a calendar.
+pub(super) fn calendar(source: &Source) -> miette::Result<CalendarDocument> {
+    let kind = match FileKind::told(source) {
+        Some(FileKind::Scenario) => "scenario",
+        Some(FileKind::Stage) => "stage",
+        Some(FileKind::Calendar) | None => return Ok(compile_calendar(source).map_err(Mistakes::from)?),
+    };
+    let failure = Failure::new(format!("`{}` is a {kind}, not a calendar", source.name));
+    Err(failure.help("a calendar names scenarios and when they run: `canard schedule --help`").into())
 }
 
 /// Compiles a scenario and checks that it fits a stage.
@@ -63,14 +81,19 @@ pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, M
 
 /// The same, whether or not it may run there.
 pub(super) fn scenario_as_it_is(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
-    if FileKind::told(source) == Some(FileKind::Stage) {
+    let other = match FileKind::told(source) {
+        Some(FileKind::Stage) => Some(("stage", ORDER)),
+        Some(FileKind::Calendar) => Some(("calendar", "`canard schedule CALENDAR` runs it")),
+        Some(FileKind::Scenario) | None => None,
+    };
+    if let Some((kind, help)) = other {
         let wrong = Diagnostic {
-            message: "this is a stage file, not a scenario".to_owned(),
+            message: format!("this is a {kind} file, not a scenario"),
             span: 0..0,
             line: 1,
             column: 1,
-            label: "its keys are those of a stage".to_owned(),
-            help: Some(ORDER.to_owned()),
+            label: format!("its keys are those of a {kind}"),
+            help: Some(help.to_owned()),
         };
         return Err(Diagnostics { source: source.clone(), list: vec![wrong] }.into());
     }

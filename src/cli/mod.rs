@@ -12,11 +12,14 @@ mod ledger;
 mod live;
 mod load;
 mod output;
+mod play;
 mod run;
+mod schedule;
 mod schema;
 mod search;
 mod sidecar;
 mod stop;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,7 @@ enum Command {
     Faults(faults::FaultsArgs),
     Init(init::InitArgs),
     Ledger(Box<ledger::LedgerArgs>),
+    Schedule(schedule::ScheduleArgs),
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
     Stop(stop::StopArgs),
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Faults(args) => faults::run(args),
         Command::Init(args) => init::run(args),
         Command::Ledger(args) => ledger::run(*args),
+        Command::Schedule(args) => schedule::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),
         Command::Stop(args) => stop::run(args),

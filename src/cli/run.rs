@@ -1,25 +1,19 @@
 //! `canard run`: from arguments to an exit code.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use clap::{Args, ValueEnum};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use clap::Args;
 
-use super::{Exit, Failure, live, load, output};
+use super::{
+    Exit, Failure,
+    live::{self, Format, Show},
+    load, output,
+    play::{Play, Signals, play, writable},
+};
 use crate::{
-    event::{LedgerFiles, Report},
-    evidence::LedgerParts,
-    gameday::{self, Events, Options, Run, Truth},
+    gameday::{self, Options, Orders},
     report,
-    scenario::{Plan, SidecarAddress, StageDocument, unnamed_stage},
-    traffic::{Generator, Tally},
+    scenario::{Plan, unnamed_stage},
     unit::Span,
 };
 
@@ -71,14 +65,6 @@ pub(super) struct RunArgs {
     quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// Live progress, then tables.
-    Text,
-    /// Events as JSON lines.
-    Json,
-}
-
 pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let document = match &args.stage {
         None if !args.sidecar.is_empty() => unnamed_stage(),
@@ -92,131 +78,17 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     writable(&args.report)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
-    let report = runtime.block_on(play(&args, plan, stage))?;
+    let show = Show { format: args.format, quiet: args.quiet, run: None };
+    let options = Options { early_stop: !args.no_early_stop, lease: args.lease.duration() };
+    let report = runtime.block_on(async {
+        let signals = Signals::install()?;
+        let RunArgs { sidecar: sidecars, traffic_to, report, .. } = args;
+        let orders = Orders::default();
+        play(Play { plan, stage, sidecars, traffic_to, report, options, orders, show }, signals).await
+    })?;
     // Blocking leftovers (a name look-up, say) must not hold up the exit code.
     runtime.shutdown_background();
     Ok(Exit::of_code(report.exit_code))
-}
-
-/// Plays, and writes the report before it waits for anything else.
-async fn play(args: &RunArgs, plan: Arc<Plan>, stage: Option<StageDocument>) -> miette::Result<Report> {
-    // Before anything is armed: a signal that comes early must disarm too.
-    let signals = Signals::install()?;
-    let (events, receiver) = Events::channel();
-    let presenter = tokio::spawn(live::present(receiver, args.format, args.quiet));
-    let truth = Arc::new(Truth::new(plan.clone()));
-    let token = std::env::var("CANARD_TOKEN").ok();
-    // Sidecars that stand in the traffic already keep ledgers of their own.
-    let hosted = args.sidecar.is_empty() && stage.as_ref().is_none_or(|stage| stage.sidecars.is_empty());
-    let ledger = args.report.join("ledger.jsonl");
-    let named = args.sidecar.iter().map(|url| SidecarAddress { url: url.clone(), token: token.clone() });
-    let staging = gameday::Staging {
-        plan: plan.clone(),
-        stage,
-        sidecars: named.collect(),
-        traffic_to: args.traffic_to.clone(),
-        truth: truth.clone(),
-        ledger: Some(ledger.clone()),
-    };
-    let staged = gameday::stage(staging).await.map_err(|error| {
-        let failure = Failure::new(error.to_string());
-        error.remedy().map_or(failure.clone(), |remedy| failure.help(remedy))
-    })?;
-    staged.notices.iter().for_each(|notice| events.notice(notice.clone()));
-    let run = Run {
-        plan,
-        stage: staged.description.clone(),
-        fleet: staged.fleet.clone(),
-        monitors: staged.monitors,
-        probes: staged.probes,
-        truth,
-        options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
-        events,
-    };
-    let traffic = staged.traffic.map(Generator::start);
-    let mut report = gameday::play(run, signals.first()).await;
-    report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
-    let _ = presenter.await;
-    let shown = match args.format {
-        Format::Text if args.quiet => output::print(&report::verdicts(&report)),
-        Format::Text => output::print(&(report::summary(&report, live::width()) + "\n")),
-        Format::Json => Ok(()),
-    };
-    report.ledger = hosted.then(|| files(&ledger));
-    let written = write(&args.report, &report);
-    if let Err(failure) = &written {
-        anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
-        report.exit_code = if report.exit_code == 0 { Exit::Inconclusive as u8 } else { report.exit_code };
-    } else if args.format == Format::Text && !args.quiet {
-        let _ = output::print(&format!("report: {}\n", args.report.join("report.json").display()));
-    }
-    let close = async {
-        if let Some(traffic) = traffic {
-            traffic.stop().await;
-        }
-        staged.site.close().await;
-    };
-    tokio::select! { () = close => {} () = signals.first() => {} }
-    // What ended only now had its lines to write, and those may have begun a file.
-    let last = hosted.then(|| files(&ledger));
-    if written.is_ok() && report.ledger != last {
-        report.ledger = last;
-        write(&args.report, &report)?;
-    }
-    shown?;
-    Ok(report)
-}
-
-/// The files of a ledger, named from its folder.
-fn files(ledger: &Path) -> LedgerFiles {
-    let parts = LedgerParts::of(ledger).unwrap_or_default();
-    let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
-    LedgerFiles { files: parts.files.iter().filter_map(name).collect(), removed: parts.removed }
-}
-
-/// What the generator could not send, if that is worth knowing.
-fn unsent(tally: &Tally) -> Option<String> {
-    let due = tally.due();
-    (tally.dropped > 0).then(|| {
-        format!(
-            "the traffic generator could not send {} of {due} requests: too many were waiting for answers",
-            tally.dropped
-        )
-    })
-}
-
-/// Ctrl-C and SIGTERM: the first ends what goes on, in order; the second ends the process at once, and leases
-/// end the rest.
-struct Signals(watch::Receiver<bool>);
-
-impl Signals {
-    fn install() -> Result<Signals, Failure> {
-        let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("can't listen for signals: {e}")));
-        let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        let (tell, told) = watch::channel(false);
-        tokio::spawn(async move {
-            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-            let _ = tell.send(true);
-            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-            exit_now();
-        });
-        Ok(Signals(told))
-    }
-
-    /// Resolves once the first has come.
-    fn first(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut told = self.0.clone();
-        async move {
-            if told.wait_for(|came| *came).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
-
-#[expect(clippy::exit, reason = "the second interrupt must not wait for anything")]
-fn exit_now() {
-    std::process::exit(i32::from(Exit::Interrupted as u8));
 }
 
 fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {
@@ -231,44 +103,8 @@ fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {
 }
 
 /// A time to live that a sidecar grants with its default limits, and that survives a hiccup.
-fn lease(text: &str) -> Result<Span, String> {
+pub(super) fn lease(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error: crate::unit::UnitError| error.to_string())?;
     let range = Span::from_secs(1)..=Span::from_secs(300);
     if range.contains(&span) { Ok(span) } else { Err("a lease lives from 1s to 5m".into()) }
-}
-
-/// Finds out before the run whether its report can be written.
-fn writable(folder: &Path) -> Result<(), Failure> {
-    let cannot = |error| {
-        let message = format!("the report folder `{}` can't be written: {error}", folder.display());
-        Failure::new(message).help("name another folder with --report DIR")
-    };
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let probe = folder.join(".canard-write-test");
-    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(cannot)
-}
-
-/// Writes each file whole or not at all.
-fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
-    for (name, bytes) in [("report.json", report::json(report)), ("junit.xml", report::junit(report))] {
-        let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
-        fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
-            let _ = fs::remove_file(&part);
-            let message = format!("`{}` can't be written: {error}", path.display());
-            Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
-        })?;
-    }
-    Ok(())
-}
-
-impl Exit {
-    fn of_code(code: u8) -> Exit {
-        match code {
-            0 => Exit::Met,
-            1 => Exit::FellShort,
-            4 => Exit::Aborted,
-            130 => Exit::Interrupted,
-            _ => Exit::Inconclusive,
-        }
-    }
 }

@@ -6,10 +6,10 @@ use schemars::Schema;
 use super::{Exit, Failure, output};
 use crate::{
     event::{Event, Report},
-    scenario::{Document, StageDocument},
+    scenario::{CalendarDocument, Document, StageDocument},
 };
 
-/// Print the JSON Schema of the scenario language (or of stage files, reports, events).
+/// Print the JSON Schema of the scenario language (or of stage files, calendars, reports, events).
 ///
 /// Editors that know JSON Schema complete and check scenarios with it: put
 /// `# yaml-language-server: $schema=scenario.schema.json` on the first line, as `canard init` does.
@@ -32,6 +32,8 @@ pub(super) enum Described {
     Scenario,
     /// A stage file
     Stage,
+    /// A calendar file
+    Calendar,
     /// `report.json`
     Report,
     /// One line of `canard run --format json`
@@ -48,6 +50,7 @@ pub(super) fn text(of: Described) -> Result<String, Failure> {
     let (title, mut schema): (&str, Schema) = match of {
         Described::Scenario => ("canard scenario", schemars::schema_for!(Document)),
         Described::Stage => ("canard stage", schemars::schema_for!(StageDocument)),
+        Described::Calendar => ("canard calendar", schemars::schema_for!(CalendarDocument)),
         Described::Report => ("canard report", schemars::schema_for!(Report)),
         Described::Event => ("canard event", schemars::schema_for!(Event)),
     };

@@ -1,6 +1,11 @@
 //! The timeline of a run: one loop that hears everybody and decides when a phase is over.
 
-use std::{collections::BTreeMap, future::Future, pin::pin, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -9,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Events, Fleet, Run,
+    Events, Fleet, Orders, Run,
     guards::{self, Answer},
     keeper::Keeper,
     notebook::Notebook,
@@ -40,6 +45,23 @@ enum Step {
     Ended(Ending, String),
 }
 
+/// What ends a run from outside.
+struct Stop<'a, F> {
+    interrupt: Pin<&'a mut F>,
+    orders: Orders,
+}
+
+impl<F: Future<Output = ()> + Send> Stop<'_, F> {
+    /// Resolves when the run has to end; may be asked again until it has.
+    async fn come(&mut self) -> (Ending, String) {
+        tokio::select! {
+            biased;
+            () = self.interrupt.as_mut() => (Ending::Interrupted, "interrupted".to_owned()),
+            why = self.orders.withdrawn() => (Ending::Withdrawn, why),
+        }
+    }
+}
+
 /// What comes in from outside.
 struct Inbox {
     heard: mpsc::Receiver<Heard>,
@@ -54,8 +76,8 @@ pub(super) async fn conduct(
     outline: Outline,
     interrupt: impl Future<Output = ()> + Send,
 ) -> Report {
-    let Run { plan, fleet, monitors, probes, truth, options, events, .. } = run;
-    let mut interrupt = pin!(interrupt);
+    let Run { plan, fleet, monitors, probes, truth, options, events, orders, .. } = run;
+    let mut stop = Stop { interrupt: pin!(interrupt), orders };
     let (tell, heard) = mpsc::channel(64);
     let (answer, answers) = mpsc::channel(64);
     let mut notes = Notebook::new(plan.clone(), truth, events.clone(), facts(&monitors));
@@ -66,11 +88,11 @@ pub(super) async fn conduct(
     let mut inbox = Inbox { heard, answers, evidence, helpers };
     blind_start(&plan, &mut notes);
 
-    let armed = match healthy(&mut notes, &mut inbox, interrupt.as_mut()).await {
+    let armed = match healthy(&mut notes, &mut inbox, &mut stop).await {
         Err(ended) => Err(ended),
         Ok(()) => tokio::select! {
             armed = fleet.arm(&plan, options.lease) => armed.map_err(|why| (Ending::Failed, format!("could not arm: {why}"))),
-            () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+            ended = stop.come() => Err(ended),
         },
     };
     if let Err((ending, why)) = armed {
@@ -94,8 +116,7 @@ pub(super) async fn conduct(
 
     for (index, phase) in plan.phases.iter().enumerate() {
         let starts = armed + phase.start - saved;
-        if let Step::Ended(why, what) =
-            pass(&mut notes, &mut inbox, &keeper, interrupt.as_mut(), starts, false).await
+        if let Step::Ended(why, what) = pass(&mut notes, &mut inbox, &keeper, &mut stop, starts, false).await
         {
             (ending, detail) = (why, Some(what));
             break;
@@ -103,7 +124,7 @@ pub(super) async fn conduct(
         notes.enter(index);
         let ends = armed + phase.end - saved;
         let early = options.early_stop;
-        let step = pass(&mut notes, &mut inbox, &keeper, interrupt.as_mut(), ends, early).await;
+        let step = pass(&mut notes, &mut inbox, &keeper, &mut stop, ends, early).await;
         notes.leave(matches!(step, Step::Decided));
         match step {
             Step::Over => {}
@@ -113,7 +134,7 @@ pub(super) async fn conduct(
                 saved += next.start.saturating_sub(phase.end); // a gap is skipped with it
                 let moved = tokio::select! {
                     moved = keeper.skip_to(&next.name) => moved.map_err(|why| (Ending::Failed, format!("lost the lease: {why}"))),
-                    () = &mut interrupt => Err((Ending::Interrupted, "interrupted".to_owned())),
+                    ended = stop.come() => Err(ended),
                 };
                 if let Err((why, what)) = moved {
                     (ending, detail) = (why, Some(what));
@@ -145,7 +166,8 @@ pub(super) async fn conduct(
         events.notice(format!("waiting up to {most} s for what the monitors still have to tell"));
         tokio::select! {
             () = settle(&mut notes, &mut inbox) => {}
-            () = &mut interrupt => {
+            // Nothing is injected any more, so that nothing has to permit it.
+            () = stop.interrupt.as_mut() => {
                 (ending, detail) = (Ending::Interrupted, Some("interrupted while the monitors settled".into()));
             }
         }
@@ -178,7 +200,7 @@ fn blind_start(plan: &Plan, notes: &mut Notebook) {
 async fn healthy(
     notes: &mut Notebook,
     inbox: &mut Inbox,
-    mut interrupt: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+    stop: &mut Stop<'_, impl Future<Output = ()> + Send>,
 ) -> Result<(), (Ending, String)> {
     loop {
         let tripped = |reading| (Ending::Guard, reading);
@@ -187,7 +209,7 @@ async fn healthy(
         }
         let reading = tokio::select! {
             biased;
-            () = interrupt.as_mut() => return Err((Ending::Interrupted, "interrupted".into())),
+            ended = stop.come() => return Err(ended),
             Some(ended) = inbox.helpers.join_next() => return Err((Ending::Failed, lost(ended))),
             Some(answer) = inbox.answers.recv() => notes.answered(answer),
             Some(heard) = inbox.heard.recv() => notes.heard(heard),
@@ -217,7 +239,7 @@ async fn pass(
     notes: &mut Notebook,
     inbox: &mut Inbox,
     keeper: &Keeper,
-    mut interrupt: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+    stop: &mut Stop<'_, impl Future<Output = ()> + Send>,
     until: Instant,
     may_end_early: bool,
 ) -> Step {
@@ -225,7 +247,7 @@ async fn pass(
     loop {
         tokio::select! {
             biased;
-            () = interrupt.as_mut() => return Step::Ended(Ending::Interrupted, "interrupted".into()),
+            (why, what) = stop.come() => return Step::Ended(why, what),
             why = keeper.lost() => return Step::Ended(Ending::Failed, format!("lost the lease: {why}")),
             Some(ended) = inbox.helpers.join_next() => {
                 return Step::Ended(Ending::Failed, lost(ended));

@@ -10,6 +10,7 @@ mod fleet;
 mod guards;
 mod keeper;
 mod notebook;
+mod orders;
 mod panel;
 mod recent;
 mod stage;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use fleet::{Fleet, Local, Remote, Target, TargetError};
+pub use orders::{Giver, Orders, orders};
 pub use stage::{Site, StageError, Staged, Staging, stage};
 pub use truth::{LabelledRequest, Truth};
 
@@ -89,6 +91,8 @@ pub struct Run {
     pub options: Options,
     /// Where events go.
     pub events: Events,
+    /// What may be told to it while it goes on; [`Orders::default`] for nothing.
+    pub orders: Orders,
 }
 
 impl std::fmt::Debug for Run {

@@ -111,6 +111,7 @@ async fn run_of(plan: Arc<Plan>, fleet: Fleet) -> (Run, mpsc::UnboundedReceiver<
         probes: Vec::new(),
         options: Options::default(),
         events,
+        orders: Orders::default(),
     };
     (run, receiver)
 }

@@ -1,8 +1,10 @@
 //! The scenario language: a YAML document → checks with line numbers → the immutable [`Plan`].
 //!
-//! [`Document`] and [`StageDocument`] are the wire structs, exactly what a file may say. [`compile`] turns
+//! [`Document`], [`StageDocument`] and, with the feature `cli`, `CalendarDocument` are the wire structs, exactly what a file may say. [`compile`] turns
 //! a document into a [`Plan`] that cannot be wrong, or into every error it can find, each with its place.
 
+#[cfg(feature = "cli")]
+mod calendar;
 mod check;
 mod compile;
 mod document;
@@ -32,6 +34,10 @@ mod syntax;
 mod tests;
 mod tree;
 
+#[cfg(feature = "cli")]
+pub use calendar::{
+    CalendarDocument, Cron, Days, ScheduledRun, TimeOfDay, Weekdays, WindowDocument, Zone, compile_calendar,
+};
 pub use compile::{compile, compile_document, compile_for};
 pub use document::{
     AlertClears, AlertFires, AlertSilent, Document, Expectation, InjectionDocument, Mark, PhaseDocument,

@@ -90,6 +90,8 @@ pub enum FileKind {
     Scenario,
     /// A stage.
     Stage,
+    /// A calendar.
+    Calendar,
 }
 
 impl FileKind {
@@ -125,6 +127,10 @@ impl FileKind {
             "segments",
             "holdout",
         ]);
+        let calendar = among(&["time-zone", "stage", "windows", "blackouts", "runs"]);
+        if calendar > stage.max(scenario) {
+            return Some(FileKind::Calendar);
+        }
         match stage.cmp(&scenario) {
             Ordering::Greater => Some(FileKind::Stage),
             Ordering::Equal => None,

@@ -288,7 +288,8 @@ fn made_up(span: std::ops::Range<usize>) -> Node {
 /// Puts a value at `path` that reads there: one of `names`, or one of every sort.
 fn fit<T: DeserializeOwned>(tree: &mut Node, path: &Path, names: &[String]) -> bool {
     let text = |text: &str| Kind::Text(text.to_owned());
-    let texts = ["1%", "1s", "1/s", "> 1", "$", "on", "9999-12-31"].map(text);
+    let texts =
+        ["1%", "1s", "1/s", "> 1", "$", "on", "9999-12-31", "UTC", "0 0 * * *", "12:00", "mon"].map(text);
     let numbers = [400, 1].map(|n: u16| Kind::Number(n.into()));
     let empty = [Kind::Null, Kind::List(Vec::new()), Kind::Map(Vec::new())];
     for kind in names.iter().map(|name| text(name)).chain(empty).chain(texts).chain(numbers) {

@@ -25,7 +25,7 @@ pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
 /// 0 all met; 1 the monitoring fell short; 3 inconclusive; 4 aborted by a guard; 130 interrupted.
 pub fn exit_code(outcomes: &[Outcome], ending: Ending) -> u8 {
     match ending {
-        Ending::Guard => return 4,
+        Ending::Guard | Ending::Withdrawn => return 4,
         Ending::Interrupted => return 130,
         Ending::Completed | Ending::Failed => {}
     }

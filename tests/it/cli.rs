@@ -30,6 +30,7 @@ fn committed(path: &str, args: &[&str]) {
 fn generated_files_are_up_to_date() {
     committed("scenarios/scenario.schema.json", &["schema"]);
     committed("scenarios/stage.schema.json", &["schema", "stage"]);
+    committed("scenarios/calendar.schema.json", &["schema", "calendar"]);
     committed("scenarios/report.schema.json", &["schema", "report"]);
     committed("docs/faults.md", &["faults", "--format", "markdown"]);
 }

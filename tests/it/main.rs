@@ -24,6 +24,9 @@ mod ledger;
 mod run;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod schedule;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod sidecar;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use canard::scenario::{Source, StageDocument, compile_for, compile_stage, forbidden};
+use canard::scenario::{FileKind, Source, StageDocument, compile_for, compile_stage, forbidden};
 
 /// The fenced YAML blocks that begin with `# name`, such as `# scenario.yaml`.
 fn blocks<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
@@ -20,6 +20,11 @@ fn what_the_readme_shows_compiles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("README.md")).unwrap();
     let (scenarios, stages) = (blocks(&text, "scenario.yaml"), blocks(&text, "stage.yaml"));
+    #[cfg(feature = "cli")]
+    for block in blocks(&text, "calendar.yaml") {
+        let calendar = canard::scenario::compile_calendar(&Source::new("calendar.yaml", block));
+        calendar.unwrap_or_else(|errors| panic!("{errors}"));
+    }
     assert!(!scenarios.is_empty() && !stages.is_empty());
     let stages: Vec<_> = stages.into_iter().map(stage).collect();
     for block in scenarios {
@@ -39,7 +44,8 @@ fn every_scenario_here_keeps_to_the_default_limits() {
             let file = entry.unwrap().path();
             let named = |name: &str| file.file_name().is_some_and(|n| n == name);
             if file.extension().is_some_and(|ext| ext == "yaml") && !named("stage.yaml") {
-                sources.push(Source::read(&file).unwrap());
+                let source = Source::read(&file).unwrap();
+                sources.extend((FileKind::of(&source) == FileKind::Scenario).then_some(source));
             }
         }
     }

@@ -88,7 +88,7 @@ fn admin(sidecar: &Sidecar) -> String {
     format!("http://{}", sidecar.admin_addr().unwrap())
 }
 
-async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     timeout(Duration::from_secs(30), async {
         while !condition() {
@@ -193,7 +193,7 @@ async fn a_killed_controller_leaves_nothing_armed() {
     assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
 }
 
-async fn signal(child: &Child, name: &str) {
+pub(crate) async fn signal(child: &Child, name: &str) {
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
 }

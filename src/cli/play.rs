@@ -1,0 +1,198 @@
+//! Plays a scenario in this process, from its plan to the files of its report.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::{Exit, Failure, live, output};
+use crate::{
+    event::{LedgerFiles, Report},
+    evidence::LedgerParts,
+    gameday::{self, Events, Options, Orders, Run, Truth},
+    report,
+    scenario::{Plan, SidecarAddress, StageDocument},
+    traffic::{Generator, Tally},
+};
+
+/// What is played, and how.
+#[derive(Debug)]
+pub(super) struct Play {
+    pub(super) plan: Arc<Plan>,
+    /// `None` for the embedded defaults.
+    pub(super) stage: Option<StageDocument>,
+    /// Sidecars named on the command line.
+    pub(super) sidecars: Vec<String>,
+    pub(super) traffic_to: Option<String>,
+    /// Where the report goes.
+    pub(super) report: PathBuf,
+    pub(super) options: Options,
+    pub(super) orders: Orders,
+    pub(super) show: live::Show,
+}
+
+/// Plays, and writes the report before it waits for anything else.
+pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report> {
+    let Play { plan, stage, sidecars, traffic_to, report: folder, options, orders, show } = play;
+    let (events, receiver) = Events::channel();
+    let presenter = tokio::spawn(live::present(receiver, show.clone()));
+    let truth = Arc::new(Truth::new(plan.clone()));
+    let token = std::env::var("CANARD_TOKEN").ok();
+    // Sidecars that stand in the traffic already keep ledgers of their own.
+    let hosted = sidecars.is_empty() && stage.as_ref().is_none_or(|stage| stage.sidecars.is_empty());
+    let ledger = folder.join("ledger.jsonl");
+    let named = sidecars.into_iter().map(|url| SidecarAddress { url, token: token.clone() });
+    let staging = gameday::Staging {
+        plan: plan.clone(),
+        stage,
+        sidecars: named.collect(),
+        traffic_to,
+        truth: truth.clone(),
+        ledger: Some(ledger.clone()),
+    };
+    let staged = gameday::stage(staging).await.map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        error.remedy().map_or(failure.clone(), |remedy| failure.help(remedy))
+    })?;
+    staged.notices.iter().for_each(|notice| events.notice(notice.clone()));
+    let run = Run {
+        plan,
+        stage: staged.description.clone(),
+        fleet: staged.fleet.clone(),
+        monitors: staged.monitors,
+        probes: staged.probes,
+        truth,
+        options,
+        events,
+        orders,
+    };
+    let traffic = staged.traffic.map(Generator::start);
+    let mut report = gameday::play(run, signals.first()).await;
+    report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
+    let _ = presenter.await;
+    let shown = match show.format {
+        live::Format::Text if show.quiet => output::print(&report::verdicts(&report)),
+        live::Format::Text => output::print(&(report::summary(&report, live::width()) + "\n")),
+        live::Format::Json => Ok(()),
+    };
+    report.ledger = hosted.then(|| files(&ledger));
+    let written = write(&folder, &report);
+    if let Err(failure) = &written {
+        anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
+        report.exit_code = if report.exit_code == 0 { Exit::Inconclusive as u8 } else { report.exit_code };
+    } else if show.format == live::Format::Text && !show.quiet {
+        let _ = output::print(&format!("report: {}\n", folder.join("report.json").display()));
+    }
+    let close = async {
+        if let Some(traffic) = traffic {
+            traffic.stop().await;
+        }
+        staged.site.close().await;
+    };
+    tokio::select! { () = close => {} () = signals.first() => {} }
+    // What ended only now had its lines to write, and those may have begun a file.
+    let last = hosted.then(|| files(&ledger));
+    if written.is_ok() && report.ledger != last {
+        report.ledger = last;
+        write(&folder, &report)?;
+    }
+    shown?;
+    Ok(report)
+}
+
+/// The files of a ledger, named from its folder.
+fn files(ledger: &Path) -> LedgerFiles {
+    let parts = LedgerParts::of(ledger).unwrap_or_default();
+    let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
+    LedgerFiles { files: parts.files.iter().filter_map(name).collect(), removed: parts.removed }
+}
+
+/// What the generator could not send, if that is worth knowing.
+fn unsent(tally: &Tally) -> Option<String> {
+    let due = tally.due();
+    (tally.dropped > 0).then(|| {
+        format!(
+            "the traffic generator could not send {} of {due} requests: too many were waiting for answers",
+            tally.dropped
+        )
+    })
+}
+
+/// Ctrl-C and SIGTERM: the first ends what goes on, in order; the second ends the process at once, and leases
+/// end the rest.
+#[derive(Debug, Clone)]
+pub(super) struct Signals(watch::Receiver<bool>);
+
+impl Signals {
+    /// Before anything is armed: a signal that comes early must disarm too.
+    pub(super) fn install() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("can't listen for signals: {e}")));
+        let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        let (tell, told) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            let _ = tell.send(true);
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            exit_now();
+        });
+        Ok(Signals(told))
+    }
+
+    /// Resolves once the first has come.
+    pub(super) fn first(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut told = self.0.clone();
+        async move {
+            if told.wait_for(|came| *came).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[expect(clippy::exit, reason = "the second interrupt must not wait for anything")]
+fn exit_now() {
+    std::process::exit(i32::from(Exit::Interrupted as u8));
+}
+
+/// Finds out before the run whether its report can be written.
+pub(super) fn writable(folder: &Path) -> Result<(), Failure> {
+    let cannot = |error| {
+        let message = format!("the report folder `{}` can't be written: {error}", folder.display());
+        Failure::new(message).help("name another folder with --report DIR")
+    };
+    fs::create_dir_all(folder).map_err(cannot)?;
+    let probe = folder.join(".canard-write-test");
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(cannot)
+}
+
+/// Writes each file whole or not at all.
+fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
+    for (name, bytes) in [("report.json", report::json(report)), ("junit.xml", report::junit(report))] {
+        let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
+        fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
+            let _ = fs::remove_file(&part);
+            let message = format!("`{}` can't be written: {error}", path.display());
+            Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
+        })?;
+    }
+    Ok(())
+}
+
+impl Exit {
+    pub(super) fn of_code(code: u8) -> Exit {
+        match code {
+            0 => Exit::Met,
+            1 => Exit::FellShort,
+            2 => Exit::Usage,
+            4 => Exit::Aborted,
+            130 => Exit::Interrupted,
+            _ => Exit::Inconclusive,
+        }
+    }
+}
