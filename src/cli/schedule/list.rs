@@ -18,8 +18,11 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Entry {
     run: String,
-    /// In the calendar's time.
+    /// In the calendar's time; without an offset if there is no such time.
     slot: String,
+    /// The same for people.
+    #[serde(skip)]
+    shown: String,
     utc: Option<String>,
     lasts_s: f64,
     /// Why nothing runs.
@@ -55,7 +58,7 @@ pub(super) fn list(
             (None, Some(other)) => format!("runs {}, may wait for {other}", lasts(entry)),
             (None, None) => format!("runs {}", lasts(entry)),
         };
-        text.push_str(&format!("{:<31} {utc:<21} {:<name$} {what}\n", entry.slot, entry.run));
+        text.push_str(&format!("{:<31} {utc:<21} {:<name$} {what}\n", entry.shown, entry.run));
     }
     if entries.is_empty() {
         text = "no slot is left\n".to_owned();
@@ -91,11 +94,14 @@ fn entries(calendar: &CalendarDocument, ready: &[Ready], after: Timestamp, most:
             running.push((slot.at.checked_add(lasts).unwrap_or(Timestamp::MAX), index));
         }
         let zoned = slot.at.to_zoned(calendar.time_zone.rules().clone());
-        let local =
-            if slot.exists { zoned.strftime("%a %F %T %:z") } else { slot.local.strftime("%a %F %T") };
+        let local = |there, not| match slot.exists {
+            true => zoned.strftime(there).to_string(),
+            false => slot.local.strftime(not).to_string(),
+        };
         Entry {
             run: run.name(),
-            slot: local.to_string(),
+            slot: local("%FT%T%:z", "%FT%T"),
+            shown: local("%a %F %T %:z", "%a %F %T"),
             utc: slot.exists.then(|| slot.at.to_string()),
             lasts_s: lasts.as_secs_f64(),
             skipped: skipped.map(|why| why.to_string()),

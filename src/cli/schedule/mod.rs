@@ -50,8 +50,9 @@ Examples:
   canard schedule calendar.yaml --report reports/
   canard schedule calendar.yaml --once
 
-Exit codes: 0 no slot is left; 2 the calendar, or a scenario or stage that it names, is wrong; 130 stopped by Ctrl-C or
-SIGTERM, which disarms first and writes the report of what ran. With --once: that of the run.")]
+Exit codes: 0 no slot is left; 2 the calendar, or a scenario or stage that it names, is wrong;
+130 stopped by Ctrl-C or SIGTERM, which disarms first and writes the report of what ran.
+With --once: that of the run.")]
 pub(super) struct ScheduleArgs {
     /// The calendar file.
     calendar: PathBuf,
