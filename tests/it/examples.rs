@@ -53,3 +53,10 @@ async fn a_fleet_decides_alike_without_talking() {
     assert!(printed.contains("40 sidecars, 1000 units each: 0 decisions differ"), "{printed}");
     assert!(printed.contains("first and second     0.00000%"), "slices of one layer share nobody: {printed}");
 }
+
+#[tokio::test]
+async fn what_is_armed_at_random_touches_nobody_outside_its_lease() {
+    let printed = run_with("soak", &["4", "200"]).await;
+    assert!(printed.contains("0 requests without a whole answer"), "{printed}");
+    assert!(printed.contains("0 perturbations of requests sent after their lease"), "{printed}");
+}
