@@ -1,11 +1,12 @@
 //! `canard sidecar`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use arc_swap::ArcSwap;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, Failure, output};
+use super::{Exit, Failure, load, output};
 use crate::{
     sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
@@ -44,6 +45,10 @@ pub(super) struct SidecarArgs {
     /// File that disarms: while it exists, nothing is armed and nothing can be
     #[arg(long, value_name = "FILE")]
     kill_file: Option<PathBuf>,
+    /// Stage file that says where this sidecar stands and what may run there (`environment`, `limits`, `production`): what
+    /// it forbids can't be armed here, whoever asks and whatever stage they name
+    #[arg(long, value_name = "FILE")]
+    stage: Option<PathBuf>,
     /// Append a line for each perturbed response to this file (JSON lines); in memory if left out
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -139,7 +144,9 @@ enum Switch {
 
 pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
     let log = args.log.clone();
-    let config = args.config()?;
+    let stage = args.stage.as_deref().map(load::stage_as_it_is).transpose()?;
+    let mut config = args.config()?;
+    config.stage = stage.map(|stage| Arc::new(ArcSwap::from_pointee(stage)));
     telemetry::log(log.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("can't start: {error}")))?;

@@ -200,7 +200,7 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
             if embedded { "the embedded demo model".to_owned() } else { name_of(&document, &upstream) };
         (Fleet::new(vec![Box::new(Local(sidecar.rack().clone()))]), description, Some(callers))
     } else {
-        let remotes = connect_all(&sidecars).await?;
+        let remotes = connect_all(&sidecars, document.environment.as_deref()).await?;
         let description = name_of(
             &document,
             &match sidecars.len() {
@@ -299,12 +299,20 @@ async fn answers(url: &str) -> Result<(), StageError> {
 }
 
 /// The sidecars elsewhere, each asked once whether it is there.
-async fn connect_all(sidecars: &[SidecarAddress]) -> Result<Vec<Box<dyn Target>>, StageError> {
+async fn connect_all(
+    sidecars: &[SidecarAddress],
+    environment: Option<&str>,
+) -> Result<Vec<Box<dyn Target>>, StageError> {
     let mut remotes: Vec<Box<dyn Target>> = Vec::new();
     for address in sidecars {
         let failed = |why| StageError::Remote { url: address.url.clone(), why };
         let client = AdminClient::new(&address.url, address.token.clone()).map_err(failed)?;
-        client.status().await.map_err(failed)?;
+        let status = client.status().await.map_err(failed)?;
+        if let Some(there) = status.environment.filter(|there| environment != Some(there.as_str())) {
+            let here = environment.map_or_else(|| "no stage is named".to_owned(), |name| format!("the stage is `{name}`"));
+            let why = format!("the sidecar {} stands in `{there}`, and {here}", address.url);
+            return Err(StageError::Forbidden(format!("{why}; name the stage of `{there}` with --stage")));
+        }
         remotes.push(Box::new(Remote(client)));
     }
     Ok(remotes)

@@ -59,6 +59,9 @@ pub struct SidecarStatus {
     /// The kill file that forbids arming, while it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed_by: Option<String>,
+    /// The environment that it stands in, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// What is armed.
     #[serde(default)]
     pub leases: Vec<LeaseStatus>,

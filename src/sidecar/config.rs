@@ -1,12 +1,14 @@
 //! What a sidecar is started with, and every limit in one place.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use http::uri::{Authority, Scheme};
 
 use super::PayloadLogSettings;
 use crate::{
     layer,
+    scenario::StageDocument,
     wire::{Outputs, Protocol},
 };
 
@@ -27,6 +29,9 @@ pub struct Config {
     pub admin_token: Option<Token>,
     /// File that disarms: while it exists, nothing is armed and nothing can be.
     pub kill_file: Option<PathBuf>,
+    /// The stage that it stands in: what is forbidden there can't be armed, whoever asks. It may be exchanged while the
+    /// sidecar runs.
+    pub stage: Option<Arc<ArcSwap<StageDocument>>>,
     /// File of the ledger, JSON lines, appended to; in memory (bounded) if left out.
     pub ledger: Option<PathBuf>,
     /// Sampled and summarised copies of what callers asked and got; none if left out.
@@ -68,6 +73,7 @@ impl Config {
             admin: Some(loopback),
             admin_token: None,
             kill_file: None,
+            stage: None,
             ledger: None,
             payload_log: None,
             protocol: Protocol::Auto,

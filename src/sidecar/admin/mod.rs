@@ -7,6 +7,7 @@ mod routes;
 
 use std::{future::IntoFuture as _, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -22,7 +23,10 @@ use super::{
     payload::PayloadLog,
     worker::Ending,
 };
-use crate::layer::{Rack, view::View};
+use crate::{
+    layer::{Rack, view::View},
+    scenario::StageDocument,
+};
 
 /// The OpenAPI document that `/openapi.json` serves.
 pub const OPENAPI: &str = include_str!("../../../docs/openapi.json");
@@ -41,6 +45,7 @@ pub(super) struct Admin {
     token: Option<Token>,
     loopback: bool,
     arm_label: bool,
+    stage: Option<Arc<ArcSwap<StageDocument>>>,
     upstream: String,
     listen: SocketAddr,
     body_limit: usize,
@@ -57,6 +62,7 @@ impl Admin {
             token: config.admin_token.clone(),
             loopback: sidecar.admin.is_some_and(|address| address.ip().is_loopback()),
             arm_label: config.arm_label,
+            stage: config.stage.clone(),
             upstream: config.upstream.to_string(),
             listen: sidecar.listen,
             body_limit: config.limits.admin_body,

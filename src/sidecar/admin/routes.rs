@@ -23,7 +23,7 @@ use super::{
 use crate::{
     evidence::Evidence,
     layer::{ArmError, LeaseId},
-    scenario::compile_document,
+    scenario::{Document, compile_document, forbidden},
     sidecar::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus},
 };
 
@@ -79,8 +79,19 @@ impl Admin {
             listen: self.listen.to_string(),
             draining: self.ending.is_draining(),
             killed_by: self.rack.killed_by().map(|file| file.display().to_string()),
+            environment: self.stage.as_ref().and_then(|stage| stage.load().environment.clone()),
             leases: self.rack.status(),
         }
+    }
+
+    /// Refuses what the stage forbids, whatever the controller believes where it is.
+    fn permits(&self, document: &Document) -> Result<(), Refusal> {
+        let problems = self.stage.as_ref().map(|stage| forbidden(document, &stage.load())).unwrap_or_default();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let error = "the stage that this sidecar stands in forbids it".to_owned();
+        Err((StatusCode::FORBIDDEN, Json(Problem { error, problems })))
     }
 }
 
@@ -101,6 +112,7 @@ pub(super) async fn arm(
         let error = "the scenario can't be armed".to_owned();
         (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
     })?;
+    admin.permits(&plan.document)?;
     let scenario = plan.document.name.clone();
     let armed = aside(admin, move |admin| admin.rack.arm(Arc::new(plan), ttl)).await;
     let id = armed.map_err(broken)?.map_err(|error| refused(&error))?;

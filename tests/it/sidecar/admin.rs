@@ -330,3 +330,36 @@ fn well_formed(page: &str) {
     }
     assert!(page.ends_with('\n'));
 }
+
+#[tokio::test]
+async fn what_the_stage_of_a_sidecar_forbids_is_not_armed_there_whoever_asks() {
+    let mut config = config(upstream().await);
+    let text = "environment: production\nlimits: { share: 100% }\n\
+                production:\n  consent: { by: Ada, share: 5%, lasts: 10m, until: 2099-12-31 }\n";
+    let stage = canard::scenario::compile_stage(&Source::new("stage.yaml", text), &|_| None).unwrap();
+    config.stage = Some(std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(stage)));
+    let sidecar = Sidecar::start(config).unwrap();
+    let admin = client(&sidecar, None);
+    assert_eq!(admin.status().await.unwrap().environment.as_deref(), Some("production"));
+
+    let mut document = scenario();
+    let refused = admin.arm(&document, Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(&refused, AdminError::Refused(why) if why.contains("Ada agreed to: 5%")), "{refused}");
+    document.exposure.share = Some("5%".parse().unwrap());
+    document.environments = vec!["staging".into()];
+    let refused = admin.arm(&document, Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(&refused, AdminError::Refused(why) if why.contains("`staging` only")), "{refused}");
+    assert!(!sidecar.rack().is_armed());
+    document.environments.clear();
+    admin.arm(&document, Duration::from_secs(30)).await.unwrap();
+
+    // And a run that names no stage, or another, is told before anything is touched.
+    let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_canard"))
+        .args(["run", "scenarios/quickstart.yaml", "--sidecar", admin.url()])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let output = run.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("stands in `production`, and no stage is named"), "{text}");
+}
