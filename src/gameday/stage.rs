@@ -14,12 +14,13 @@ use super::{
 };
 use crate::{
     demo::Demo,
+    evidence::Rotation,
     monitor::{self, AlertSource, EvidenceSource, MonitorError, ProbeSource},
     scenario::{
         Plan, SidecarAddress, SidecarSettings, StageDocument, Switch, default_stage, forbidden, unnamed_stage,
     },
     sidecar::{
-        Candidate, Config, Sidecar, SidecarError, Upstream, UpstreamError,
+        Candidate, Config, PayloadLogSettings, Sidecar, SidecarError, Upstream, UpstreamError,
         client::{AdminClient, AdminError},
     },
     traffic::{Generator, Outcome, Recording, TrafficError},
@@ -278,11 +279,18 @@ fn host(
         .map(|(name, address)| Ok(Candidate { name: Some(name.clone()), upstream: address.parse()? }))
         .collect::<Result<_, UpstreamError>>()?;
     config.request_control = settings.request_control == Switch::On;
+    config.kill_file.clone_from(&settings.kill_file);
+    config.payload_log = settings.payload_log.as_ref().map(|log| PayloadLogSettings {
+        path: log.file.clone(),
+        rate: log.rate,
+        redact: log.redact.clone(),
+        raw: log.raw == Switch::On,
+        rotation: Rotation::default(),
+    });
     config.admin_token = std::env::var("CANARD_TOKEN").ok().and_then(crate::sidecar::Token::new);
     config.protocol = plan.target.protocol.clone();
     config.labels.clone_from(&plan.document.target.labels);
     config.outputs = plan.document.target.outputs.clone();
-    config.labels = plan.document.target.labels.clone();
     config.ledger = ledger;
     Ok(Sidecar::start(config)?)
 }
@@ -309,7 +317,8 @@ async fn connect_all(
         let client = AdminClient::new(&address.url, address.token.clone()).map_err(failed)?;
         let status = client.status().await.map_err(failed)?;
         if let Some(there) = status.environment.filter(|there| environment != Some(there.as_str())) {
-            let here = environment.map_or_else(|| "no stage is named".to_owned(), |name| format!("the stage is `{name}`"));
+            let here = environment
+                .map_or_else(|| "no stage is named".to_owned(), |name| format!("the stage is `{name}`"));
             let why = format!("the sidecar {} stands in `{there}`, and {here}", address.url);
             return Err(StageError::Forbidden(format!("{why}; name the stage of `{there}` with --stage")));
         }

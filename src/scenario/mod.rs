@@ -59,8 +59,8 @@ pub use release::{GroupVersions, Release, ReleaseDocument, TwoVersions, Version,
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{
-    AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, ProbeSettings,
-    PrometheusSettings, SidecarAddress, SidecarSettings, StageDocument, Switch, WebhookSettings,
-    default_stage, unnamed_stage,
+    AlertmanagerSettings, BuiltinRule, BuiltinSettings, BuiltinSignal, Monitor, PayloadLogDocument,
+    ProbeSettings, PrometheusSettings, SidecarAddress, SidecarSettings, StageDocument, Switch,
+    WebhookSettings, default_stage, unnamed_stage,
 };
 pub use stage_check::{compile_stage, read_stage};

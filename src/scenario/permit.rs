@@ -247,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn listed_units_need_consent_of_their_own() {
+        let (mut document, _) = scenario("1%", "1m", "");
+        let plain = stage(CONSENT);
+        assert!(forbidden(&document, &plain).is_empty());
+        document.exposure.always = vec!["ada".into(), "bob".into()];
+        let told = forbidden(&document, &plain).join("\n");
+        assert!(told.contains("2 units are listed, and Ada agreed to 0"), "{told}");
+        let one = stage(&CONSENT.replace("lasts: 10m", "lasts: 10m, units: 1"));
+        assert_eq!(forbidden(&document, &one).len(), 1);
+        let two = stage(&CONSENT.replace("lasts: 10m", "lasts: 10m, units: 2"));
+        assert!(forbidden(&document, &two).is_empty());
+    }
+
+    #[test]
     fn share_and_length_have_limits_that_the_stage_may_raise() {
         let plain = stage("environment: e\n");
         assert!(told(&scenario("80%", "59m", ""), &plain).is_empty());

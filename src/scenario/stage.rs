@@ -1,6 +1,6 @@
 //! What a stage file may say: where things are. Secrets come through `${VARIABLE}` only.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,35 @@ pub struct SidecarSettings {
     /// Whether single requests may ask for faults of the armed plan by `x-canard-fault`, for tests; `off` if
     /// left out.
     pub request_control: Switch,
+    /// File that disarms: while it exists, nothing is armed and nothing can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_file: Option<PathBuf>,
+    /// Sampled and summarised copies of what callers asked and got, for drift monitors; none if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_log: Option<PayloadLogDocument>,
+}
+
+/// Where the payload log goes, and what it holds: CloudEvents in the form of KServe's inference logger, JSON lines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PayloadLogDocument {
+    /// The file, appended to; one of 64 MiB gets a number, and 16 of these are kept.
+    pub file: PathBuf,
+    /// Share of the exchanges that it keeps; rare classes are kept more often, with weights.
+    #[serde(default = "tenth")]
+    pub rate: Share,
+    /// Features that it leaves out, by name or by number from 0. Where a name is not among those of a request, none of
+    /// its features are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<String>,
+    /// Whether it holds the bodies of requests and responses, too; not together with `redact`.
+    #[serde(default)]
+    pub raw: Switch,
+}
+
+fn tenth() -> Share {
+    Share::ALL.scaled(0.1)
 }
 
 /// On or off.

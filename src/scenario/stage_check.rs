@@ -7,7 +7,7 @@ use super::{
     permit,
     problem::Problem,
     source::{Diagnostic, Diagnostics, Source},
-    stage::{BuiltinRule, BuiltinSignal, Monitor, SidecarSettings, StageDocument},
+    stage::{BuiltinRule, BuiltinSignal, Monitor, SidecarSettings, StageDocument, Switch},
     structure,
     tree::{Node, Path},
 };
@@ -94,7 +94,12 @@ fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
         let problem = Problem::at(path(["candidates"]), "canard hosts no sidecar that could reach these");
         checker.push(problem.help("give `upstream`, or start the sidecars with `--candidate NAME=URL`"));
     }
-    let SidecarSettings { listen, admin, request_control: _ } = stage.sidecar.clone().unwrap_or_default();
+    let SidecarSettings { listen, admin, payload_log, .. } = stage.sidecar.clone().unwrap_or_default();
+    if payload_log.is_some_and(|log| log.raw == Switch::On && !log.redact.is_empty()) {
+        let at = path(["sidecar", "payload-log", "redact"]);
+        let problem = Problem::at(at, "whole bodies would hold what is to be left out").at_key();
+        checker.push(problem.help("leave `raw` out, or `redact`"));
+    }
     let listeners = [("listen", listen), ("admin", admin)];
     let mut taken: Vec<String> = Vec::new();
     for (key, address) in listeners {

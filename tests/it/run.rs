@@ -369,3 +369,21 @@ async fn two_runs_share_a_sidecar_if_each_names_its_layer() {
     }
     assert!(!sidecar.rack().is_armed());
 }
+
+#[tokio::test]
+async fn the_sidecar_of_a_run_logs_payloads_and_obeys_a_kill_file() {
+    let demo = Demo::start().await.unwrap();
+    let more =
+        "sidecar: { kill-file: stop, payload-log: { file: payloads.jsonl, rate: 100%, redact: ['0'] } }\n";
+    let short = LONG.replace("60s", "3s");
+    let site = Site::new(&short, Some(&stage(&demo.url(), more)));
+    let (output, report) = site.run(&["--stage", "stage.yaml"]).await;
+    assert_eq!(report.ending, Ending::Completed, "{}", shown(&output));
+    let payloads = std::fs::read_to_string(site.dir.path().join("payloads.jsonl")).unwrap();
+    assert!(payloads.lines().count() > 100, "{payloads}");
+
+    std::fs::write(site.dir.path().join("stop"), "").unwrap();
+    let (output, report) = site.run(&["--stage", "stage.yaml"]).await;
+    assert_eq!((output.status.code(), report.ending), (Some(3), Ending::Failed), "{}", shown(&output));
+    assert!(report.ending_detail.unwrap().contains("kill file"), "{}", shown(&output));
+}

@@ -86,7 +86,8 @@ impl Admin {
 
     /// Refuses what the stage forbids, whatever the controller believes where it is.
     fn permits(&self, document: &Document) -> Result<(), Refusal> {
-        let problems = self.stage.as_ref().map(|stage| forbidden(document, &stage.load())).unwrap_or_default();
+        let problems =
+            self.stage.as_ref().map(|stage| forbidden(document, &stage.load())).unwrap_or_default();
         if problems.is_empty() {
             return Ok(());
         }
