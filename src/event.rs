@@ -381,6 +381,35 @@ pub struct Delivery {
     pub seen_by: String,
 }
 
+/// What shadows answered in one phase beside what their callers got: the true answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Shadowed {
+    /// The phase.
+    pub phase: String,
+    /// Requests that were answered twice: to the caller, and by the shadow.
+    pub pairs: u64,
+    /// Treated requests that got no shadow, by reason.
+    pub left_out: BTreeMap<String, u64>,
+    /// Pairs with different statuses: the caller's, then the shadow's.
+    pub statuses: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The shadow's latency minus the caller's, in the mean.
+    pub latency_s: Option<Interval>,
+    /// Predictions that were set side by side.
+    pub predictions: u64,
+    /// Pairs whose predictions could not be, by reason.
+    pub not_compared: BTreeMap<String, u64>,
+    /// Share of their labels that differ.
+    pub relabelled_share: Option<Interval>,
+    /// Labels that differ: the caller's, then the shadow's.
+    pub confusion: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The shadow's highest score minus the caller's, in the mean.
+    pub score_difference: Option<Interval>,
+    /// The largest of those differences, whatever its sign.
+    pub largest_score_difference: Option<f64>,
+}
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -434,6 +463,9 @@ pub struct Report {
     pub phases: Vec<PhaseRecord>,
     /// The delivery check of each fault.
     pub deliveries: Vec<Delivery>,
+    /// What shadows answered, in each phase that has any (`release: shadow`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<Shadowed>,
     /// The verdicts.
     pub outcomes: Vec<Outcome>,
     /// Every change of every alert.

@@ -8,6 +8,7 @@ mod ledger;
 mod queue;
 mod recorder;
 mod sample;
+mod shadow;
 mod text;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(crate) use ledger::{LineKind, LineWriter, open_lines};
 pub use recorder::{ArmSink, Cap, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, Copied, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
+pub use shadow::{Comparison, LeftOut, ShadowCell, ShadowEvidence};
 pub use text::{NO_REASON, Sums, TextEvidence, TextReading};
 
 /// The class under which labels beyond the limit count.
@@ -58,6 +60,10 @@ pub struct PhaseEvidence {
     pub treated: ArmEvidence,
     /// One for each injection, in the order of the plan.
     pub faults: Vec<FaultEvidence>,
+    /// Under `release: shadow` callers are all in `control`, whatever their unit; `treated` is what shadows answered,
+    /// and this is how the two differed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowEvidence>,
 }
 
 /// What one arm saw in one phase.
@@ -157,10 +163,12 @@ impl ArmEvidence {
 }
 
 impl PhaseEvidence {
-    /// Both arms together: what a monitor sees.
+    /// All callers together: what a monitor sees. What shadows answered no caller saw.
     pub fn everybody(&self) -> ArmEvidence {
         let mut all = self.control.clone();
-        all.merge(&self.treated);
+        if self.shadow.is_none() {
+            all.merge(&self.treated);
+        }
         all
     }
 }
@@ -175,6 +183,9 @@ impl Evidence {
         for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
             mine.control.merge(&theirs.control);
             mine.treated.merge(&theirs.treated);
+            if let Some(more) = &theirs.shadow {
+                mine.shadow.get_or_insert_default().merge(more);
+            }
             for (fault, more) in mine.faults.iter_mut().zip(&theirs.faults) {
                 fault.eligible += more.eligible;
                 fault.exposed += more.exposed;
@@ -192,8 +203,7 @@ impl Evidence {
     /// Everything that everybody saw in every phase.
     pub fn everybody(&self) -> ArmEvidence {
         self.phases.iter().fold(ArmEvidence::default(), |mut all, phase| {
-            all.merge(&phase.control);
-            all.merge(&phase.treated);
+            all.merge(&phase.everybody());
             all
         })
     }

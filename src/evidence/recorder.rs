@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, Sink, TextEvidence,
+    ArmEvidence, Evidence, FaultEvidence, OTHER_LABEL, PhaseEvidence, Sample, ShadowCell, Sink, TextEvidence,
     groups::GroupCells, queue::Queue,
 };
 use crate::{
@@ -62,6 +62,7 @@ struct PhaseCell {
     control: ArmCell,
     treated: ArmCell,
     faults: Vec<(String, FaultCell)>,
+    shadow: Option<Arc<ShadowCell>>,
 }
 
 #[derive(Debug)]
@@ -202,6 +203,7 @@ impl Recorder {
             control: ArmCell::default(),
             treated: ArmCell::default(),
             faults: phase.injections.iter().map(|i| (i.id.clone(), FaultCell::default())).collect(),
+            shadow: plan.shadow().map(|_| Arc::default()),
         });
         let shared = Arc::new(Shared {
             scenario: plan.document.name.clone(),
@@ -229,6 +231,11 @@ impl Recorder {
     /// The counters of one injection, by the numbers of its phase and of itself.
     pub fn fault(&self, phase: usize, injection: usize) -> &FaultCell {
         &self.shared.phases[phase].faults[injection].1
+    }
+
+    /// The counters of the shadows of a phase, if the plan has shadows.
+    pub fn shadow(&self, phase: usize) -> Option<&Arc<ShadowCell>> {
+        self.shared.phases[phase].shadow.as_ref()
     }
 
     /// A reading of the counters of every injection, in the order of the plan; waits for nothing.
@@ -384,6 +391,7 @@ impl PhaseCell {
             control: self.control.read(),
             treated: self.treated.read(),
             faults: self.faults.iter().map(|(id, cell)| cell.read(id)).collect(),
+            shadow: self.shadow.as_deref().map(ShadowCell::read),
         }
     }
 }

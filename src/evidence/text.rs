@@ -80,7 +80,7 @@ impl Sums {
         (self.count > 0).then_some((mean, variance, self.count))
     }
 
-    fn merge(&mut self, other: &Sums) {
+    pub(super) fn merge(&mut self, other: &Sums) {
         self.count += other.count;
         self.sum += other.sum;
         self.sum_of_squares += other.sum_of_squares;

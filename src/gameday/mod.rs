@@ -164,6 +164,7 @@ fn failed(plan: &Plan, outline: Outline, started: clock::Timestamp, detail: Stri
         ending_detail: Some(detail),
         phases: Vec::new(),
         deliveries: Vec::new(),
+        shadows: Vec::new(),
         exit_code: verify::exit_code(&outcomes, Ending::Failed),
         outcomes,
         alerts: Vec::new(),

@@ -320,6 +320,7 @@ impl Notebook {
             score: verify::score(&outcomes, &deliveries),
             exit_code: verify::exit_code(&outcomes, ending),
             deliveries,
+            shadows: verify::shadows(&self.evidence),
             outcomes,
             alerts: self.history.changes().to_vec(),
             not_assigned: self.evidence.not_assigned,

@@ -19,6 +19,8 @@ const FEWEST: u64 = 20;
 struct Arms {
     treated: ArmEvidence,
     control: ArmEvidence,
+    /// All callers; what shadows were answered (then the treated) is not theirs.
+    callers: ArmEvidence,
 }
 
 /// The readings of the last seconds.
@@ -37,6 +39,7 @@ impl Recent {
         for phase in &evidence.phases {
             arms.treated.merge(&phase.treated);
             arms.control.merge(&phase.control);
+            arms.callers.merge(&phase.everybody());
         }
         self.0.push_back((at, arms));
         while self.0.get(1).is_some_and(|(old, _)| at.since(*old) >= WINDOW_S) {
@@ -52,11 +55,7 @@ impl Recent {
         let measure = |read: &dyn Fn(&ArmEvidence) -> Option<f64>| {
             let enough = |arm: &ArmEvidence| (arm.requests() >= FEWEST).then(|| read(arm)).flatten();
             match limits.of {
-                Whose::Everybody => {
-                    let mut all = treated.clone();
-                    all.merge(&control);
-                    enough(&all)
-                }
+                Whose::Everybody => enough(&last.callers.since(&first.callers)),
                 Whose::Treated => enough(&treated),
                 Whose::Control => enough(&control),
                 Whose::Difference => Some(enough(&treated)? - enough(&control)?),

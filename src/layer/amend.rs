@@ -78,15 +78,14 @@ pub(super) fn has_message<E>(held: &Held<E>) -> bool {
 }
 
 /// The features of a request, of whose body this was read.
-pub(super) fn features<E>(
+pub(super) fn features(
     exchange: &Exchange,
     parts: &request::Parts,
-    held: &Held<E>,
+    body: &[u8],
 ) -> Result<Answer, &'static str> {
     let lease = &exchange.victim.lease;
-    let body = held.joined();
     let read = || {
-        let plain = plain(&parts.headers, &body, exchange.is_grpc, lease.body_limit)?;
+        let plain = plain(&parts.headers, body, exchange.is_grpc, lease.body_limit)?;
         let head = Head { path: parts.uri.path(), headers: &parts.headers };
         lease.plan.target.codec.features(head, &plain)
     };

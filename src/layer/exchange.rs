@@ -21,8 +21,11 @@ use crate::{
     draw::UnitHash,
     evidence::Watch,
     exposure::{self, Arm, Assignment},
-    scenario::RequestView,
+    scenario::{ExpressionError, RequestView},
 };
+
+/// An expression of the plan can't be told for a request.
+const FAILED: &str = "expression-failed";
 
 /// A request that belongs to an arm, or asked for faults.
 #[derive(Debug)]
@@ -91,22 +94,11 @@ impl Exchange {
         if phase.is_none() && control.is_none() {
             return Begun::Pass;
         }
-        let view = view(request, body);
-        match plan.target.when.matches(view) {
-            Ok(true) => {}
-            Ok(false) => return Begun::Pass,
-            Err(_) => return not_assigned(lease, "expression-failed"),
-        }
-        let id = identity(request.headers());
-        let hash = id.map_or_else(
-            || {
-                lease.recorder.without_identity();
-                UnitHash::from_u64(lease.next_number())
-            },
-            UnitHash::of,
-        );
-        let id = id.map(|id| String::from_utf8_lossy(id).into_owned());
-        let assigned = exposure::assign(&plan.exposure, lease.holdout, view, hash);
+        let Met { hash, id, assigned } = match Met::by(lease, request, body) {
+            Ok(Some(met)) => met,
+            Ok(None) => return Begun::Pass,
+            Err(reason) => return not_assigned(lease, reason),
+        };
         if let Some(control) = control {
             // Whose unit can't be told may ask as well, for itself.
             let alone = || Assignment::of(&plan.exposure, lease.holdout, hash);
@@ -125,14 +117,42 @@ impl Exchange {
             return Exchange::asked(lease, request, victim.asking(), control);
         }
         let Some(phase) = phase else { return Begun::Pass };
-        let assignment = match assigned {
-            Ok(Some(assignment)) => assignment.in_phase(&plan.phases[phase]),
-            Ok(None) => return not_assigned(lease, "no-unit"),
-            Err(_) => return not_assigned(lease, "expression-failed"),
+        let assignment = match side(assigned) {
+            Ok(assignment) => assignment.in_phase(&plan.phases[phase]),
+            Err(reason) => return not_assigned(lease, reason),
         };
         let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id);
         let sink = Ear::Arm(lease.recorder.sink(phase, assignment.arm));
-        Exchange::begun(request, victim, sink, Who::Drawn(assignment), None)
+        Begun::Exchange(Exchange::begun(request, victim, sink, Who::Drawn(assignment), None))
+    }
+
+    /// Judges who a request is from that arrived then; nothing is begun. `None`: it belongs to no arm.
+    pub(super) fn judged<B>(
+        lease: &Arc<Lease>,
+        request: &Request<B>,
+        body: Option<&Value>,
+        arrived: Instant,
+    ) -> Option<(Victim, Assignment)> {
+        let position = lease.position(arrived);
+        let phase = lease.plan.phase_at(position)?;
+        let met = Met::by(lease, request, body).and_then(|met| {
+            let Some(Met { hash, id, assigned }) = met else { return Ok(None) };
+            let assignment = side(assigned)?.in_phase(&lease.plan.phases[phase]);
+            Ok(Some((Victim::new(lease.clone(), phase, position, &assignment, hash, id), assignment)))
+        });
+        met.unwrap_or_else(|reason| {
+            lease.recorder.not_assigned(reason);
+            None
+        })
+    }
+
+    /// The exchange of a shadow with the copy of a request, of which nobody hears yet.
+    pub(super) fn of_shadow<B>(
+        request: &Request<B>,
+        victim: Victim,
+        assignment: Assignment,
+    ) -> Box<Exchange> {
+        Exchange::begun(request, victim, Ear::Nobody, Who::Drawn(assignment), None)
     }
 
     /// A request that asked for faults belongs to no arm: it would tell nothing about those that did not.
@@ -145,7 +165,7 @@ impl Exchange {
             return unknown.map_or(Begun::Pass, Begun::Unknown);
         }
         lease.recorder.not_assigned("asked");
-        Exchange::begun(request, victim, Ear::Nobody, Who::Asked(rules), unknown)
+        Begun::Exchange(Exchange::begun(request, victim, Ear::Nobody, Who::Asked(rules), unknown))
     }
 
     fn begun<B>(
@@ -154,8 +174,8 @@ impl Exchange {
         sink: Ear,
         who: Who,
         unknown: Option<HeaderValue>,
-    ) -> Begun {
-        Begun::Exchange(Box::new(Exchange {
+    ) -> Box<Exchange> {
+        Box::new(Exchange {
             is_grpc: is_grpc(request.headers()),
             abort: request.extensions().get::<Abort>().cloned(),
             place: None,
@@ -166,7 +186,7 @@ impl Exchange {
             swallowed: false,
             who,
             unknown,
-        }))
+        })
     }
 
     /// Will nobody edit what it is answered, so that faults may learn from it?
@@ -239,6 +259,38 @@ impl Exchange {
     pub(super) fn path(&self) -> &str {
         self.watch.uri().path()
     }
+}
+
+/// A request that is the target's.
+struct Met {
+    hash: UnitHash,
+    id: Option<String>,
+    assigned: Result<Option<Assignment>, ExpressionError>,
+}
+
+impl Met {
+    /// `None`: the target is another.
+    fn by<B>(lease: &Lease, request: &Request<B>, body: Option<&Value>) -> Result<Option<Met>, &'static str> {
+        let (plan, view) = (&lease.plan, view(request, body));
+        if !plan.target.when.matches(view).map_err(|_| FAILED)? {
+            return Ok(None);
+        }
+        let id = identity(request.headers());
+        let hash = id.map_or_else(
+            || {
+                lease.recorder.without_identity();
+                UnitHash::from_u64(lease.next_number())
+            },
+            UnitHash::of,
+        );
+        let id = id.map(|id| String::from_utf8_lossy(id).into_owned());
+        let assigned = exposure::assign(&plan.exposure, lease.holdout, view, hash);
+        Ok(Some(Met { hash, id, assigned }))
+    }
+}
+
+fn side(assigned: Result<Option<Assignment>, ExpressionError>) -> Result<Assignment, &'static str> {
+    assigned.map_err(|_| FAILED)?.ok_or("no-unit")
 }
 
 /// May a response to this method with this status have a body?

@@ -33,6 +33,7 @@ mod request_body;
 mod respond;
 mod rows;
 mod service;
+pub mod shadow;
 mod stream;
 mod terms;
 mod totals;

@@ -23,6 +23,20 @@ pub struct Limits {
     /// Share of units that no scenario touches, whatever it says: the hold-out. Drawn by unit where a scenario names
     /// one, else by request.
     pub holdout: Share,
+    /// Shadows that are on their way at once; a treated request beyond them gets none.
+    #[serde(default = "shadows")]
+    pub shadows: usize,
+    /// What all of them together hold of requests and answers. Bytes.
+    #[serde(default = "shadow_bytes")]
+    pub shadow_bytes: usize,
+}
+
+const fn shadows() -> usize {
+    1024
+}
+
+const fn shadow_bytes() -> usize {
+    64 << 20
 }
 
 impl Default for Limits {
@@ -34,6 +48,8 @@ impl Default for Limits {
             ledger_rotation: Rotation::default(),
             labels: 128,
             holdout: Share::NONE,
+            shadows: shadows(),
+            shadow_bytes: shadow_bytes(),
         }
     }
 }

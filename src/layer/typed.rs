@@ -123,7 +123,7 @@ where
     }
 
     fn call(&mut self, request: Q) -> PredictionFuture<S, Q> {
-        let lease = if self.handle.is_armed() { self.handle.in_force() } else { None };
+        let lease = if self.handle.is_armed() { self.handle.acting() } else { None };
         let Some(exchange) = lease.and_then(|lease| Typed::begin(&lease, (self.identify)(&request))) else {
             return PredictionFuture { state: State::Passed { future: self.inner.call(request) } };
         };

@@ -215,6 +215,7 @@ impl Victim {
             unit: self.unit,
             fault: self.injection(rule).id.clone(),
             asked_for: self.asked(),
+            shadow: self.lease.plan.shadow().is_some(),
             change: change.to_owned(),
         });
         match self.cause {

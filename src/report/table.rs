@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, presets};
 use owo_colors::OwoColorize;
 
-use super::words;
+use super::{shadows, words};
 use crate::event::{Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
 
 fn table(width: u16, header: &[&str]) -> Table {
@@ -44,6 +44,14 @@ pub fn summary(report: &Report, width: u16) -> String {
     for delivery in &report.deliveries {
         out.push('\n');
         out.push_str(&wrapped(&fault(delivery), width));
+    }
+    if !report.shadows.is_empty() {
+        let title = "What shadows answered beside their callers, who got the true answer (95% interval):";
+        out.push_str(&format!("\n{}", wrapped(title, width)));
+    }
+    for seen in &report.shadows {
+        out.push('\n');
+        out.push_str(&wrapped(&shadows::lines(seen), width));
     }
     let advice: Vec<_> =
         report.outcomes.iter().filter(|o| o.verdict != Verdict::Met).filter_map(advice).collect();

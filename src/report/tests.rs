@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     event::{
         AlertChange, AlertState, Asked, Delivered, Delivery, Effect, Ending, Event, FORMAT_VERSION,
-        FaultOutline, Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Verdict,
+        FaultOutline, Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Shadowed, Verdict,
     },
     stats::Interval,
 };
@@ -112,6 +112,7 @@ fn report() -> Report {
         ],
         alerts: vec![],
         not_assigned: BTreeMap::from([("no-unit".to_owned(), 3)]),
+        shadows: vec![],
         score: Some(0.5),
         exit_code: 1,
         notices: vec![],
@@ -134,6 +135,42 @@ fn the_summary_says_the_verdict_first_and_what_to_do_last() {
 fn the_summary_fits_a_narrow_terminal() {
     let text = plain(&summary(&report(), 60));
     assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+}
+
+#[test]
+fn shadows_are_told_where_there_were_any() {
+    let interval = |estimate, half: f64| {
+        Some(Interval { estimate, low: estimate - half, high: estimate + half, level: 0.95 })
+    };
+    let counts = |list: &[(&str, u64)]| list.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
+    let shadowed = Shadowed {
+        phase: "confused".into(),
+        pairs: 1000,
+        left_out: counts(&[("overflow", 3)]),
+        statuses: BTreeMap::from([("200".to_owned(), counts(&[("503", 12)]))]),
+        latency_s: interval(0.0004, 0.0003),
+        predictions: 2000,
+        not_compared: counts(&[("other-rows", 2)]),
+        relabelled_share: interval(0.3, 0.02),
+        confusion: BTreeMap::from([
+            ("setosa".to_owned(), counts(&[("versicolor", 200)])),
+            ("virginica".to_owned(), counts(&[("versicolor", 390), ("setosa", 10)])),
+        ]),
+        score_difference: interval(-0.125, 0.01),
+        largest_score_difference: Some(0.75),
+    };
+    insta::assert_snapshot!(super::shadows::lines(&shadowed), @"
+    confused: 1000 requests answered twice
+      labels    30.0% (28.0% to 32.0%) differ: 390 virginica → versicolor, 200 setosa → versicolor, 10 virginica → setosa
+      scores    -0.125 (-0.135 to -0.115) in the mean, at most 0.750
+      statuses  12 200 → 503
+      latency   0.40 ms (0.10 ms to 0.70 ms) in the mean
+      not compared: 2 other-rows
+      without a shadow: 3 overflow
+    ");
+    let told = Report { shadows: vec![shadowed], ..report() };
+    assert!(plain(&summary(&told, 200)).contains("confused: 1000 requests answered twice"));
+    assert!(!summary(&report(), 200).contains("shadow"), "and nowhere else");
 }
 
 #[test]

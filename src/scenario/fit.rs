@@ -6,6 +6,7 @@ use super::{
     guard::{Guard, Question},
     permit, phases,
     problem::{Problem, nearest, one_of},
+    shadow_check,
     source::{Diagnostic, Source},
     stage::{Monitor, StageDocument},
     tree::{Node, Path},
@@ -26,6 +27,10 @@ pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDo
     for (at, upstream, _) in document.release.iter().flat_map(|release| release.upstreams()) {
         asked.candidate(&at, upstream);
     }
+    if let Some((at, mirror)) = document.release.as_ref().and_then(|release| release.mirror()) {
+        asked.candidate(&at, mirror);
+    }
+    asked.problems.extend(shadow_check::check_against_stage(document, stage));
     for (index, guard) in document.abort.iter().enumerate() {
         let at = path(["abort"]).then(index);
         match guard {

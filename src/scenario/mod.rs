@@ -24,6 +24,7 @@ mod problem;
 mod release;
 mod release_check;
 mod rows;
+mod shadow_check;
 mod shape;
 mod source;
 mod stage;
@@ -55,7 +56,7 @@ pub use permit::{Consent, Production, RunLimits, forbidden};
 pub use plan::{Exposure, Group, Injection, Phase, PlacedExpectation, Plan, Segment, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
-pub use release::{GroupVersions, Release, ReleaseDocument, TwoVersions, Version, Versions};
+pub use release::{GroupVersions, Release, ReleaseDocument, ShadowDocument, TwoVersions, Version, Versions};
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{

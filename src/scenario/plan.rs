@@ -6,7 +6,7 @@ use super::{
     document::{Document, Expectation},
     expression::{Condition, UnitExpression},
     guard::Guard,
-    release::Release,
+    release::{Release, ShadowDocument},
     shape::Shape,
 };
 use crate::{
@@ -179,6 +179,11 @@ pub struct PlacedExpectation {
 }
 
 impl Plan {
+    /// How its faults act on copies, if they do: then callers get the true answer.
+    pub fn shadow(&self) -> Option<&ShadowDocument> {
+        self.document.release.as_ref()?.shadow()
+    }
+
     /// The same plan, with a codec of your own in the place of the protocol's: for a layer that is embedded in a
     /// server whose protocol canard does not know. With `protocol: auto` a scenario may have faults on any content.
     /// A plan travels to sidecars as its document, without the codec.

@@ -24,6 +24,20 @@ pub enum ReleaseDocument {
     BlueGreen(TwoVersions),
     /// Each group of the exposure has a version of its own; units outside it have none.
     Ab(GroupVersions),
+    /// Nobody has the candidate: the treated's requests are copied, the faults act on the copies, and callers get the
+    /// true answer.
+    Shadow(ShadowDocument),
+}
+
+/// Faults act on copies: callers get the true answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ShadowDocument {
+    /// Another upstream that answers the copies, one of those that the stage (`candidates`) or the sidecar
+    /// (`--candidate`) names; left out, the answer that the caller got is played again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
 }
 
 /// A baseline and a candidate.
@@ -70,7 +84,22 @@ impl ReleaseDocument {
             ReleaseDocument::Canary(_) => "canary",
             ReleaseDocument::BlueGreen(_) => "blue-green",
             ReleaseDocument::Ab(_) => "ab",
+            ReleaseDocument::Shadow(_) => "shadow",
         }
+    }
+
+    /// How faults act on copies, if they do.
+    pub fn shadow(&self) -> Option<&ShadowDocument> {
+        match self {
+            ReleaseDocument::Shadow(shadow) => Some(shadow),
+            _ => None,
+        }
+    }
+
+    /// Where a mirror is written.
+    pub(super) fn mirror(&self) -> Option<(Path, &str)> {
+        let mirror = self.shadow()?.mirror.as_deref()?;
+        Some((super::check::path(["release", "shadow", "mirror"]), mirror))
     }
 
     /// Where the upstreams of versions are written, with the group that each is for.
@@ -85,6 +114,7 @@ impl ReleaseDocument {
                 let all = groups.upstreams.iter();
                 all.map(|(group, name)| (place(group), name.as_str(), Some(group.as_str()))).collect()
             }
+            ReleaseDocument::Shadow(_) => Vec::new(),
         }
     }
 }
@@ -131,7 +161,7 @@ impl Version {
 }
 
 impl Release {
-    /// Compiles what was checked.
+    /// Compiles what was checked. With `shadow` nobody has another version.
     pub(super) fn compile(document: &Document) -> Option<Release> {
         let release = document.release.as_ref()?;
         let (header, versions) = match release {
@@ -144,6 +174,7 @@ impl Release {
                 let versions = names.iter().map(|name| Version::new(groups.versions.get(*name)?));
                 (&groups.header, Versions::Groups(versions.collect::<Option<_>>()?))
             }
+            ReleaseDocument::Shadow(_) => return None,
         };
         Some(Release { kind: release.kind(), header: header.parse().ok()?, versions })
     }

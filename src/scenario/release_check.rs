@@ -11,6 +11,7 @@ use super::{
     plan::Injection,
     problem::{Problem, one_of},
     release::{GroupVersions, Release, ReleaseDocument, TwoVersions},
+    shadow_check,
     shape::Shape,
     tree::Path,
 };
@@ -45,6 +46,7 @@ pub(super) fn build(checker: &mut Checker<'_>, document: &Document) -> Option<Re
             switches(checker, document);
         }
         ReleaseDocument::Ab(groups) => ab(checker, &at, document, groups),
+        ReleaseDocument::Shadow(shadow) => shadow_check::check(checker, document, shadow),
     }
     for (place, upstream, _) in release.upstreams() {
         if let Some(problem) = StaleModel::no_upstream(upstream) {

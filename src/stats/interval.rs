@@ -31,6 +31,19 @@ impl Interval {
     }
 }
 
+/// A mean with Student's t interval, from its mean, variance and count. `None` for fewer than two.
+///
+/// ```
+/// // scipy.stats.t.interval(0.95, 9, loc=2, scale=(4 / 10) ** 0.5): 0.5693, 3.4307.
+/// let mean = canard::stats::mean((2.0, 4.0, 10), 0.95).unwrap();
+/// assert!((mean.low - 0.5693).abs() < 1e-4 && (mean.high - 3.4307).abs() < 1e-4);
+/// ```
+pub fn mean((mean, variance, n): (f64, f64, u64), level: f64) -> Option<Interval> {
+    let t = StudentsT::new(0.0, 1.0, n.checked_sub(1)? as f64).ok()?.inverse_cdf(0.5 + level / 2.0);
+    let half = t * (variance / n as f64).sqrt();
+    Some(Interval { estimate: mean, low: mean - half, high: mean + half, level })
+}
+
 /// The standard normal quantile of `p`.
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)

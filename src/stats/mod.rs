@@ -13,8 +13,8 @@ pub use histogram::{Histogram, SCORE_BINS, Scores};
 pub(crate) use histogram::{LATENCY_BUCKETS, latency_bucket};
 pub(crate) use interval::normal_quantile;
 pub use interval::{
-    Interval, difference_of_differences, difference_of_proportions, difference_of_quantiles, proportion,
-    welch,
+    Interval, difference_of_differences, difference_of_proportions, difference_of_quantiles, mean,
+    proportion, welch,
 };
 pub use online::{P2, Welford};
 pub use ranking::{cosine, dcg, discount, inversions, kendall_tau, ndcg};

@@ -48,7 +48,8 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
     let before = before_any_fault(plan, evidence);
     let phases = plan.phases.iter().zip(&evidence.phases).enumerate();
     let checks = phases.flat_map(|(index, (phase, seen))| {
-        let known = accuracy.get(index).copied().unwrap_or_default();
+        // Callers in both arms got the truth: what is known of their answers says nothing of shadows.
+        let known = accuracy.get(index).filter(|_| plan.shadow().is_none()).copied().unwrap_or_default();
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
         let arms = Arms { control, treated: &seen.treated, known, codec: plan.target.codec.as_ref() };
         let pairs = phase.injections.iter().zip(&seen.faults);

@@ -12,6 +12,7 @@ mod clears;
 mod delivery;
 mod fires;
 mod score;
+mod shadows;
 mod silent;
 mod text_effects;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::{
 
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
 pub use score::{exit_code, score};
+pub use shadows::shadows;
 pub use silent::unexpected;
 
 /// When a phase really ran.

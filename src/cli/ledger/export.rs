@@ -9,7 +9,7 @@ use std::{
 use super::{Ended, Failure, Format, cannot, input::Input};
 use crate::evidence::{Entry, Line};
 
-const HEADER: &[u8] = b"at,scenario,lease,request,unit,fault,asked_for,change\n";
+const HEADER: &[u8] = b"at,scenario,lease,request,unit,fault,asked_for,change,shadow\n";
 
 /// Where selected lines go.
 pub(super) struct Export {
@@ -144,8 +144,8 @@ fn csv(line: &Line) -> String {
     let at = at.map_or(String::new(), |at| format!("{at:.6}"));
     let [scenario, request, fault, change] =
         [&line.scenario, line.request.as_deref().unwrap_or_default(), &line.fault, &line.change].map(quoted);
-    let (lease, unit, asked_for) = (line.lease, line.unit, line.asked_for);
-    format!("{at},{scenario},{lease},{request},{unit:016x},{fault},{asked_for},{change}\n")
+    let Line { lease, unit, asked_for, shadow, .. } = line;
+    format!("{at},{scenario},{lease},{request},{unit:016x},{fault},{asked_for},{change},{shadow}\n")
 }
 
 /// When, in whole microseconds since 1970.
@@ -177,9 +177,10 @@ mod tests {
             unit: UnitHash::from_u64(10),
             fault: "bad/error".into(),
             asked_for: true,
+            shadow: false,
             change: "status\n503".into(),
         };
-        let expected = "2026-11-23T14:00:00.250000Z,\"a \"\"b\"\", c\",7,,000000000000000a,bad/error,true,\"status\n503\"\n";
+        let expected = "2026-11-23T14:00:00.250000Z,\"a \"\"b\"\", c\",7,,000000000000000a,bad/error,true,\"status\n503\",false\n";
         assert_eq!(csv(&line), expected);
     }
 }

@@ -38,6 +38,9 @@ pub(super) struct FilterArgs {
     /// Only those that a request asked for by `x-canard-fault`, or only those that none did
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     asked_for: Option<bool>,
+    /// Only those of shadows (`release: shadow`), or only those that callers saw
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    shadow: Option<bool>,
 }
 
 /// Selects lines. What was asked for of one kind are alternatives; all kinds must hold.
@@ -78,6 +81,7 @@ impl Filter {
             && any(&self.requests, |id| Some(id) == line.request.as_ref())
             && any(&args.lease, |lease| *lease == line.lease)
             && args.asked_for.is_none_or(|asked| asked == line.asked_for)
+            && args.shadow.is_none_or(|shadow| shadow == line.shadow)
     }
 }
 
@@ -147,6 +151,7 @@ mod tests {
             unit: UnitHash::of(b"user-17"),
             fault: "confused/mislabel#2".into(),
             asked_for: false,
+            shadow: false,
             change: "1 prediction".into(),
         }
     }
@@ -178,6 +183,8 @@ mod tests {
             (&["--lease", "3"], true),
             (&["--asked-for", "no"], true),
             (&["--asked-for", "yes"], false),
+            (&["--shadow", "no"], true),
+            (&["--shadow", "yes"], false),
         ] {
             assert_eq!(filter(args).unwrap().selects(&line()), passes, "{args:?}");
         }

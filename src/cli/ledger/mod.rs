@@ -51,7 +51,7 @@ To leave polluted rows out, join on the request's id; with pandas:
   clean = feedback[~feedback.request_id.isin(polluted.request)]
 Lines of requests that carried no id have none; their time and unit say what is known.
 
-Columns of CSV and Parquet: at (UTC), scenario, lease, request, unit, fault, asked_for, change.
+Columns of CSV and Parquet: at (UTC), scenario, lease, request, unit, fault, asked_for, change, shadow.
 
 Exit codes: 0 done, or the ledger and the report agree; 1 they do not; 2 a file or the command
 line is wrong; 3 it can't be told (files that are missing may hold what is missing)."
@@ -74,7 +74,7 @@ pub(super) struct LedgerArgs {
     /// Count the lines and hold them against a run's report.json; its own ledger is read if no FILE is named
     #[arg(
         long, value_name = "REPORT", help_heading = "Check",
-        conflicts_with_all = ["format", "output", "since", "until", "scenario", "fault", "unit", "request", "lease", "asked_for"]
+        conflicts_with_all = ["format", "output", "since", "until", "scenario", "fault", "unit", "request", "lease", "asked_for", "shadow"]
     )]
     verify: Option<PathBuf>,
     /// With --verify: how far the clocks of sidecars on other machines may be from the controller's

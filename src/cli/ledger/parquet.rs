@@ -31,6 +31,7 @@ const SCHEMA: &str = "message ledger {
     REQUIRED BYTE_ARRAY fault (STRING);
     REQUIRED BOOLEAN asked_for;
     REQUIRED BYTE_ARRAY change (STRING);
+    REQUIRED BOOLEAN shadow;
 }";
 
 /// A Parquet file that is being written.
@@ -97,7 +98,11 @@ impl Parquet {
                     let asked: Vec<bool> = rows.iter().map(|row| row.asked_for).collect();
                     writer.typed::<BoolType>().write_batch(&asked, None, None)?
                 }
-                _ => strings(&texts(|row| &row.change), None)?,
+                7 => strings(&texts(|row| &row.change), None)?,
+                _ => {
+                    let shadows: Vec<bool> = rows.iter().map(|row| row.shadow).collect();
+                    writer.typed::<BoolType>().write_batch(&shadows, None, None)?
+                }
             };
             writer.close()?;
             column += 1;
@@ -144,6 +149,7 @@ mod tests {
             unit: UnitHash::from_u64(n as u64),
             fault: "bad/error".into(),
             asked_for: n % 3 == 0,
+            shadow: n % 5 == 0,
             change: "status 503".into(),
         };
         let count = GROUP + 10;
@@ -165,6 +171,7 @@ mod tests {
                 text("bad/error"),
                 Field::Bool(n % 3 == 0),
                 text("status 503"),
+                Field::Bool(n % 5 == 0),
             ];
             assert_eq!(fields, expected, "row {n}");
             read += 1;

@@ -27,6 +27,9 @@ pub struct Line {
     /// The request asked for the fault (`x-canard-fault`); left out of the text when it did not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub asked_for: bool,
+    /// A shadow's answer was changed, and its caller got the true one; left out of the text when callers saw it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shadow: bool,
     /// What changed, in words without values: `delayed up to 0.250 s`, `status 503`, `2 predictions`.
     pub change: String,
 }
@@ -58,6 +61,7 @@ pub(super) fn line(n: u64) -> Line {
         unit: UnitHash::from_u64(n),
         fault: "broken/error".into(),
         asked_for: false,
+        shadow: false,
         change: "status 503".into(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, header::CONTENT_LENGTH, request};
 use http_body::Body;
 use tower_service::Service;
@@ -70,6 +71,27 @@ where
     }
 }
 
+/// Computes which rows faults may touch, from a request whose body was read (or why not).
+pub(in crate::layer) fn masked(
+    exchange: &mut Exchange,
+    parts: request::Parts,
+    read: Result<Bytes, &'static str>,
+) -> request::Parts {
+    let need = exchange.need();
+    let read = read.as_ref().map_err(|reason| *reason);
+    let limit = exchange.victim.lease.body_limit;
+    let json = read.and_then(|body| if need.body { parsed(&parts, body, limit) } else { Ok(None) });
+    let features = read.and_then(|body| match need.features {
+        true => amend::features(exchange, &parts, body),
+        false => Err("no-features"),
+    });
+    let request = Request::from_parts(parts, ());
+    let body_seen = json.as_ref().map(Option::as_ref).map_err(|reason| *reason);
+    let features = features.as_ref().map_err(|reason| *reason);
+    exchange.mask(&request, Known { body: body_seen, features });
+    request.into_parts().0
+}
+
 impl<S, B: Body> Parked<S, B> {
     /// Has the messages of a gRPC call amended one by one.
     pub(super) fn amended_as_it_passes(mut self) -> Self {
@@ -114,19 +136,9 @@ impl<S, B: Body> Intake<S, B> {
 
     fn masked(self, outcome: Outcome) -> Parked<S, B> {
         let Intake { mut exchange, parts, body, service, .. } = self;
-        let (need, held) = (exchange.need(), &body.held);
+        let held = &body.held;
         let there = if outcome == Outcome::Whole { Ok(()) } else { Err(obstacle(outcome, held)) };
-        let limit = exchange.victim.lease.body_limit;
-        let json = there.and_then(|()| if need.body { parsed(&parts, held, limit) } else { Ok(None) });
-        let features = there.and_then(|()| match need.features {
-            true => amend::features(&exchange, &parts, held),
-            false => Err("no-features"),
-        });
-        let request = Request::from_parts(parts, ());
-        let body_seen = json.as_ref().map(Option::as_ref).map_err(|reason| *reason);
-        let features = features.as_ref().map_err(|reason| *reason);
-        exchange.mask(&request, Known { body: body_seen, features });
-        let (parts, ()) = request.into_parts();
+        let parts = masked(&mut exchange, parts, there.map(|()| held.joined()));
         Parked { exchange, request: Request::from_parts(parts, RequestBody::replayed(body)), service }
     }
 

@@ -5,9 +5,9 @@
 //! order. What an armed request carries along is boxed, which keeps the future of a disarmed one small; futures
 //! never are.
 
-mod intake;
+pub(super) mod intake;
 mod queue;
-mod request;
+pub(super) mod request;
 mod response;
 
 use std::{
@@ -133,6 +133,11 @@ where
             State::judged(lease, request.map(RequestBody::untouched), None, service, control)
         };
         ResponseFuture { state }
+    }
+
+    /// A request whose exchange is begun, and who it is from known.
+    pub(super) fn begun(exchange: Box<Exchange>, request: Request<RequestBody<B>>, service: S) -> Self {
+        ResponseFuture { state: State::decided(Parked { exchange, request, service }) }
     }
 }
 

@@ -49,7 +49,7 @@ impl<S, B: Body> Reading<S, B> {
     {
         let Reading { lease, parts, body, mut service, control, .. } = self;
         let parsed = match outcome {
-            Outcome::Whole => parsed(&parts, &body.held, lease.body_limit),
+            Outcome::Whole => parsed(&parts, &body.held.joined(), lease.body_limit),
             _ => Err(obstacle(outcome, &body.held)),
         };
         let request = Request::from_parts(parts, RequestBody::replayed(body));
@@ -64,19 +64,18 @@ impl<S, B: Body> Reading<S, B> {
 }
 
 /// The body as the plan's expressions see it: none when it is empty.
-pub(super) fn parsed<E>(
+pub(in crate::layer) fn parsed(
     parts: &request::Parts,
-    held: &Held<E>,
+    body: &[u8],
     limit: usize,
 ) -> Result<Option<Value>, &'static str> {
     const UNREADABLE: &str = "request-body-unreadable";
-    let body = held.joined();
     if body.is_empty() {
         return Ok(None);
     }
     let parsed = match Encoding::of(&parts.headers).map_err(|_| UNREADABLE)? {
-        Encoding::Identity => serde_json::from_slice(&body),
-        coding => serde_json::from_slice(&coding.decode(&body, limit).map_err(|_| UNREADABLE)?),
+        Encoding::Identity => serde_json::from_slice(body),
+        coding => serde_json::from_slice(&coding.decode(body, limit).map_err(|_| UNREADABLE)?),
     };
     parsed.map(Some).map_err(|_| UNREADABLE)
 }

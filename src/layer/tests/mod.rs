@@ -8,6 +8,7 @@ mod faults;
 mod infrastructure;
 mod leases;
 mod rack;
+mod shadow;
 mod streams;
 mod worse;
 

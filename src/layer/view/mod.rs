@@ -25,7 +25,7 @@ use crate::wire::{Codec, Labels};
 
 pub use payload::{Payload, Payloads, Tapped};
 pub use reader::Reader;
-pub use service::{Viewed, ViewedBody};
+pub use service::{Shown, Viewed, ViewedBody};
 pub use snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot};
 pub use text::{
     Buckets, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S, OUTPUT_TOKEN_BOUNDS_S, TextKey, TextSeries,
@@ -89,6 +89,13 @@ impl View {
         let mut snapshot = ViewSnapshot::default();
         shards.iter().for_each(|shard| shard.add_to(&mut snapshot));
         snapshot
+    }
+}
+
+impl ViewLayer {
+    /// Shows exchanges that no caller saw to whoever is shown payloads, if anybody is.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.shard.settings.payloads.is_some().then(|| Shown::new(self.clone()))
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Payload<'a> {
     pub status: StatusCode,
     /// Which side the unit was on; `None` when nothing was armed.
     pub arm: Option<Arm>,
+    /// No caller got this: it is what a shadow was answered.
+    pub shadow: bool,
     /// The predictions that the caller got.
     pub predictions: &'a Answer,
     /// Class names.
@@ -89,11 +91,19 @@ impl Asked {
         let kept = Kept { copied: Copied::up_to(limit), ended: request.body().is_end_stream() };
         Asked {
             at: crate::clock::now(),
-            id: exchange::identity(request.headers()).map(|id| String::from_utf8_lossy(id).into_owned()),
+            id: id(request.headers()),
             headers: request.headers().clone(),
             kept: Arc::new(Mutex::new(kept)),
             limit,
         }
+    }
+
+    /// A request whose body was kept by somebody else.
+    pub(super) fn kept<B>(request: &Request<B>, at: Timestamp, body: &Bytes, limit: usize) -> Asked {
+        let mut copied = Copied::up_to(limit);
+        copied.pass(body);
+        let kept = Arc::new(Mutex::new(Kept { copied, ended: true }));
+        Asked { at, kept, id: id(request.headers()), headers: request.headers().clone(), limit }
     }
 
     /// The body as it was sent.
@@ -123,6 +133,10 @@ impl Asked {
         };
         read().map(|reading| reading.answer()).map_err(|error| error.reason())
     }
+}
+
+fn id(headers: &HeaderMap) -> Option<String> {
+    exchange::identity(headers).map(|id| String::from_utf8_lossy(id).into_owned())
 }
 
 pin_project! {

@@ -17,6 +17,8 @@ pub(super) struct Exchange {
     pub(super) sample: Sample,
     /// Its request, if anybody is to be shown it.
     pub(super) asked: Option<Arc<Asked>>,
+    /// No caller saw it.
+    pub(super) shadow: bool,
 }
 
 /// Reads what the queue of one layer holds. Whoever runs it pays for the reading; callers never do.
@@ -40,9 +42,15 @@ impl Reader {
         }
     }
 
-    fn read(&self, Exchange { sample, asked }: Exchange) {
+    fn read(&self, Exchange { sample, asked, shadow }: Exchange) {
         let settings = &self.shard.settings;
         let path_model = settings.codec.model(sample.uri.path());
+        if shadow {
+            if let Ok(answer) = sample.predictions(settings.codec.as_ref(), settings.body) {
+                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, shadow);
+            }
+            return;
+        }
         if let Ok(reading) = sample.text(settings.codec.as_ref(), settings.body) {
             let model = path_model.or(reading.model.as_deref()).unwrap_or_default();
             return self.shard.generated(model, &sample, &reading);
@@ -50,14 +58,14 @@ impl Reader {
         match sample.predictions(settings.codec.as_ref(), settings.body) {
             Ok(answer) => {
                 self.shard.predicted(path_model.unwrap_or_default(), arm(&sample), &answer);
-                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer);
+                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, shadow);
             }
             Err(error) => self.shard.unread(error.reason()),
         }
     }
 
     /// Shows an exchange to whoever logs payloads.
-    fn show(&self, sample: &Sample, asked: Option<&Asked>, model: &str, predictions: &Answer) {
+    fn show(&self, sample: &Sample, asked: Option<&Asked>, model: &str, predictions: &Answer, shadow: bool) {
         let settings = &self.shard.settings;
         let (Some(payloads), Some(asked), Some(status)) = (&settings.payloads, asked, sample.status) else {
             return;
@@ -69,6 +77,7 @@ impl Reader {
             model,
             status,
             arm: sample.arm,
+            shadow,
             predictions,
             labels: &settings.labels,
             asked,

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -20,6 +21,7 @@ use super::{
     series::Shard,
 };
 use crate::{
+    clock::Timestamp,
     evidence::{Sample, SampledBody, Sink, Unread, Watch},
     layer::Exposed,
 };
@@ -51,9 +53,46 @@ impl Sink for ViewSink {
             Err(Unread::TooLarge) => self.shard.unread("body-too-large"),
             Ok(_) if !sample.whole => self.shard.unread("broken"),
             Ok(_) => {
-                if self.queue.try_send(Exchange { sample, asked: self.asked.clone() }).is_err() {
+                if self.queue.try_send(Exchange { sample, asked: self.asked.clone(), shadow: false }).is_err()
+                {
                     self.shard.unread("queue-full");
                 }
+            }
+        }
+    }
+}
+
+/// Shows exchanges that no caller saw to whoever is shown payloads.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    layer: ViewLayer,
+    asked: Option<Arc<Asked>>,
+}
+
+impl Shown {
+    pub(super) const fn new(layer: ViewLayer) -> Shown {
+        Shown { layer, asked: None }
+    }
+
+    /// For the exchange of this request; `None` if it is not for predictions.
+    pub(in crate::layer) fn of<B>(
+        self,
+        request: &Request<B>,
+        at: Timestamp,
+        body: &Bytes,
+        limit: usize,
+    ) -> Option<Shown> {
+        let codec = &self.layer.shard.settings.codec;
+        let shown = codec.is_prediction(request.method(), request.uri().path());
+        shown.then(|| Shown { asked: Some(Arc::new(Asked::kept(request, at, body, limit))), ..self })
+    }
+
+    /// Shows its answer.
+    pub(in crate::layer) fn show(&self, sample: &Sample) {
+        if sample.whole && sample.body.is_ok() {
+            let exchange = Exchange { sample: sample.clone(), asked: self.asked.clone(), shadow: true };
+            if self.layer.queue.try_send(exchange).is_err() {
+                self.layer.shard.unread("queue-full");
             }
         }
     }

@@ -4,7 +4,8 @@
 //! `org.kubeflow.serving.inference.request` and `….response` under one `id`, with `inferenceservicename`, `component`
 //! and `endpoint` as KServe's logger has them. Where KServe puts the bodies, `data` has what was extracted from them,
 //! unless bodies are asked for. Attributes of canard's own: `canardarm` (`treated`, `control`), `canardweight` (how
-//! many exchanges this one stands for) and on responses `canardstatus`.
+//! many exchanges this one stands for) and on responses `canardstatus`. What a shadow was answered has `canardshadow`,
+//! the same `id` as its caller's exchange, and another `source`, which makes it another event.
 
 use std::time::Duration;
 
@@ -32,9 +33,15 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     canardarm: Option<&'static str>,
     canardweight: f64,
+    #[serde(skip_serializing_if = "is_false")]
+    canardshadow: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     canardstatus: Option<u16>,
     data: Json,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What is written, and how much of it.
@@ -76,6 +83,7 @@ pub(super) fn of<'a>(
         endpoint: payload.uri.path(),
         canardarm: payload.arm.map(crate::exposure::Arm::name),
         canardweight: weight,
+        canardshadow: payload.shadow,
         canardstatus: status,
         data,
     };

@@ -57,6 +57,8 @@ pub struct PayloadLogSettings {
 #[derive(Debug)]
 pub(super) struct PayloadLog {
     source: String,
+    /// The source of what shadows were answered.
+    shadows: String,
     form: Form,
     sampler: Mutex<Sampler>,
     key: Key,
@@ -97,6 +99,7 @@ impl PayloadLog {
         let thread = std::thread::Builder::new().name("canard-payloads".into());
         thread.spawn(move || write_all(writer, &waiting, &tally, &path))?;
         Ok(PayloadLog {
+            shadows: format!("{source}/shadow"),
             source,
             form: Form { redact: settings.redact.clone(), raw: settings.raw },
             sampler: Mutex::new(Sampler::new(settings.rate)),
@@ -187,7 +190,8 @@ impl Payloads for PayloadLog {
             return;
         };
         let own = format!("{}-{number}", self.prefix);
-        let events = event::of(&payload, payload.id.unwrap_or(&own), &self.source, weight, &self.form);
+        let source = if payload.shadow { &self.shadows } else { &self.source };
+        let events = event::of(&payload, payload.id.unwrap_or(&own), source, weight, &self.form);
         // Writing to memory does not fail, nor does JSON with texts as keys.
         let [Ok(asked), Ok(answered)] = events.map(|event| serde_json::value::to_raw_value(&event)) else {
             return;

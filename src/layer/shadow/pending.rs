@@ -1,0 +1,237 @@
+//! A shadow from the end of its caller's exchange to its own.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http_body::Body;
+use tokio::{runtime::Handle as Runtime, time::Instant};
+use tower_service::Service;
+
+use super::{CallerBody, Twin, caller::Recorded, room::Taken, tape::Tape, understudy::Understudy};
+use crate::{
+    clock::{self, Timestamp},
+    evidence::{LeftOut, Sample, ShadowCell, Sink as _},
+    exposure::{Arm, Assignment},
+    layer::{
+        BoxError, RequestBody, ResponseFuture,
+        control::Control,
+        ear::Ear,
+        exchange::Exchange,
+        future::{intake::masked, request::parsed},
+        lease::{Lease, Nap},
+        observe::Learners,
+        victim::Victim,
+        view::Shown,
+    },
+    scenario::Mark,
+};
+
+/// A request that may get a shadow.
+pub(super) struct Pending<S> {
+    pub(super) lease: Arc<Lease>,
+    pub(super) phase: usize,
+    pub(super) cell: Arc<ShadowCell>,
+    /// Who it is from, if that could be told without its body.
+    pub(super) who: Option<(Victim, Assignment)>,
+    pub(super) asked: Asked,
+    pub(super) service: S,
+    pub(super) shown: Option<Shown>,
+    /// May requests ask for faults?
+    pub(super) controlled: bool,
+    pub(super) place: Taken,
+}
+
+/// The request: its head, and what passed of its body. Not its extensions, which are its caller's connection.
+pub(super) struct Asked {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    tape: Arc<Mutex<Tape>>,
+    arrived: Instant,
+    at: Timestamp,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &Request<B>, tape: Arc<Mutex<Tape>>, arrived: Instant) -> Asked {
+        Asked {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers: request.headers().clone(),
+            tape,
+            arrived,
+            at: clock::now(),
+        }
+    }
+
+    /// The head, and the body as far as it was kept.
+    fn request(&mut self) -> (Request<()>, Result<Bytes, LeftOut>) {
+        let mut request = Request::new(());
+        *request.method_mut() = std::mem::take(&mut self.method);
+        *request.uri_mut() = std::mem::take(&mut self.uri);
+        *request.version_mut() = self.version;
+        *request.headers_mut() = std::mem::take(&mut self.headers);
+        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = tape.whole().map(|()| tape.joined());
+        (request, body)
+    }
+}
+
+impl<S> Pending<S> {
+    /// Begins when the caller's exchange is over.
+    pub(super) fn begin<B, R>(self, caller: Sample, recorded: Option<Recorded>)
+    where
+        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Error: Send,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError> + Send,
+    {
+        match Runtime::try_current() {
+            Ok(runtime) => drop(runtime.spawn(self.run::<B, R>(caller, recorded))),
+            Err(_) => {
+                self.cell.left_out(LeftOut::NoRuntime);
+                if self.who.is_some() {
+                    self.lease.recorder.sink(self.phase, Arm::Control).take(caller);
+                }
+            }
+        }
+    }
+
+    /// Runs until the shadow is answered, or the lease is over.
+    async fn run<B, R>(self, caller: Sample, recorded: Option<Recorded>)
+    where
+        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Error: Send,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError> + Send,
+    {
+        let (lease, cell) = (self.lease.clone(), self.cell.clone());
+        let ready = match self.ready(caller, recorded) {
+            Ok(ready) => ready,
+            Err(None) => return,
+            Err(Some(why)) => return cell.left_out(why),
+        };
+        let mut over = pin!(Nap::armed(lease));
+        let mut answered = pin!(ready.answered::<B, R>());
+        poll_fn(|cx| {
+            if over.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            answered.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// Counts the caller's exchange, and tells what its shadow is; `None`: it gets none.
+    fn ready(mut self, caller: Sample, recorded: Option<Recorded>) -> Result<Ready<S>, Option<LeftOut>> {
+        let (mut request, body) = self.asked.request();
+        if self.controlled {
+            Control::take(request.headers_mut());
+        }
+        let lease = self.lease;
+        let read = body.as_ref().map_err(|why| match why {
+            LeftOut::NotWhole => "request-body-broke",
+            _ => "request-body-too-large",
+        });
+        let (parts, ()) = request.into_parts();
+        let (victim, assignment) = match self.who {
+            Some(who) => who,
+            None => {
+                let json = read.and_then(|body| parsed(&parts, body, lease.body_limit));
+                let json = json.map_err(|reason| {
+                    lease.recorder.not_assigned(reason);
+                    None
+                })?;
+                let request = Request::from_parts(parts.clone(), ());
+                Exchange::judged(&lease, &request, json.as_ref(), self.asked.arrived).ok_or(None)?
+            }
+        };
+        let mut request = Request::from_parts(parts, ());
+        let mut exchange = Exchange::of_shadow(&request, victim, assignment);
+        if exchange.need().any {
+            let (parts, ()) = request.into_parts();
+            let parts = masked(&mut exchange, parts, read.cloned());
+            request = Request::from_parts(parts, ());
+        }
+        let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
+        let mut sink = lease.recorder.sink(self.phase, Arm::Control);
+        if let (None, Some(learners)) = (mirror, Learners::of(&exchange.victim, true)) {
+            sink.seen_by(learners);
+        }
+        let whole = caller.whole;
+        sink.take(caller.clone());
+
+        let acts = mirror.is_some() || !lease.plan.phases[self.phase].injections.is_empty();
+        if !acts || assignment.arm == Arm::Control {
+            return Err(None);
+        }
+        let body = body.map_err(Some)?;
+        if !whole {
+            return Err(Some(LeftOut::NotWhole));
+        }
+        if let Some(recorded) = &recorded {
+            recorded.tape.whole().map_err(Some)?;
+        }
+        let candidate = mirror.map(|mirror| lease.candidates.find(mirror).ok_or(None)).transpose()?;
+        let mark = (lease.plan.document.mark == Mark::On).then_some(lease.plan.document.name.as_str());
+        let shown = self.shown.map(|shown| shown.of(&request, self.asked.at, &body, lease.body_limit));
+        *exchange.watch.sink_mut() = Ear::Shadow(Box::new(Twin {
+            lease: lease.clone(),
+            phase: self.phase,
+            cell: self.cell,
+            caller,
+            next: None,
+            shown: shown.flatten(),
+            room: Arc::new(self.place),
+        }));
+        let service = Understudy {
+            inner: self.service,
+            recorded,
+            mirror: candidate,
+            mark: mark.and_then(|name| HeaderValue::from_str(name).ok()),
+        };
+        Ok(Ready { exchange, request, tape: self.asked.tape, service })
+    }
+}
+
+/// A shadow that is about to be asked for.
+struct Ready<S> {
+    exchange: Box<Exchange>,
+    request: Request<()>,
+    tape: Arc<Mutex<Tape>>,
+    service: Understudy<S>,
+}
+
+impl<S> Ready<S> {
+    /// Goes the way of any treated request, and reads the answer to its end.
+    async fn answered<B, R>(self)
+    where
+        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Error: Send,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError> + Send,
+    {
+        let Ready { exchange, request, tape, service } = self;
+        let pieces = tape.lock().unwrap_or_else(PoisonError::into_inner).pieces();
+        let request = request.map(|()| RequestBody::untouched(CallerBody::<B>::copied(pieces)));
+        let Ok(response) = ResponseFuture::begun(exchange, request, service).await;
+        let mut body = pin!(response.into_body());
+        while let Some(Ok(_)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
+    }
+}
