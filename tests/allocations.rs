@@ -12,7 +12,7 @@ use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use canard::{
-    layer::{ChaosLayer, Handle, RackLayer},
+    layer::{ChaosLayer, Handle, RackLayer, shadow::ShadowLayer},
     scenario::{Source, compile},
 };
 use http::{Request, Response};
@@ -29,6 +29,9 @@ fn of_a_call(handle: &Handle) -> (u64, u16) {
     let one = of_a_call_of(ChaosLayer::new(handle.clone()).layer(service_fn(move |_| answer())));
     let rack = RackLayer::new(handle.clone().into()).layer(service_fn(move |_| answer()));
     assert_eq!(of_a_call_of(rack), one, "a rack costs the same");
+    let rack = RackLayer::new(handle.clone().into()).layer(service_fn(move |_| answer()));
+    let shadowed = ShadowLayer::new(handle.clone().into()).layer(rack);
+    assert_eq!(of_a_call_of(shadowed), one, "so does a layer for shadows");
     one
 }
 

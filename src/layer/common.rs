@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -30,16 +30,25 @@ use crate::{
     scenario::{Plan, overlap},
 };
 
-/// Slots that one word has bits for.
-pub(super) const MOST_SLOTS: usize = 16;
+/// Slots that one word has bits for, two for each.
+pub(super) const MOST_SLOTS: usize = 15;
 
 /// Requests may ask for faults.
 pub(super) const CONTROLLED: u32 = 1 << 31;
 
-/// The bit of a slot in which a plan is armed.
+/// The bit of a slot in which a plan is armed that acts on what callers get.
 pub(super) const fn armed(slot: usize) -> u32 {
     1 << slot
 }
+
+/// The bit of a slot in which a plan is armed that acts on copies, and callers get the true answer.
+pub(super) const fn shadowed(slot: usize) -> u32 {
+    1 << (slot + MOST_SLOTS)
+}
+
+/// The bits of all slots.
+const ARMED: u32 = (1 << MOST_SLOTS) - 1;
+const SHADOWED: u32 = ARMED << MOST_SLOTS;
 
 /// What is shared by everything that one program arms together.
 #[derive(Debug)]
@@ -52,6 +61,8 @@ pub(super) struct Common {
     pub(super) ledger: Ledger,
     pub(super) candidates: OnceLock<Candidates>,
     kill: OnceLock<KillFile>,
+    /// Is there a layer that makes shadows?
+    shadows: AtomicBool,
 }
 
 /// Serialises arming and disarming; requests never take it.
@@ -82,6 +93,7 @@ impl Common {
             ledger,
             candidates: OnceLock::new(),
             kill: OnceLock::new(),
+            shadows: AtomicBool::new(false),
         }
     }
 
@@ -103,7 +115,30 @@ impl Common {
     /// One atomic load: may a plan be armed in a later slot than this?
     #[inline]
     pub(super) fn is_armed_beyond(&self, slot: usize) -> bool {
-        (self.awake() & !CONTROLLED) >> (slot + 1) != 0
+        (self.awake() & ARMED) >> (slot + 1) != 0
+    }
+
+    /// One atomic load: may a plan for shadows be armed in any slot?
+    #[inline]
+    pub(super) fn is_shadowed(&self) -> bool {
+        self.awake() & SHADOWED != 0
+    }
+
+    /// There is a layer that makes shadows.
+    pub(super) fn make_shadows(&self) {
+        self.shadows.store(true, Ordering::Release);
+    }
+
+    fn can_shadow(&self, plan: &Plan) -> Result<(), ArmError> {
+        let Some(shadow) = plan.shadow() else { return Ok(()) };
+        if !self.shadows.load(Ordering::Acquire) {
+            return Err(ArmError::NoShadows);
+        }
+        let there = |mirror: &str| self.candidates.get().is_some_and(|known| known.find(mirror).is_some());
+        match &shadow.mirror {
+            Some(mirror) if !there(mirror) => Err(ArmError::NoMirror(mirror.clone())),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn control_requests(&self) {
@@ -156,6 +191,8 @@ impl Common {
     ) -> Result<LeaseId, ArmError> {
         self.check(ttl)?;
         self.not_killed()?;
+        self.can_shadow(&plan)?;
+        let bit = if plan.shadow().is_some() { shadowed } else { armed };
         let mut control = self.control();
         let slot = place(&plan)?;
         control.leases += 1;
@@ -166,7 +203,7 @@ impl Common {
         if let Some(ran_out) = self.slots[slot].swap(Some(lease)) {
             ran_out.end();
         }
-        self.awake.fetch_or(armed(slot), Ordering::Release);
+        self.awake.fetch_or(bit(slot), Ordering::Release);
         self.kill.get().into_iter().for_each(KillFile::armed);
         Ok(id)
     }
@@ -232,6 +269,18 @@ impl Common {
         None
     }
 
+    /// The lease in force in a slot, if its faults act on what callers get.
+    pub(super) fn acting(&self, slot: usize) -> Option<Arc<Lease>> {
+        self.in_force(slot).filter(|lease| lease.plan.shadow().is_none())
+    }
+
+    /// The leases in force whose faults act on copies.
+    pub(super) fn shadowing(&self) -> impl Iterator<Item = Arc<Lease>> {
+        let awake = self.awake();
+        let slots = (0..self.slots()).filter(move |slot| awake & shadowed(*slot) != 0);
+        slots.filter_map(|slot| self.in_force(slot)).filter(|lease| lease.plan.shadow().is_some())
+    }
+
     /// All leases in force, by slot.
     pub(super) fn all_in_force(&self) -> impl Iterator<Item = (usize, Arc<Lease>)> {
         (0..self.slots()).filter_map(|slot| Some((slot, self.in_force(slot)?)))
@@ -253,7 +302,7 @@ impl Common {
     }
 
     fn clear(&self, slot: usize) {
-        self.awake.fetch_and(!armed(slot), Ordering::Release);
+        self.awake.fetch_and(!(armed(slot) | shadowed(slot)), Ordering::Release);
         if let Some(lease) = self.slots[slot].swap(None) {
             lease.end();
         }

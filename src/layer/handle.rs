@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     candidates::Candidate,
-    common::{CONTROLLED, Common, armed},
+    common::{CONTROLLED, Common, armed, shadowed},
     lease::Lease,
     terms::{ArmError, LeaseId, Limits, Status},
     totals::Totals,
@@ -95,7 +95,8 @@ impl Handle {
     /// Arms a plan for a time to live.
     ///
     /// # Errors
-    /// If a lease is in force already, `ttl` is out of range, or the kill file exists.
+    /// If a lease is in force already, `ttl` is out of range, the kill file exists, or the plan is for shadows and
+    /// nothing here makes any, or has its mirror.
     pub fn arm(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
         self.common.arm(self.slot, plan, ttl)
     }
@@ -148,7 +149,7 @@ impl Handle {
     /// Is a plan armed? One atomic load; it may still say yes just after a lease ran out.
     #[inline]
     pub fn is_armed(&self) -> bool {
-        self.common.awake() & armed(self.slot) != 0
+        self.common.awake() & (armed(self.slot) | shadowed(self.slot)) != 0
     }
 
     /// May there be anything to do for a request? One atomic load.
@@ -165,6 +166,11 @@ impl Handle {
     /// Is another plan armed that a request meets after this one's?
     pub(super) fn is_before_another(&self) -> bool {
         self.common.is_armed_beyond(self.slot)
+    }
+
+    /// The lease in force, if its faults act on what callers get.
+    pub(super) fn acting(&self) -> Option<Arc<Lease>> {
+        self.common.acting(self.slot)
     }
 
     /// The lease in force. One that ran out is cleared away.

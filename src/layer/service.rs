@@ -56,7 +56,7 @@ where
         if !self.handle.is_awake() {
             return ResponseFuture::passed(self.inner.call(request.map(RequestBody::untouched)));
         }
-        let lease = self.handle.in_force();
+        let lease = self.handle.acting();
         let control = match self.handle.is_controlled() {
             true => {
                 let plan = lease.as_ref().map(|lease| lease.plan.as_ref());

@@ -106,6 +106,12 @@ pub enum ArmError {
     /// The kill file exists.
     #[error("the kill file `{}` exists: nothing can be armed until it is removed", .0.display())]
     Killed(PathBuf),
+    /// The plan is for shadows, and nothing here makes any.
+    #[error("`release: shadow` needs a `ShadowLayer` around the faults; this program has none")]
+    NoShadows,
+    /// The plan names a mirror that is not among the candidates.
+    #[error("there is no upstream `{0}` to mirror to; name it as a candidate")]
+    NoMirror(String),
     /// The time to live is zero or over the limit.
     #[error("a lease lives from 1ms to {0:?}")]
     TimeToLive(Duration),

@@ -45,6 +45,7 @@ use crate::{
     evidence::Ledger,
     layer::{
         Rack,
+        shadow::ShadowLayer,
         view::{Payloads, View, ViewSettings},
     },
     wire::Labels,
@@ -193,6 +194,7 @@ impl Sidecar {
             sidecar.start_admin(listener, admin)?;
         }
         let connections = Arc::new(Semaphore::new(config.limits.connections));
+        let shadows = ShadowLayer::new(sidecar.rack.clone());
         for (index, listener) in listeners.into_iter().enumerate() {
             let mut open = lanes.iter().map(|(connector, route)| Lane {
                 pool: Arc::new(Pool::new(connector.clone(), config.limits.clone())),
@@ -204,7 +206,7 @@ impl Sidecar {
                 std::iter::once(&upstream).chain(&candidates).map(|lane| lane.pool.clone()).collect();
             let (layer, reader) = view.layer();
             let server = Server {
-                stack: stack::stack(upstream, candidates, &sidecar.rack, &layer),
+                stack: stack::stack(upstream, candidates, &sidecar.rack, &shadows, &layer),
                 limits: config.limits.clone(),
                 connections: connections.clone(),
                 ending: sidecar.ending.clone(),

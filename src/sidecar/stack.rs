@@ -13,19 +13,21 @@ use super::{
 };
 use crate::layer::{
     self, Rack, RackBody, RackLayer, RequestBody,
+    shadow::{CallerBody, ShadowLayer, ShadowedBody},
     view::{Tapped, ViewLayer, ViewedBody},
 };
 
 /// What the upstream is sent.
-pub(super) type ToUpstream = RackBody<RequestBody<Tapped<Incoming>>>;
+pub(super) type ToUpstream = RackBody<RequestBody<CallerBody<Tapped<Incoming>>>>;
 /// What the caller is sent.
-pub(super) type ToCaller = ViewedBody<layer::ResponseBody<RackBody<ResponseBody<ToUpstream>>>>;
+pub(super) type ToCaller = ViewedBody<ShadowedBody<layer::ResponseBody<RackBody<ResponseBody<ToUpstream>>>>>;
 
 /// One worker's stack, from the inside out.
 pub(super) fn stack(
     upstream: Lane<ToUpstream>,
     candidates: Vec<Lane<ToUpstream>>,
     rack: &Rack,
+    shadows: &ShadowLayer,
     view: &ViewLayer,
 ) -> impl Service<Request<Incoming>, Response = Response<ToCaller>, Error = Infallible, Future: Send>
 + Clone
@@ -36,6 +38,8 @@ pub(super) fn stack(
     let stack = Forward::new(upstream, candidates);
     // The faults. The same layer that a model server embeds; inside the view, so that what it does is seen.
     let stack = RackLayer::new(rack.clone()).layer(stack);
+    // Faults on copies, around the others: they go the way of the same faults, and callers get what came through here.
+    let stack = shadows.clone().shown_to(view).layer(stack);
     // What callers see. Outermost, because an injected delay or error is part of it.
     view.layer(stack)
 }

@@ -33,7 +33,7 @@ pin_project! {
 }
 
 impl<B> RackBody<B> {
-    pub(super) const fn own(body: B) -> RackBody<B> {
+    pub(in crate::layer) const fn own(body: B) -> RackBody<B> {
         RackBody { kind: Kind::Own { body } }
     }
 

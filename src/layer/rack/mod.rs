@@ -40,7 +40,7 @@ pub const SLOTS: usize = 8;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Rack {
-    common: Arc<Common>,
+    pub(super) common: Arc<Common>,
 }
 
 impl From<Handle> for Rack {
@@ -110,7 +110,7 @@ impl Rack {
     ///
     /// # Errors
     /// If one of those in force may share units with it (two that name no layer may), no slot is free, `ttl` is out of
-    /// range, or the kill file exists.
+    /// range, the kill file exists, or the plan is for shadows and nothing here makes any, or has its mirror.
     pub fn arm(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
         self.common.arm_beside(plan, ttl)
     }

@@ -31,6 +31,11 @@ impl<S> Others<S> {
     pub(super) const fn new(inner: S, rack: Rack) -> Others<S> {
         Others { inner, rack }
     }
+
+    /// The service inside.
+    pub(in crate::layer) const fn get_ref(&self) -> &S {
+        &self.inner
+    }
 }
 
 impl<S, B, R> Service<Request<RequestBody<B>>> for Others<S>

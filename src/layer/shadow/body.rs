@@ -101,13 +101,13 @@ pin_project! {
     pub struct ShadowedBody<R> {
         #[pin]
         body: R,
-        caller: Option<Box<Caller>>,
+        callers: Vec<Caller>,
     }
 }
 
 impl<R> ShadowedBody<R> {
-    pub(super) const fn new(body: R, caller: Option<Box<Caller>>) -> ShadowedBody<R> {
-        ShadowedBody { body, caller }
+    pub(super) const fn new(body: R, callers: Vec<Caller>) -> ShadowedBody<R> {
+        ShadowedBody { body, callers }
     }
 }
 
@@ -121,7 +121,7 @@ impl<R: Body<Data = Bytes>> Body for ShadowedBody<R> {
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
-        if let Some(caller) = this.caller {
+        for caller in this.callers {
             caller.polled(frame.as_ref(), this.body.is_end_stream());
         }
         Poll::Ready(frame)
@@ -138,6 +138,6 @@ impl<R: Body<Data = Bytes>> Body for ShadowedBody<R> {
 
 impl<R> fmt::Debug for ShadowedBody<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShadowedBody").field("watched", &self.caller.is_some()).finish_non_exhaustive()
+        f.debug_struct("ShadowedBody").field("watched", &self.callers.len()).finish_non_exhaustive()
     }
 }

@@ -21,4 +21,4 @@ mod understudy;
 pub use body::{CallerBody, ShadowedBody};
 pub(super) use ear::Twin;
 pub use layer::ShadowLayer;
-pub use service::{Shadow, ShadowFuture};
+pub use service::{Inner, Shadow, ShadowFuture};

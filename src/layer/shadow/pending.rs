@@ -8,12 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body;
 use tokio::{runtime::Handle as Runtime, time::Instant};
-use tower_service::Service;
 
-use super::{CallerBody, Twin, caller::Recorded, room::Taken, tape::Tape, understudy::Understudy};
+use super::{CallerBody, Inner, Twin, caller::Recorded, room::Taken, tape::Tape, understudy::Understudy};
 use crate::{
     clock::{self, Timestamp},
     evidence::{LeftOut, Sample, ShadowCell, Sink as _},
@@ -42,8 +41,6 @@ pub(super) struct Pending<S> {
     pub(super) asked: Asked,
     pub(super) service: S,
     pub(super) shown: Option<Shown>,
-    /// May requests ask for faults?
-    pub(super) controlled: bool,
     pub(super) place: Taken,
 }
 
@@ -86,18 +83,14 @@ impl Asked {
 
 impl<S> Pending<S> {
     /// Begins when the caller's exchange is over.
-    pub(super) fn begin<B, R>(self, caller: Sample, recorded: Option<Recorded>)
+    pub(super) fn begin<B>(self, caller: Sample, recorded: Option<Recorded>)
     where
-        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
+        S: Inner<B>,
         B: Body + Send + 'static,
-        B::Error: Send,
-        R: Body + Send + 'static,
-        R::Error: Into<BoxError> + Send,
+        B::Error: Into<BoxError> + Send,
     {
         match Runtime::try_current() {
-            Ok(runtime) => drop(runtime.spawn(self.run::<B, R>(caller, recorded))),
+            Ok(runtime) => drop(runtime.spawn(self.run::<B>(caller, recorded))),
             Err(_) => {
                 self.cell.left_out(LeftOut::NoRuntime);
                 if self.who.is_some() {
@@ -108,15 +101,11 @@ impl<S> Pending<S> {
     }
 
     /// Runs until the shadow is answered, or the lease is over.
-    async fn run<B, R>(self, caller: Sample, recorded: Option<Recorded>)
+    async fn run<B>(self, caller: Sample, recorded: Option<Recorded>)
     where
-        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
+        S: Inner<B>,
         B: Body + Send + 'static,
-        B::Error: Send,
-        R: Body + Send + 'static,
-        R::Error: Into<BoxError> + Send,
+        B::Error: Into<BoxError> + Send,
     {
         let (lease, cell) = (self.lease.clone(), self.cell.clone());
         let ready = match self.ready(caller, recorded) {
@@ -125,7 +114,7 @@ impl<S> Pending<S> {
             Err(Some(why)) => return cell.left_out(why),
         };
         let mut over = pin!(Nap::armed(lease));
-        let mut answered = pin!(ready.answered::<B, R>());
+        let mut answered = pin!(ready.answered::<B>());
         poll_fn(|cx| {
             if over.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -138,9 +127,8 @@ impl<S> Pending<S> {
     /// Counts the caller's exchange, and tells what its shadow is; `None`: it gets none.
     fn ready(mut self, caller: Sample, recorded: Option<Recorded>) -> Result<Ready<S>, Option<LeftOut>> {
         let (mut request, body) = self.asked.request();
-        if self.controlled {
-            Control::take(request.headers_mut());
-        }
+        // What is asked of canard is not asked of a mirror.
+        Control::take(request.headers_mut(), None, false);
         let lease = self.lease;
         let read = body.as_ref().map_err(|why| match why {
             LeftOut::NotWhole => "request-body-broke",
@@ -217,15 +205,11 @@ struct Ready<S> {
 
 impl<S> Ready<S> {
     /// Goes the way of any treated request, and reads the answer to its end.
-    async fn answered<B, R>(self)
+    async fn answered<B>(self)
     where
-        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
+        S: Inner<B>,
         B: Body + Send + 'static,
-        B::Error: Send,
-        R: Body + Send + 'static,
-        R::Error: Into<BoxError> + Send,
+        B::Error: Into<BoxError> + Send,
     {
         let Ready { exchange, request, tape, service } = self;
         let pieces = tape.lock().unwrap_or_else(PoisonError::into_inner).pieces();

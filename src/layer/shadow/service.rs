@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{Method, Request, Response, header::UPGRADE};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -22,171 +23,198 @@ use crate::{
     evidence::LeftOut,
     exposure::Arm,
     layer::{
-        BoxError, Chaos, Exposed, RequestBody, ResponseBody, ResponseFuture, exchange::Exchange,
-        lease::Lease, request_body::may_be_json,
+        BoxError, Chaos, Exposed, Others, RackBody, RequestBody, ResponseBody, ResponseFuture,
+        exchange::Exchange, lease::Lease, request_body::may_be_json,
     },
 };
+
+/// What the innermost service is sent.
+pub(super) type Sent<B> = RackBody<RequestBody<CallerBody<B>>>;
+
+/// The innermost service: what a mirror is asked through.
+pub trait Inner<B: Body>:
+    Service<
+        Request<RackBody<RequestBody<CallerBody<B>>>>,
+        Response = Response<<Self as Inner<B>>::Body>,
+        Future: Send + 'static,
+        Error: Into<BoxError> + Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<T, B, R> Inner<B> for T
+where
+    T: Service<Request<Sent<B>>, Response = Response<R>> + Clone + Send + 'static,
+    T::Future: Send + 'static,
+    T::Error: Into<BoxError> + Send,
+    B: Body,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Body = R;
+}
 
 /// A service whose requests may have shadows. See [`ShadowLayer`].
 #[derive(Debug, Clone)]
 pub struct Shadow<S> {
-    chaos: Chaos<S>,
+    rack: Chaos<Others<S>>,
     layer: ShadowLayer,
 }
 
 impl<S> Shadow<S> {
-    pub(super) const fn new(chaos: Chaos<S>, layer: ShadowLayer) -> Shadow<S> {
-        Shadow { chaos, layer }
+    pub(super) const fn new(rack: Chaos<Others<S>>, layer: ShadowLayer) -> Shadow<S> {
+        Shadow { rack, layer }
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Shadow<S>
+impl<S, B> Service<Request<B>> for Shadow<S>
 where
-    S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
+    S: Inner<B>,
     B: Body + Send + 'static,
-    B::Error: Send,
-    R: Body + Send + 'static,
-    R::Error: Into<BoxError> + Send,
+    B::Error: Into<BoxError> + Send,
 {
-    type Response = Response<ShadowedBody<ResponseBody<R>>>;
+    type Response = Response<ShadowedBody<ResponseBody<RackBody<S::Body>>>>;
     type Error = S::Error;
-    type Future = ShadowFuture<S, B, R>;
+    type Future = ShadowFuture<ResponseFuture<Others<S>, CallerBody<B>, RackBody<S::Body>>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Service::<Request<CallerBody<B>>>::poll_ready(&mut self.chaos, cx)
+        Service::<Request<CallerBody<B>>>::poll_ready(&mut self.rack, cx)
     }
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(lease) = self.layer.handle.shadowing() else {
-            let request = request.map(|body| CallerBody::passing(body, None));
-            return ShadowFuture { future: self.chaos.call(request), caller: None };
+        let (asked, callers) = match self.layer.rack.common.is_shadowed() {
+            true => self.met::<B>(&request),
+            false => (None, Vec::new()),
         };
-        let (request, caller) = self.met::<B, R>(lease, request);
-        ShadowFuture { future: self.chaos.call(request), caller: caller.map(Box::new) }
+        let request = request.map(|body| CallerBody::passing(body, asked));
+        ShadowFuture { future: self.rack.call(request), callers }
     }
 }
 
+/// What a request is kept on while it passes.
+type Kept = Arc<Mutex<Tape>>;
+
 impl<S> Shadow<S> {
-    /// A request under a plan for shadows: counts it as control, and copies it if it may get a shadow.
-    fn met<B, R>(&self, lease: Arc<Lease>, request: Request<B>) -> (Request<CallerBody<B>>, Option<Caller>)
+    /// A request under plans for shadows: each goes along with it.
+    fn met<B>(&self, request: &Request<B>) -> (Option<Kept>, Vec<Caller>)
     where
-        S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
+        S: Inner<B>,
         B: Body + Send + 'static,
-        B::Error: Send,
-        R: Body + Send + 'static,
-        R::Error: Into<BoxError> + Send,
+        B::Error: Into<BoxError> + Send,
     {
-        let passed = |request: Request<B>| request.map(|body| CallerBody::passing(body, None));
+        let mut asked = None;
+        let leases = self.layer.rack.common.shadowing();
+        let callers = leases.filter_map(|lease| self.caller::<B>(lease, request, &mut asked)).collect();
+        (asked, callers)
+    }
+
+    /// Counts a request as control under a plan, and has it copied if it may get a shadow.
+    fn caller<B>(&self, lease: Arc<Lease>, request: &Request<B>, asked: &mut Option<Kept>) -> Option<Caller>
+    where
+        S: Inner<B>,
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError> + Send,
+    {
         let arrived = Instant::now();
-        let phase = lease.plan.phase_at(lease.position(arrived));
-        let Some((phase, cell)) = phase.and_then(|phase| Some((phase, lease.recorder.shadow(phase)?))) else {
-            return (passed(request), None);
-        };
+        let phase = lease.plan.phase_at(lease.position(arrived))?;
+        let cell = lease.recorder.shadow(phase)?.clone();
         // Who it is from may stand in its body, which is read when it has passed.
         let later = lease.plan.needs_request_body()
             && !request.body().is_end_stream()
             && may_be_json(request.headers());
         let who = match later {
             true => None,
-            false => match Exchange::judged(&lease, &request, None, arrived) {
-                None => return (passed(request), None),
-                judged => judged,
-            },
+            false => Some(Exchange::judged(&lease, request, None, arrived)?),
         };
         let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
         let acts = mirror.is_some() || !lease.plan.phases[phase].injections.is_empty();
         let treated = acts && who.as_ref().is_some_and(|(victim, _)| victim.arm == Arm::Treated);
-        let tapes = if treated || later { self.tapes(&lease, &request, mirror.is_none()) } else { Ok(None) };
-        let tapes = tapes.unwrap_or_else(|why| {
+        let room =
+            if treated || later { self.room(&lease, request, asked, mirror.is_none()) } else { Ok(None) };
+        let room = room.unwrap_or_else(|why| {
             cell.left_out(why);
             None
         });
-        let Some((place, asked, recorded)) = tapes else {
+        let Some((place, kept, recorded)) = room else {
             if later {
                 lease.recorder.not_assigned("request-body-not-kept");
-                return (passed(request), None);
+                return None;
             }
             let mut sink = lease.recorder.sink(phase, Arm::Control);
             // What the mirror would have said is another matter.
             if let (None, Some(learners)) = (mirror, lease.learners(phase)) {
                 sink.seen_by(learners.clone());
             }
-            let caller = Caller::new(lease, &request, arrived, Sequel::Counted(sink));
-            return (passed(request), Some(caller));
+            return Some(Caller::new(lease, request, arrived, Sequel::Counted(sink)));
         };
-        let asked = Arc::new(Mutex::new(asked));
         let pending = Pending {
             phase,
-            cell: cell.clone(),
+            cell,
             who,
-            asked: Asked::of(&request, asked.clone(), arrived),
-            service: self.chaos.get_ref().clone(),
+            asked: Asked::of(request, kept, arrived),
+            service: self.rack.get_ref().get_ref().clone(),
             shown: self.layer.shown.clone(),
-            controlled: self.layer.handle.is_controlled(),
             place,
             lease: lease.clone(),
         };
-        let begin = Box::new(move |sample, recorded| pending.begin::<B, R>(sample, recorded));
-        let caller = Caller::new(lease, &request, arrived, Sequel::Copied { recorded, begin });
-        (request.map(|body| CallerBody::passing(body, Some(asked))), Some(caller))
+        let begin = Box::new(move |sample, recorded| pending.begin::<B>(sample, recorded));
+        Some(Caller::new(lease, request, arrived, Sequel::Copied { recorded, begin }))
     }
 
     /// Room for a shadow, and what the request and its answer are kept on.
-    #[expect(clippy::type_complexity, reason = "taken apart at once")]
-    fn tapes<B: Body>(
+    fn room<B: Body>(
         &self,
         lease: &Lease,
         request: &Request<B>,
+        asked: &mut Option<Kept>,
         answers: bool,
-    ) -> Result<Option<(super::room::Taken, Tape, Option<Recorded>)>, LeftOut> {
+    ) -> Result<Option<(super::room::Taken, Kept, Option<Recorded>)>, LeftOut> {
         if request.headers().contains_key(UPGRADE) || request.method() == Method::CONNECT {
             return Err(LeftOut::Upgrade);
         }
         let tape = |ended| Tape::new(lease.body_limit, &self.layer.room, ended).ok_or(LeftOut::Memory);
         let place = self.layer.places.take(1).ok_or(LeftOut::Overflow)?;
-        let asked = tape(request.body().is_end_stream())?;
+        let kept = match asked {
+            Some(kept) => kept.clone(),
+            None => asked.insert(Arc::new(Mutex::new(tape(request.body().is_end_stream())?))).clone(),
+        };
         let recorded = answers.then(|| tape(false)).transpose()?;
-        Ok(Some((place, asked, recorded.map(|tape| Recorded { head: None, tape }))))
+        Ok(Some((place, kept, recorded.map(|tape| Recorded { head: None, tape }))))
     }
 }
 
 pin_project! {
     /// The response future of [`Shadow`].
-    pub struct ShadowFuture<S, B, R>
-    where
-        S: Service<Request<RequestBody<CallerBody<B>>>>,
-        B: Body,
-        R: Body,
-    {
+    pub struct ShadowFuture<F> {
         #[pin]
-        future: ResponseFuture<S, CallerBody<B>, R>,
-        caller: Option<Box<Caller>>,
+        future: F,
+        callers: Vec<Caller>,
     }
 }
 
-impl<S, B, R> Future for ShadowFuture<S, B, R>
+impl<F, T, E> Future for ShadowFuture<F>
 where
-    S: Service<Request<RequestBody<CallerBody<B>>>, Response = Response<R>>,
-    B: Body,
-    R: Body,
-    R::Error: Into<BoxError>,
+    F: Future<Output = Result<Response<T>, E>>,
+    T: Body,
 {
-    type Output = Result<Response<ShadowedBody<ResponseBody<R>>>, S::Error>;
+    type Output = Result<Response<ShadowedBody<T>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        let mut caller = this.caller.take();
-        if let Some(caller) = &mut caller {
-            caller.answered(&response);
-            response.extensions_mut().insert(Exposed { arm: Arm::Control });
+        let mut callers = std::mem::take(this.callers);
+        callers.iter_mut().for_each(|caller| caller.answered(&response));
+        if !callers.is_empty() {
+            // Another plan may have treated it.
+            response.extensions_mut().get_or_insert(Exposed { arm: Arm::Control });
         }
-        Poll::Ready(Ok(response.map(|body| ShadowedBody::new(body, caller))))
+        Poll::Ready(Ok(response.map(|body| ShadowedBody::new(body, callers))))
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tower_service::Service;
 
 use super::{
+    CallerBody, Inner,
     body::length,
     caller::{Head, Recorded},
     room::Taken,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     evidence::as_bytes,
-    layer::{BoxError, RequestBody, RouteTo},
+    layer::{BoxError, RackBody, RequestBody, RouteTo},
 };
 
 /// Tells another upstream that it is asked for a shadow, and of which scenario.
@@ -49,24 +50,21 @@ pub(super) struct Understudy<S> {
 
 type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<Played<R>>, Infallible>> + Send>>;
 
-impl<S, B, R> Service<Request<RequestBody<B>>> for Understudy<S>
+impl<S, B> Service<Request<RequestBody<CallerBody<B>>>> for Understudy<S>
 where
-    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
+    S: Inner<B>,
     B: Body + Send + 'static,
-    B::Error: Send,
-    R: Send + 'static,
+    B::Error: Into<BoxError> + Send,
 {
-    type Response = Response<Played<R>>;
+    type Response = Response<Played<S::Body>>;
     type Error = Infallible;
-    type Future = Answering<R>;
+    type Future = Answering<S::Body>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<RequestBody<B>>) -> Answering<R> {
+    fn call(&mut self, mut request: Request<RequestBody<CallerBody<B>>>) -> Answering<S::Body> {
         // A fault may have named yet another one.
         if request.extensions().get::<RouteTo>().is_none()
             && let Some(mirror) = &self.mirror
@@ -80,7 +78,7 @@ where
             }
             _ => {
                 request.headers_mut().extend(self.mark.clone().map(|mark| (SHADOW, mark)));
-                Box::pin(ask(self.inner.clone(), request))
+                Box::pin(ask(self.inner.clone(), request.map(RackBody::own)))
             }
         }
     }

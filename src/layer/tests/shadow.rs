@@ -12,8 +12,8 @@ use crate::{
     scenario::{ReleaseDocument, ShadowDocument},
 };
 
-type Asked = Request<RequestBody<CallerBody<Full<Bytes>>>>;
-type Got<R> = Response<ShadowedBody<ResponseBody<R>>>;
+type Asked = Request<RackBody<RequestBody<CallerBody<Full<Bytes>>>>>;
+type Got<R> = Response<ShadowedBody<ResponseBody<RackBody<R>>>>;
 
 const MISLABEL: &str = r#"{"mislabel": {"rate": "100%", "to": "2"}}"#;
 const MIRROR: &str = "http://mirror.example";
@@ -35,7 +35,7 @@ struct Setup {
 fn handle(limits: Limits) -> (Handle, ShadowLayer) {
     let mirror = Candidate { name: Some("next".into()), address: Uri::from_static(MIRROR) };
     let handle = Handle::new(limits).with_candidates([mirror]);
-    let layer = ShadowLayer::new(handle.clone());
+    let layer = ShadowLayer::new(handle.clone().into());
     (handle, layer)
 }
 
@@ -68,12 +68,15 @@ fn shadowed(
             Ok(answer(if routed { ANSWER.replace("[2, 1]", "[2, 0]") } else { ANSWER.to_owned() }))
         }
     });
-    (Setup { handle: handle.clone(), lease, asked }, layer.layer(ChaosLayer::new(handle).layer(service)))
+    (
+        Setup { handle: handle.clone(), lease, asked },
+        layer.layer(RackLayer::new(handle.into()).layer(service)),
+    )
 }
 
 async fn read<R>(response: Got<R>) -> Bytes
 where
-    R: Body,
+    R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     response.into_body().collect().await.unwrap().to_bytes()
@@ -248,7 +251,7 @@ fn streaming(
             Ok::<_, Infallible>(response.body(body).unwrap())
         }
     });
-    layer.layer(ChaosLayer::new(handle.clone()).layer(service))
+    layer.layer(RackLayer::new(handle.clone().into()).layer(service))
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,7 +311,7 @@ async fn a_unit_in_the_body_is_told_when_it_has_passed() {
         request.into_body().collect().await.unwrap();
         Ok::<_, Infallible>(answer(ANSWER))
     });
-    let service = layer.layer(ChaosLayer::new(handle.clone()).layer(service));
+    let service = layer.layer(RackLayer::new(handle.clone().into()).layer(service));
     for body in [r#"{"user": "u1"}"#, r#"{"user": "u2"}"#, r"{}", "not JSON"] {
         let asks = Request::post(INFER).header("x-request-id", body).body(Full::from(body)).unwrap();
         assert_eq!(read(service.clone().oneshot(asks).await.unwrap()).await, ANSWER);
@@ -331,7 +334,7 @@ async fn a_plan_for_shadows_is_refused_where_nothing_makes_them() {
     let lease = handle.arm(plan(None), TTL).unwrap();
     assert!(handle.is_armed() && !handle.is_awake(), "the faults' own layer sleeps");
     handle.disarm(lease).unwrap();
-    assert!(!handle.is_armed() && handle.shadowing().is_none());
+    assert!(!handle.is_armed() && !handle.common.is_shadowed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,4 +350,31 @@ async fn what_shadows_took_is_given_back_when_they_were_read() {
     }
     setup.shadows(3).await;
     assert!(seen.upgrade().is_none(), "a shadow keeps nothing of its caller's connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_is_of_what_callers_get_under_other_plans_which_never_act_on_it() {
+    let in_layer = |layer: &str, mut plan: Plan| {
+        plan.exposure.layer = Some(layer.to_owned());
+        Arc::new(plan)
+    };
+    for mirror in [None, Some("next")] {
+        let next = Candidate { name: Some("next".into()), address: Uri::from_static(MIRROR) };
+        let rack = Rack::new(Limits::default()).with_candidates([next]);
+        let service = service_fn(|request: Asked| async move {
+            request.into_body().collect().await.unwrap();
+            Ok::<_, Infallible>(answer(ANSWER))
+        });
+        let service = ShadowLayer::new(rack.clone()).layer(RackLayer::new(rack.clone()).layer(service));
+        let one = rack.arm(in_layer("one", shadow_plan(&[MISLABEL], mirror)), TTL).unwrap();
+        let same = r#"{"mislabel": {"rate": "100%", "to": "1"}}"#;
+        let other = rack.arm(in_layer("other", plan(&[same])), TTL).unwrap();
+        let ones = ANSWER.replace("[2, 1]", "[1, 1]");
+        assert_eq!(read(service.oneshot(request("a")).await.unwrap()).await, ones);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let [one, other] = [one, other].map(|lease| rack.evidence(lease).unwrap().phases[0].clone());
+        let seen = one.shadow.unwrap();
+        assert_eq!((seen.pairs, seen.relabelled, &seen.confusion["1"]["2"]), (1, 2, &2), "{mirror:?}");
+        assert_eq!((other.treated.requests(), other.faults[0].perturbed), (1, 1), "{mirror:?}");
+    }
 }

@@ -100,6 +100,39 @@ async fn what_callers_asked_and_got_is_written_as_cloud_events() {
 }
 
 #[tokio::test]
+async fn what_a_shadow_was_answered_is_an_event_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payloads.jsonl");
+    let sidecar = sidecar(PayloadLogSettings { raw: true, ..settings(path.clone()) }).await;
+    let scenario = "name: s\ntarget: { protocol: open-inference, labels: [setosa, versicolor, virginica] }\n\
+                    exposure: { share: 100% }\nrelease: { shadow: {} }\nphases:\n  - name: p\n    lasts: 1m\n    \
+                    inject:\n      - fault: { mislabel: { rate: 100%, to: setosa } }\n";
+    let plan = compile(&Source::new("s.yaml", scenario)).unwrap();
+    sidecar.rack().arm(plan.into(), Duration::from_secs(60)).unwrap();
+    ask(&sidecar, "r1").await;
+    let pairs = || sidecar.rack().last_evidence().unwrap().phases[0].shadow.clone().unwrap().pairs;
+    while pairs() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sidecar.shutdown().await;
+    let events = events(&path);
+    assert_eq!(events.len(), 4, "{events:?}");
+    for (pair, label, arm, shadow) in
+        [(&events[..2], "virginica", "control", Json::Null), (&events[2..], "setosa", "treated", true.into())]
+    {
+        for event in pair {
+            assert_eq!(
+                (&event["id"], &event["canardarm"], &event["canardshadow"]),
+                (&"r1".into(), &arm.into(), &shadow)
+            );
+            assert_eq!(event["source"].as_str().unwrap().ends_with("/shadow"), shadow == true);
+        }
+        assert_eq!(pair[0]["data"]["body"], ASKED);
+        assert_eq!(pair[1]["data"]["predictions"][0]["label"], label);
+    }
+}
+
+#[tokio::test]
 async fn bodies_are_written_where_they_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("payloads.jsonl");

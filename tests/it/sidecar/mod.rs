@@ -9,6 +9,7 @@ mod ledger;
 mod limits;
 mod passing;
 mod process;
+mod shadow;
 mod stop;
 mod support;
 mod tls;

@@ -25,6 +25,7 @@ mod payloads;
 mod process;
 mod prometheus;
 mod server;
+mod shadow;
 mod smoke;
 mod tap;
 mod transparency;

@@ -4,7 +4,7 @@
 //! client must be, byte for byte, what the server gave it, and what the server got must be what the client
 //! sent; only fields that speak of one connection may differ, and a request says in addition for whom it is
 //! made. This holds for answers, errors and streams, with nothing armed and with a plan armed that treats
-//! nobody; under faults that read every answer and find nothing to change, bodies still pass byte for byte.
+//! nobody, or only the shadows of requests; under faults that read every answer and find nothing to change, bodies still pass byte for byte.
 //! gRPC is compared as the client sees it with and without canard: message bytes, metadata, trailers, status.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -66,6 +66,21 @@ phases:
     inject: [{ fault: { text-substitute: { rate: 100%, pairs: { zebra: yak } } } }]
 ";
 
+/// For everybody's shadow, faults that would spoil any answer.
+const SHADOW: &str = r"
+name: shadow
+target: { protocol: auto }
+exposure: { share: 100% }
+release: { shadow: {} }
+phases:
+  - name: faults
+    lasts: 10m
+    inject:
+      - fault: { latency: { fixed: 50ms } }
+      - fault: { reset: { after-bytes: 3 } }
+      - fault: { mislabel: { rate: 100%, to: setosa } }
+";
+
 /// Arms a scenario.
 pub(super) fn arm(sidecar: &Sidecar, scenario: &str) {
     let plan: Plan =
@@ -73,9 +88,9 @@ pub(super) fn arm(sidecar: &Sidecar, scenario: &str) {
     sidecar.rack().arm(Arc::new(plan), Duration::from_secs(300)).unwrap();
 }
 
-/// Whether anybody is treated at all.
+/// Whether any caller is treated at all.
 fn treats(scenario: Option<&str>) -> bool {
-    scenario.is_some_and(|scenario| scenario != NOBODY)
+    scenario.is_some_and(|scenario| ![NOBODY, SHADOW].contains(&scenario))
 }
 
 /// A sidecar in front of a server.
@@ -90,7 +105,7 @@ pub(super) fn sidecar(upstream: SocketAddr) -> Sidecar {
 
 /// Runs operations of a client against an HTTP server through canard, and compares both ends of the wire.
 async fn assert_transparent(client: Client, server: &Server, operations: &[(Value, &str)]) {
-    for scenario in [None, Some(NOBODY), Some(CLASSES), Some(WORDS)] {
+    for scenario in [None, Some(NOBODY), Some(SHADOW), Some(CLASSES), Some(WORDS)] {
         let behind = Tap::patient(server.http()).await;
         let sidecar = sidecar(behind.addr());
         if let Some(scenario) = scenario {
@@ -135,7 +150,7 @@ fn assert_outcome(outcome: &Value, wanted: &str, operation: &Value) {
 
 /// Runs gRPC operations with and without canard and compares what the client got.
 async fn assert_grpc_transparent(server: &Server, operations: &[(Value, &str)]) {
-    for scenario in [None, Some(NOBODY), Some(CLASSES), Some(WORDS)] {
+    for scenario in [None, Some(NOBODY), Some(SHADOW), Some(CLASSES), Some(WORDS)] {
         let sidecar = sidecar(server.grpc());
         if let Some(scenario) = scenario {
             arm(&sidecar, scenario);
