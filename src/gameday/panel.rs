@@ -116,7 +116,9 @@ impl Panel {
                 self.unseen = 0;
                 if !evidence.phases.is_empty() {
                     self.recent.push(clock::now(), evidence);
-                    let faults = evidence.phases.iter().flat_map(|phase| &phase.faults);
+                    // What shadows were answered harmed nobody.
+                    let harming = evidence.phases.iter().filter(|phase| phase.shadow.is_none());
+                    let faults = harming.flat_map(|phase| &phase.faults);
                     self.perturbed = faults.map(|fault| fault.perturbed).sum();
                 }
             }

@@ -9,7 +9,8 @@ use crate::{
     exposure::{Arm, Assignment, HOLDOUT, Rule, assign_unit, holdout_draw},
     fault::Scales,
     scenario::{
-        CapsDocument, Exposure, ExpressionError, Injection, InjectionDocument, Phase, Plan, RequestView,
+        CapsDocument, Exposure, ExpressionError, Injection, InjectionDocument, Phase, Plan, ReleaseDocument,
+        RequestView,
     },
     unit::{Share, Span},
 };
@@ -47,7 +48,7 @@ pub(super) struct Explanation {
     group: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<String>,
-    /// The release that is rehearsed: `canary`, `blue-green` or `ab`.
+    /// The release that is rehearsed: `canary`, `blue-green`, `ab` or `shadow`.
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<&'static str>,
     /// CEL that requests have to match besides.
@@ -173,7 +174,7 @@ impl Explanation {
             }),
             group: assignment.group.and_then(|number| Some(exposure.groups.get(number)?.name.clone())),
             layer: exposure.layer.clone(),
-            release: plan.release.as_ref().map(|release| release.kind),
+            release: plan.document.release.as_ref().map(ReleaseDocument::kind),
             when: plan.document.target.when.clone(),
             phases: phases.map(|(number, phase)| PhaseTold::of(plan, number, phase, &assignment)).collect(),
             caps: plan.document.exposure.caps,
@@ -299,7 +300,11 @@ impl Explanation {
             let _ = writeln!(text, "  layer `{layer}`");
         }
         if let Some(release) = self.release {
-            let _ = writeln!(text, "  release `{release}`");
+            let whom = match release {
+                "shadow" => ": faults act on copies, and callers get the true answer",
+                _ => "",
+            };
+            let _ = writeln!(text, "  release `{release}`{whom}");
         }
         if let Some(group) = self.group.as_ref().filter(|_| self.arm == "treated") {
             let _ = writeln!(text, "  group `{group}`");

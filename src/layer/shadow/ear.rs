@@ -20,8 +20,8 @@ pub(in crate::layer) struct Twin {
     pub(super) next: Option<Arc<dyn Observer>>,
     /// Who is shown payloads, if anybody is.
     pub(super) shown: Option<Shown>,
-    /// What the copies take, until they are read.
-    pub(super) room: Arc<Taken>,
+    /// What the shadow and the copies of answers take, until they are read.
+    pub(super) room: Arc<[Taken]>,
 }
 
 impl Twin {
@@ -57,7 +57,7 @@ impl Sink for Twin {
 #[derive(Debug)]
 struct Held {
     comparison: Comparison,
-    _room: Arc<Taken>,
+    _room: Arc<[Taken]>,
 }
 
 impl Observer for Held {

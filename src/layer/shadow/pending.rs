@@ -126,72 +126,76 @@ impl<S> Pending<S> {
 
     /// Counts the caller's exchange, and tells what its shadow is; `None`: it gets none.
     fn ready(mut self, caller: Sample, recorded: Option<Recorded>) -> Result<Ready<S>, Option<LeftOut>> {
-        let (mut request, body) = self.asked.request();
+        let (request, body) = self.asked.request();
+        let (exchange, request, arm) = self.judged(request, &body).ok_or(None)?;
+        let Pending { lease, phase, .. } = &self;
+        let mut sink = lease.recorder.sink(*phase, Arm::Control);
+        let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
+        if let (None, Some(learners)) = (mirror, Learners::of(&exchange.victim, true)) {
+            sink.seen_by(learners);
+        }
+        sink.take(caller.clone());
+
+        let acts = mirror.is_some() || !lease.plan.phases[*phase].injections.is_empty();
+        if !acts || arm == Arm::Control {
+            return Err(None);
+        }
+        let whole = if caller.whole { Ok(()) } else { Err(LeftOut::NotWhole) };
+        whole.and(recorded.as_ref().map_or(Ok(()), |recorded| recorded.tape.whole())).map_err(Some)?;
+        let mirror = mirror.map(|mirror| lease.candidates.find(mirror).ok_or(None)).transpose()?;
+        Ok(self.asking(exchange, request, body.map_err(Some)?, caller, recorded, mirror))
+    }
+
+    /// Begins the exchange of the shadow, of which nobody hears yet; `None`: the request belongs to no arm.
+    fn judged(
+        &mut self,
+        mut request: Request<()>,
+        body: &Result<Bytes, LeftOut>,
+    ) -> Option<(Box<Exchange>, Request<()>, Arm)> {
         // What is asked of canard is not asked of a mirror.
         Control::take(request.headers_mut(), None, false);
-        let lease = self.lease;
+        let lease = &self.lease;
         let read = body.as_ref().map_err(|why| match why {
             LeftOut::NotWhole => "request-body-broke",
             _ => "request-body-too-large",
         });
         let (parts, ()) = request.into_parts();
-        let (victim, assignment) = match self.who {
-            Some(who) => who,
-            None => {
-                let json = read.and_then(|body| parsed(&parts, body, lease.body_limit));
-                let json = json.map_err(|reason| {
-                    lease.recorder.not_assigned(reason);
-                    None
-                })?;
-                let request = Request::from_parts(parts.clone(), ());
-                Exchange::judged(&lease, &request, json.as_ref(), self.asked.arrived).ok_or(None)?
-            }
+        let json = match &self.who {
+            Some(_) => Ok(None),
+            None => read.and_then(|body| parsed(&parts, body, lease.body_limit)),
         };
         let mut request = Request::from_parts(parts, ());
+        let json = json.map_err(|reason| lease.recorder.not_assigned(reason)).ok()?;
+        let later = || Exchange::judged(lease, &request, json.as_ref(), self.asked.arrived);
+        let (victim, assignment) = self.who.take().or_else(later)?;
         let mut exchange = Exchange::of_shadow(&request, victim, assignment);
         if exchange.need().any {
             let (parts, ()) = request.into_parts();
-            let parts = masked(&mut exchange, parts, read.cloned());
-            request = Request::from_parts(parts, ());
+            request = Request::from_parts(masked(&mut exchange, parts, read.cloned()), ());
         }
-        let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
-        let mut sink = lease.recorder.sink(self.phase, Arm::Control);
-        if let (None, Some(learners)) = (mirror, Learners::of(&exchange.victim, true)) {
-            sink.seen_by(learners);
-        }
-        let whole = caller.whole;
-        sink.take(caller.clone());
+        Some((exchange, request, assignment.arm))
+    }
 
-        let acts = mirror.is_some() || !lease.plan.phases[self.phase].injections.is_empty();
-        if !acts || assignment.arm == Arm::Control {
-            return Err(None);
-        }
-        let body = body.map_err(Some)?;
-        if !whole {
-            return Err(Some(LeftOut::NotWhole));
-        }
-        if let Some(recorded) = &recorded {
-            recorded.tape.whole().map_err(Some)?;
-        }
-        let candidate = mirror.map(|mirror| lease.candidates.find(mirror).ok_or(None)).transpose()?;
-        let mark = (lease.plan.document.mark == Mark::On).then_some(lease.plan.document.name.as_str());
-        let shown = self.shown.map(|shown| shown.of(&request, self.asked.at, &body, lease.body_limit));
-        *exchange.watch.sink_mut() = Ear::Shadow(Box::new(Twin {
-            lease: lease.clone(),
-            phase: self.phase,
-            cell: self.cell,
-            caller,
-            next: None,
-            shown: shown.flatten(),
-            room: Arc::new(self.place),
-        }));
-        let service = Understudy {
-            inner: self.service,
-            recorded,
-            mirror: candidate,
-            mark: mark.and_then(|name| HeaderValue::from_str(name).ok()),
-        };
-        Ok(Ready { exchange, request, tape: self.asked.tape, service })
+    /// Who is asked, and who hears the answer.
+    fn asking(
+        self,
+        mut exchange: Box<Exchange>,
+        request: Request<()>,
+        body: Bytes,
+        caller: Sample,
+        mut recorded: Option<Recorded>,
+        mirror: Option<Uri>,
+    ) -> Ready<S> {
+        let Pending { lease, phase, cell, asked, service, shown, place, .. } = self;
+        let document = &lease.plan.document;
+        let mark = (document.mark == Mark::On).then(|| HeaderValue::from_str(&document.name).ok()).flatten();
+        let shown = shown.and_then(|shown| shown.of(&request, asked.at, &body, lease.body_limit));
+        let answer = recorded.as_mut().and_then(|recorded| recorded.tape.hand_over());
+        let room = std::iter::once(place).chain(answer).collect();
+        let twin = Twin { lease, phase, cell, caller, next: None, shown, room };
+        *exchange.watch.sink_mut() = Ear::Shadow(Box::new(twin));
+        let service = Understudy { inner: service, recorded, mirror, mark };
+        Ready { exchange, request, tape: asked.tape, service }
     }
 }
 

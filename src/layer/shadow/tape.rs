@@ -22,7 +22,7 @@ pub(super) struct Tape {
     pieces: VecDeque<(Duration, Piece)>,
     bytes: usize,
     limit: usize,
-    held: Taken,
+    held: Option<Taken>,
     flaw: Option<LeftOut>,
     ended: bool,
 }
@@ -30,7 +30,7 @@ pub(super) struct Tape {
 impl Tape {
     /// Keeps up to `limit` bytes, if there is room; `ended`: there are none.
     pub(super) fn new(limit: usize, room: &Room, ended: bool) -> Option<Tape> {
-        let held = room.take(CHUNK_OVERHEAD)?;
+        let held = Some(room.take(CHUNK_OVERHEAD)?);
         Some(Tape { pieces: VecDeque::new(), bytes: 0, limit, held, flaw: None, ended })
     }
 
@@ -63,7 +63,7 @@ impl Tape {
         // A body in one piece may be as large as the limit.
         let flaw = if self.bytes + self.pieces.len() * CHUNK_OVERHEAD > self.limit {
             LeftOut::TooLarge
-        } else if !self.held.more(size + CHUNK_OVERHEAD) {
+        } else if !self.held.as_mut().is_some_and(|held| held.more(size + CHUNK_OVERHEAD)) {
             LeftOut::Memory
         } else {
             return self.pieces.push_back((at, piece));
@@ -99,9 +99,14 @@ impl Tape {
         }
     }
 
-    /// What was kept, when, and the room that it takes.
-    pub(super) fn into_pieces(self) -> (VecDeque<(Duration, Piece)>, Taken) {
-        (self.pieces, self.held)
+    /// The room that it takes, for somebody else to give back. Nothing more is kept.
+    pub(super) fn hand_over(&mut self) -> Option<Taken> {
+        self.held.take()
+    }
+
+    /// What was kept, and when.
+    pub(super) fn into_pieces(self) -> VecDeque<(Duration, Piece)> {
+        self.pieces
     }
 
     /// A copy of what was kept.

@@ -23,7 +23,6 @@ use super::{
     CallerBody, Inner,
     body::length,
     caller::{Head, Recorded},
-    room::Taken,
     tape::Piece,
 };
 use crate::{
@@ -73,8 +72,8 @@ where
         }
         match (request.extensions().get::<RouteTo>(), self.recorded.take()) {
             (None, Some(Recorded { head: Some(head), tape })) => {
-                let (pieces, room) = tape.into_pieces();
-                Box::pin(play(head, Playing { pieces, since: Instant::now(), sleep: None, _room: room }))
+                let pieces = tape.into_pieces();
+                Box::pin(play(head, Playing { pieces, since: Instant::now(), sleep: None }))
             }
             _ => {
                 request.headers_mut().extend(self.mark.clone().map(|mark| (SHADOW, mark)));
@@ -138,7 +137,6 @@ pub(super) struct Playing {
     pieces: VecDeque<(Duration, Piece)>,
     since: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
-    _room: Taken,
 }
 
 impl Playing {
