@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::room::Taken;
 use crate::{
     evidence::{Comparison, FaultCell, LeftOut, Observer, Sample, ShadowCell, Sink},
@@ -34,7 +36,8 @@ impl Twin {
 impl Sink for Twin {
     fn take(&self, sample: Sample) {
         let Lease { plan, recorder, body_limit, .. } = self.lease.as_ref();
-        if !sample.whole && self.lease.acts_until(tokio::time::Instant::now()).is_none() {
+        // Its faults may not have acted any more.
+        if self.lease.acts_until(Instant::now()).is_none() {
             return self.cell.left_out(LeftOut::Disarmed);
         }
         self.cell.pair(&self.caller, &sample);

@@ -140,6 +140,9 @@ impl<S> Pending<S> {
         if !acts || arm == Arm::Control {
             return Err(None);
         }
+        if lease.acts_until(Instant::now()).is_none() {
+            return Err(Some(LeftOut::Disarmed));
+        }
         let whole = if caller.whole { Ok(()) } else { Err(LeftOut::NotWhole) };
         whole.and(recorded.as_ref().map_or(Ok(()), |recorded| recorded.tape.whole())).map_err(Some)?;
         let mirror = mirror.map(|mirror| lease.candidates.find(mirror).ok_or(None)).transpose()?;

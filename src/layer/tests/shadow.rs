@@ -195,6 +195,18 @@ async fn no_shadow_outlives_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_shadow_begins_when_its_lease_is_over() {
+    for mirror in [None, Some("next")] {
+        let (setup, service) = shadowed(&[MISLABEL], mirror, Limits::default());
+        read(service.oneshot(request("a")).await.unwrap()).await;
+        setup.handle.disarm(setup.lease).unwrap();
+        let seen = setup.shadows(1).await;
+        assert_eq!((seen.pairs, seen.left_out["disarmed"], setup.asked.lock().unwrap().len()), (0, 1, 1));
+        assert_eq!((setup.phase().control.requests(), setup.phase().treated.requests()), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_runs_out_ends_shadows_too() {
     let (setup, service) = shadowed(&[r#"{"hang": {}}"#], None, Limits::default());
     read(service.oneshot(request("a")).await.unwrap()).await;
