@@ -100,6 +100,9 @@ pub struct Outline {
     pub monitors: Vec<String>,
     /// Share of units that are treated.
     pub exposure_share: f64,
+    /// The release that is rehearsed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// The phases in order.
     pub phases: Vec<PhaseOutline>,
 }
@@ -410,6 +413,43 @@ pub struct Shadowed {
     pub largest_score_difference: Option<f64>,
 }
 
+/// Two versions of a release compared in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Comparison {
+    /// The phase.
+    pub phase: String,
+    /// What is compared with.
+    pub baseline: Compared,
+    /// What is compared.
+    pub candidate: Compared,
+    /// Is the baseline what everybody saw in the phases before, because too few were left on it?
+    #[serde(default)]
+    pub before: bool,
+    /// What callers of both saw: `control` is the baseline's, `treated` the candidate's.
+    pub effects: Vec<Effect>,
+}
+
+/// One side of a [`Comparison`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Compared {
+    /// Its version.
+    pub version: String,
+    /// The group that has it, in an A/B test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its requests.
+    pub requests: u64,
+}
+
+impl Comparison {
+    /// The measures that differ beyond doubt: their interval leaves out zero.
+    pub fn differing(&self) -> impl Iterator<Item = &Effect> {
+        self.effects.iter().filter(|effect| effect.difference.is_some_and(Interval::excludes_zero))
+    }
+}
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -466,6 +506,9 @@ pub struct Report {
     /// What shadows answered, in each phase that has any (`release: shadow`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<Shadowed>,
+    /// Versions compared, phase by phase, if a release was rehearsed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
     /// The verdicts.
     pub outcomes: Vec<Outcome>,
     /// Every change of every alert.

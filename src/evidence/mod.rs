@@ -21,7 +21,7 @@ pub use groups::{Compared, Groups, Side};
 pub use ledger::{Entry, Ledger, LedgerError, LedgerParts, LedgerReader, Line, Permit, ReadError, Rotation};
 #[cfg(feature = "cli")]
 pub(crate) use ledger::{LineKind, LineWriter, open_lines};
-pub use recorder::{ArmSink, Cap, FaultCell, Observer, Recorder, RecorderLimits};
+pub use recorder::{ArmSink, Cap, Cohort, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, Copied, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
 pub use shadow::{Comparison, LeftOut, ShadowCell, ShadowEvidence};
@@ -58,6 +58,9 @@ pub struct PhaseEvidence {
     pub control: ArmEvidence,
     /// Units that faults may act on.
     pub treated: ArmEvidence,
+    /// The treated of each group, where they are split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, ArmEvidence>,
     /// One for each injection, in the order of the plan.
     pub faults: Vec<FaultEvidence>,
     /// Under `release: shadow` callers are all in `control`, whatever their unit; `treated` is what shadows answered,
@@ -185,6 +188,9 @@ impl Evidence {
             mine.treated.merge(&theirs.treated);
             if let Some(more) = &theirs.shadow {
                 mine.shadow.get_or_insert_default().merge(more);
+            }
+            for (group, seen) in &theirs.groups {
+                mine.groups.entry(group.clone()).or_default().merge(seen);
             }
             for (fault, more) in mine.faults.iter_mut().zip(&theirs.faults) {
                 fault.eligible += more.eligible;

@@ -10,8 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Observer, Sample};
-use crate::exposure::Arm;
+use super::{Cohort, Observer, Sample};
 
 const SAMPLES: usize = 1024;
 const BYTES: usize = 64 << 20;
@@ -31,7 +30,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    samples: VecDeque<(usize, Arm, Sample, Seen)>,
+    samples: VecDeque<(Cohort, Sample, Seen)>,
     bytes: usize,
     closed: bool,
     /// Samples taken so far, which is the number of the next one.
@@ -43,8 +42,7 @@ struct Waiting {
 /// A sample that is being read; dropped, it counts as read.
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
-    pub(super) phase: usize,
-    pub(super) arm: Arm,
+    pub(super) cohort: Cohort,
     pub(super) sample: Sample,
     pub(super) seen: Seen,
     number: u64,
@@ -66,14 +64,14 @@ impl Waiting {
 
 impl Queue {
     /// Adds a sample; `false` when it does not fit.
-    pub(super) fn push(&self, phase: usize, arm: Arm, sample: Sample, seen: Seen) -> bool {
+    pub(super) fn push(&self, cohort: Cohort, sample: Sample, seen: Seen) -> bool {
         let mut waiting = self.locked();
         let bytes = waiting.bytes + sample.kept();
         if waiting.samples.len() >= SAMPLES || bytes > BYTES {
             return false;
         }
         waiting.bytes = bytes;
-        waiting.samples.push_back((phase, arm, sample, seen));
+        waiting.samples.push_back((cohort, sample, seen));
         if waiting.samples.len() == 1 || waiting.is_half_full() {
             self.changed.notify_one();
         }
@@ -90,11 +88,11 @@ impl Queue {
     pub(super) fn take_before(&self, end: u64) -> Option<Taken<'_>> {
         let mut waiting = self.locked();
         let number = waiting.taken;
-        let (phase, arm, sample, seen) = (number < end).then(|| waiting.samples.pop_front()).flatten()?;
+        let (cohort, sample, seen) = (number < end).then(|| waiting.samples.pop_front()).flatten()?;
         waiting.bytes -= sample.kept();
         waiting.taken += 1;
         waiting.in_hand.push(number);
-        Some(Taken { phase, arm, sample, seen, number, queue: self })
+        Some(Taken { cohort, sample, seen, number, queue: self })
     }
 
     /// Waits until none with a number below `end` is in hand.
@@ -129,7 +127,9 @@ mod tests {
     use http::{HeaderMap, Method, Uri};
 
     use super::*;
-    use crate::evidence::sample::CHUNK_OVERHEAD;
+    use crate::{evidence::sample::CHUNK_OVERHEAD, exposure::Arm};
+
+    const CONTROL: Cohort = Cohort { phase: 0, arm: Arm::Control, group: None };
 
     fn tiny() -> Sample {
         Sample {
@@ -139,6 +139,7 @@ mod tests {
             whole: true,
             latency: Duration::ZERO,
             arm: None,
+            version: None,
             headers: HeaderMap::new(),
             body: Ok(Vec::new()),
             passed: Vec::new(),
@@ -150,10 +151,10 @@ mod tests {
         let mebibytes = vec![Bytes::from_static(&[0; (1 << 20) - CHUNK_OVERHEAD]); 16];
         let sample = || Sample { body: Ok(mebibytes.clone()), ..tiny() };
         let queue = Queue::default();
-        assert_eq!((0..9).filter(|_| queue.push(0, Arm::Control, sample(), None)).count(), 4);
+        assert_eq!((0..9).filter(|_| queue.push(CONTROL, sample(), None)).count(), 4);
         assert!(queue.wait(), "there is work");
         while queue.take_before(queue.end()).is_some() {}
-        assert!(queue.push(0, Arm::Control, sample(), None));
+        assert!(queue.push(CONTROL, sample(), None));
         queue.close();
         assert!(!queue.wait());
     }
@@ -162,9 +163,9 @@ mod tests {
     fn what_comes_later_is_not_waited_for() {
         let queue = Queue::default();
         let sample = || Sample { body: Err(super::super::Unread::TooLarge), ..tiny() };
-        assert!(queue.push(0, Arm::Control, sample(), None));
+        assert!(queue.push(CONTROL, sample(), None));
         let end = queue.end();
-        assert!(queue.push(0, Arm::Control, sample(), None));
+        assert!(queue.push(CONTROL, sample(), None));
         let first = queue.take_before(end).unwrap();
         assert!(queue.take_before(end).is_none(), "the second came after");
         drop(first);

@@ -7,6 +7,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -42,6 +43,8 @@ pub struct Sample {
     pub latency: Duration,
     /// Which side the unit was on, if a plan was armed.
     pub arm: Option<Arm>,
+    /// The version that the unit has, if a release is rehearsed.
+    pub version: Option<Arc<str>>,
     /// Headers of the response; empty unless its body was kept.
     pub headers: HeaderMap,
     /// The body as sent, or why it was not kept.
@@ -216,6 +219,7 @@ pub struct Watch<K: Sink> {
     uri: Uri,
     status: Option<StatusCode>,
     arm: Option<Arm>,
+    version: Option<Arc<str>>,
     headers: HeaderMap,
     kept: Copied,
     passed: Vec<Duration>,
@@ -233,6 +237,7 @@ impl<K: Sink> Watch<K> {
             uri: request.uri().clone(),
             status: None,
             arm: None,
+            version: None,
             headers: HeaderMap::new(),
             kept: Copied::nothing(),
             passed: Vec::new(),
@@ -273,6 +278,11 @@ impl<K: Sink> Watch<K> {
             self.headers = response.headers().clone();
             self.kept = Copied::up_to(limit);
         }
+    }
+
+    /// Notes the version that the unit has in a release.
+    pub fn of_version(&mut self, version: Option<Arc<str>>) {
+        self.version = version;
     }
 
     /// Notes what a poll of the body gave. `ended`: the body says that nothing comes any more.
@@ -342,6 +352,7 @@ impl<K: Sink> Drop for Watch<K> {
             whole: self.whole,
             latency: self.started.elapsed(),
             arm: self.arm,
+            version: self.version.take(),
             headers: std::mem::take(&mut self.headers),
             body: std::mem::replace(&mut self.kept, Copied::nothing()).chunks,
             passed: std::mem::take(&mut self.passed),

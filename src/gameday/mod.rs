@@ -27,7 +27,7 @@ use crate::{
     clock,
     event::{Ending, Event, FORMAT_VERSION, Kind, Outline, Report},
     monitor::{AlertSource, ProbeSource},
-    scenario::Plan,
+    scenario::{Plan, Release},
     verify,
 };
 
@@ -135,6 +135,7 @@ pub fn outline(plan: &Plan, stage: String, monitors: Vec<String>) -> Outline {
         stage,
         monitors,
         exposure_share: plan.exposure.widest().fraction(),
+        release: plan.release.as_ref().map(Release::describe),
         phases: plan.outline(),
     }
 }
@@ -165,6 +166,7 @@ fn failed(plan: &Plan, outline: Outline, started: clock::Timestamp, detail: Stri
         phases: Vec::new(),
         deliveries: Vec::new(),
         shadows: Vec::new(),
+        comparisons: Vec::new(),
         exit_code: verify::exit_code(&outcomes, Ending::Failed),
         outcomes,
         alerts: Vec::new(),

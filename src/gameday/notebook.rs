@@ -298,6 +298,8 @@ impl Notebook {
         let mut deliveries = std::mem::take(&mut self.deliveries);
         let ran = |phase: &str| self.plan.phases.iter().zip(&self.windows).any(|(ran, _)| ran.name == phase);
         deliveries.retain(|delivery| ran(&delivery.phase));
+        let mut comparisons = verify::comparisons(&self.plan, &self.evidence, &self.truth.accuracy());
+        comparisons.retain(|comparison| ran(&comparison.phase));
         let now = clock::now();
         let records =
             self.plan.phases.iter().zip(&self.windows).enumerate().map(|(index, (phase, window))| {
@@ -321,6 +323,7 @@ impl Notebook {
             exit_code: verify::exit_code(&outcomes, ending),
             deliveries,
             shadows: verify::shadows(&self.evidence),
+            comparisons,
             outcomes,
             alerts: self.history.changes().to_vec(),
             not_assigned: self.evidence.not_assigned,

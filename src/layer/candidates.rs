@@ -6,6 +6,11 @@ use std::{fmt, sync::Arc};
 
 use http::Uri;
 
+use crate::{
+    fault::{Fault, StaleModel},
+    scenario::{Injection, Plan},
+};
+
 /// Another upstream, by its address and perhaps a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -20,6 +25,17 @@ pub struct Candidate {
 pub(super) struct Candidates(Arc<[Candidate]>);
 
 impl Candidates {
+    /// An upstream that a release of the plan needs and that is not there. One that a fault names may be missing: its
+    /// requests pass, and are counted.
+    pub(super) fn lacks(&self, plan: &Plan) -> Option<String> {
+        let routes = plan.phases.iter().flat_map(|phase| &phase.injections).filter(|route| route.of_release);
+        let upstream = |route: &Injection| match &route.fault {
+            Fault::StaleModel(StaleModel { upstream, .. }) => upstream.clone(),
+            _ => None,
+        };
+        routes.filter_map(upstream).find(|upstream| self.find(upstream).is_none())
+    }
+
     /// The address of one that a scenario names.
     pub(super) fn find(&self, upstream: &str) -> Option<Uri> {
         let address = upstream.trim_end_matches('/').parse::<Uri>().ok();

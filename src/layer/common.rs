@@ -193,11 +193,14 @@ impl Common {
         self.not_killed()?;
         self.can_shadow(&plan)?;
         let bit = if plan.shadow().is_some() { shadowed } else { armed };
+        let candidates = self.candidates.get().cloned().unwrap_or_default();
+        if let Some(upstream) = candidates.lacks(&plan) {
+            return Err(ArmError::NoSuchUpstream(upstream));
+        }
         let mut control = self.control();
         let slot = place(&plan)?;
         control.leases += 1;
         let id = LeaseId(control.leases);
-        let candidates = self.candidates.get().cloned().unwrap_or_default();
         let lease = Arc::new(Lease::new(id, plan, ttl, &self.limits, self.ledger.clone(), candidates));
         control.remember(slot, lease.clone(), self.slots() - 1);
         if let Some(ran_out) = self.slots[slot].swap(Some(lease)) {

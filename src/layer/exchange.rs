@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     draw::UnitHash,
-    evidence::Watch,
+    evidence::{Cohort, Watch},
     exposure::{self, Arm, Assignment},
     scenario::{ExpressionError, RequestView},
 };
@@ -122,7 +122,7 @@ impl Exchange {
             Err(reason) => return not_assigned(lease, reason),
         };
         let victim = Victim::new(lease.clone(), phase, position, &assignment, hash, id);
-        let sink = Ear::Arm(lease.recorder.sink(phase, assignment.arm));
+        let sink = Ear::Arm(lease.recorder.sink(Cohort::of(phase, &assignment)));
         Begun::Exchange(Exchange::begun(request, victim, sink, Who::Drawn(assignment), None))
     }
 

@@ -1,14 +1,18 @@
 //! What travels in the extensions of requests and responses.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::exposure::Arm;
 
 /// Set on responses while a plan is armed: which side the unit was on; treated, if any of several plans treats it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposed {
     /// The side.
     pub arm: Arm,
+    /// The version that the unit has, if a release is rehearsed.
+    pub version: Option<Arc<str>>,
 }
 
 /// Set on a request that a fault sends to another upstream than its own: scheme, host and port, one of those

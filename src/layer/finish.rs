@@ -45,10 +45,19 @@ impl Exchange {
         if victim.lease.plan.document.mark == Mark::On {
             victim.marks().for_each(|mark| _ = response.headers_mut().append(MARK, mark));
         }
-        // Another plan may have treated it as well.
-        let elsewhere = response.extensions().get::<Exposed>().is_some_and(|other| other.arm == Arm::Treated);
-        let arm = if elsewhere { Arm::Treated } else { victim.arm };
-        response.extensions_mut().insert(Exposed { arm });
+        // Another plan, nearer to the upstream, may have treated it as well, and have told its version.
+        let other = response.extensions().get::<Exposed>();
+        let arm =
+            if other.is_some_and(|other| other.arm == Arm::Treated) { Arm::Treated } else { victim.arm };
+        let told = other.and_then(|other| other.version.clone());
+        let version = match (&victim.version, &victim.lease.plan.release) {
+            (Some(version), Some(release)) if told.is_none() || victim.arm == Arm::Treated => {
+                response.headers_mut().insert(&release.header, version.value.clone());
+                Some(version.name.clone())
+            }
+            _ => told,
+        };
+        response.extensions_mut().insert(Exposed { arm, version });
         let codec = &victim.lease.plan.target.codec;
         let reads = response.status().is_success() && codec.is_prediction(watch.method(), watch.uri().path());
         watch.respond(&response, Some(victim.arm), reads.then_some(victim.lease.body_limit));

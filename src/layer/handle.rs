@@ -95,8 +95,8 @@ impl Handle {
     /// Arms a plan for a time to live.
     ///
     /// # Errors
-    /// If a lease is in force already, `ttl` is out of range, the kill file exists, or the plan is for shadows and
-    /// nothing here makes any, or has its mirror.
+    /// If a lease is in force already, `ttl` is out of range, the kill file exists, a release's upstream is not known, or
+    /// the plan is for shadows and nothing here makes any, or has its mirror.
     pub fn arm(&self, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
         self.common.arm(self.slot, plan, ttl)
     }

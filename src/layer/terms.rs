@@ -103,6 +103,12 @@ pub enum ArmError {
     /// No phase of that name.
     #[error("the plan has no phase `{0}`")]
     NoSuchPhase(String),
+    /// A release needs another upstream that was not named to this program.
+    #[error(
+        "the release needs the upstream `{0}`, and nobody has told where it is: give the stage `candidates`, or the \
+         sidecar `--candidate {0}=URL`"
+    )]
+    NoSuchUpstream(String),
     /// The kill file exists.
     #[error("the kill file `{}` exists: nothing can be armed until it is removed", .0.display())]
     Killed(PathBuf),

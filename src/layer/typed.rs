@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     draw::UnitHash,
-    evidence::{ArmSink, Watch},
+    evidence::{ArmSink, Cohort, Watch},
     exposure::Assignment,
     fault::Action,
     wire::{Answer, Row},
@@ -139,6 +139,7 @@ struct Typed {
     victim: Victim,
     course: Course,
     watch: Watch<ArmSink>,
+    cohort: Cohort,
 }
 
 impl Typed {
@@ -155,8 +156,9 @@ impl Typed {
         let request = UnitHash::of(identity.id.as_bytes());
         let victim = Victim::new(lease.clone(), phase, position, &assignment, request, Some(identity.id));
         let course = Course::drawn(&victim, &assignment, Asking { path: "", bytes: None }).typed(&victim);
-        let watch = Watch::begin(&Request::new(()), lease.recorder.sink(phase, assignment.arm));
-        Some(Box::new(Typed { victim, course, watch }))
+        let cohort = Cohort::of(phase, &assignment);
+        let watch = Watch::begin(&Request::new(()), lease.recorder.sink(cohort));
+        Some(Box::new(Typed { victim, course, watch, cohort }))
     }
 
     /// Edits the predictions of a response.
@@ -168,7 +170,7 @@ impl Typed {
             response.set_rows(&answer.rows);
         }
         rows.settle(&mut self.victim);
-        self.victim.lease.recorder.predictions(self.victim.phase, self.victim.arm, &answer.rows);
+        self.victim.lease.recorder.predictions(self.cohort, &answer.rows);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     evidence::{FaultCell, Line, Permit},
     exposure::{Arm, Assignment},
     fault::{Action, Behaviour, Decide, EditContext, StreamContext},
-    scenario::Injection,
+    scenario::{Injection, Version},
     wire::{Answer, Framing},
 };
 
@@ -49,6 +49,8 @@ pub(super) struct Victim {
     pub(super) phase: usize,
     pub(super) arm: Arm,
     pub(super) masks: Masks,
+    /// The version that its unit has in a release.
+    pub(super) version: Option<Version>,
     cause: Cause,
     position: Duration,
     request: UnitHash,
@@ -81,12 +83,13 @@ impl Victim {
         let (masks, acted) = (Masks::default(), Vec::new());
         let slots = lease.caps.as_ref().and_then(Slots::of);
         let cause = Cause::Drawn;
-        Victim { lease, phase, arm, masks, cause, position, request, unit, id, acted, slots }
+        let version = lease.plan.release.as_ref().and_then(|release| assignment.version(release)).cloned();
+        Victim { lease, phase, arm, masks, version, cause, position, request, unit, id, acted, slots }
     }
 
     /// A request that asked for a fault, whoever it is from.
     pub(super) fn asking(self) -> Victim {
-        Victim { cause: Cause::Asked, arm: Arm::Treated, ..self }
+        Victim { cause: Cause::Asked, arm: Arm::Treated, version: None, ..self }
     }
 
     /// Did it ask for what happens to it?

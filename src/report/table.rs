@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, 
 use owo_colors::OwoColorize;
 
 use super::{shadows, words};
-use crate::event::{Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
+use crate::event::{Comparison, Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
 
 fn table(width: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -44,6 +44,15 @@ pub fn summary(report: &Report, width: u16) -> String {
     for delivery in &report.deliveries {
         out.push('\n');
         out.push_str(&wrapped(&fault(delivery), width));
+    }
+    if !report.comparisons.is_empty() {
+        let title =
+            "What callers of the versions saw, baseline → candidate (95% interval of the difference):";
+        out.push_str(&format!("\n{}", wrapped(title, width)));
+    }
+    for comparison in &report.comparisons {
+        out.push('\n');
+        out.push_str(&wrapped(&versions(comparison), width));
     }
     if !report.shadows.is_empty() {
         let title = "What shadows answered beside their callers, who got the true answer (95% interval):";
@@ -125,6 +134,21 @@ fn percent(share: f64) -> f64 {
     (share * 1000.0).round() / 10.0
 }
 
+/// Two versions: which differ in what, and what both saw.
+fn versions(comparison: &Comparison) -> String {
+    let differing: Vec<&str> = comparison.differing().map(|effect| effect.measure.as_str()).collect();
+    let verdict = match differing.as_slice() {
+        [] => "no difference beyond chance".green().to_string(),
+        some => format!("{} {}", "differ:".yellow(), some.join(", ")),
+    };
+    let mut out = format!("{}: {}, {verdict}\n", comparison.phase.bold(), words::versions(comparison));
+    let longest = comparison.effects.iter().map(|effect| effect.measure.chars().count()).max().unwrap_or(0);
+    for effect in &comparison.effects {
+        out.push_str(&format!("  {:longest$}  {}\n", effect.measure, words::effect(effect)));
+    }
+    out
+}
+
 /// The three shares: of units, of what those get (in the mean over the phase), and of everything.
 fn shares(of: &FaultOutline) -> String {
     let (exposure, rate, overall) = (percent(of.exposure_share), percent(of.rate), percent(of.overall_share));
@@ -169,5 +193,6 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
             phases.add_row(row.to_vec());
         }
     }
-    format!("{}\n{}\n\n{phases}\n", outline.scenario.bold(), outline.hypothesis)
+    let release = outline.release.as_ref().map_or(String::new(), |release| format!("release: {release}\n"));
+    format!("{}\n{}\n{release}\n{phases}\n", outline.scenario.bold(), outline.hypothesis)
 }

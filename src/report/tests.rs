@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     clock::Timestamp,
     event::{
-        AlertChange, AlertState, Asked, Delivered, Delivery, Effect, Ending, Event, FORMAT_VERSION,
-        FaultOutline, Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report, Shadowed, Verdict,
+        AlertChange, AlertState, Asked, Compared, Comparison, Delivered, Delivery, Effect, Ending, Event,
+        FORMAT_VERSION, FaultOutline, Kind, Measured, Outcome, Outline, PhaseOutline, Reason, Report,
+        Shadowed, Verdict,
     },
     stats::Interval,
 };
@@ -59,6 +60,7 @@ fn report() -> Report {
         stage: "staging <&>".into(),
         monitors: vec!["prometheus".into()],
         exposure_share: 0.25,
+        release: None,
         phases: vec![
             PhaseOutline {
                 phase: "steady".into(),
@@ -104,6 +106,7 @@ fn report() -> Report {
             delivered: Delivered::Yes,
             seen_by: "labels".into(),
         }],
+        comparisons: vec![],
         outcomes: vec![
             outcome("PredictionDrift", Asked::Fires, Verdict::Met, None, Some(14.2)),
             outcome("HighErrorRate", Asked::Silent, Verdict::Met, None, None),
@@ -118,6 +121,49 @@ fn report() -> Report {
         notices: vec![],
         ledger: None,
     }
+}
+
+fn released() -> Report {
+    let side = |version: &str, requests| Compared { version: version.into(), group: None, requests };
+    let effect = |measure: &str, unit: &str, control, treated, difference: Option<(f64, f64)>| Effect {
+        measure: measure.into(),
+        unit: unit.into(),
+        control,
+        treated,
+        difference: difference.map(|(low, high)| Interval {
+            estimate: treated - control,
+            low,
+            high,
+            level: 0.95,
+        }),
+    };
+    let effects = vec![
+        effect("error share", "share", 0.002, 0.25, Some((0.19, 0.31))),
+        effect("p99 latency", "s", 0.021, 0.024, None),
+        effect("mean score", "", 0.75, 0.7421875, Some((-0.02, 0.01))),
+    ];
+    let (baseline, candidate) = (side("v1", 2400), side("v2", 120));
+    let alike = effects[1..].to_vec();
+    let one = Comparison { phase: "step 1".into(), baseline, candidate, before: false, effects };
+    let mut two = Comparison { phase: "step 2".into(), before: true, effects: alike, ..one.clone() };
+    (two.baseline.group, two.candidate.group) = (Some("a".into()), Some("b".into()));
+    Report { comparisons: vec![one, two], ..report() }
+}
+
+#[test]
+fn versions_are_compared_with_what_differs_first() {
+    let text = plain(&summary(&released(), 100));
+    let start = text.find("What callers").unwrap();
+    insta::assert_snapshot!(&text[start..text.find("→ Parity").unwrap()]);
+    let before = plain(&summary(&report(), 100));
+    assert_eq!(
+        text.replace(&text[start..text.find("→ Parity").unwrap()], ""),
+        before.as_str(),
+        "nothing else moves"
+    );
+    let read: Report = serde_json::from_str(&json(&released())).unwrap();
+    assert_eq!(json(&read), json(&released()));
+    assert!(!json(&report()).contains("comparisons"), "reports of other runs stay as they were");
 }
 
 fn plain(text: &str) -> String {

@@ -1,6 +1,8 @@
 //! How reports put things: one wording for every format.
 
-use crate::event::{Asked, Delivered, Delivery, Effect, Measured, Outcome, Reason, Report, Verdict};
+use crate::event::{
+    Asked, Compared, Comparison, Delivered, Delivery, Effect, Measured, Outcome, Reason, Report, Verdict,
+};
 
 /// `HighLatency fires within 30s`
 pub(super) fn expectation(outcome: &Outcome) -> String {
@@ -69,6 +71,16 @@ pub(super) fn effect(effect: &Effect) -> String {
         Some(d) => format!("{shown} ({} to {})", signed(of(d.low)), signed(of(d.high))),
         None => shown,
     }
+}
+
+/// `v2 (120 requests) against v1 (2400 requests)`
+pub(super) fn versions(comparison: &Comparison) -> String {
+    let side = |side: &Compared, before: &str| {
+        let group = side.group.as_ref().map_or(String::new(), |group| format!("group `{group}`, "));
+        format!("{} ({group}{} requests{before})", side.version, side.requests)
+    };
+    let before = if comparison.before { " in the phases before" } else { "" };
+    format!("{} against {}", side(&comparison.candidate, ""), side(&comparison.baseline, before))
 }
 
 fn signed(amount: String) -> String {

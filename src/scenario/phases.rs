@@ -145,6 +145,7 @@ fn injections(
             group: rows::group(checker, &document.target.protocol, &place, &injection.fault),
             share: injection.share.or(phase.share).unwrap_or(document.exposure.widest()),
             for_group: exposure_check::group_number(&document.exposure, injection.group.as_deref()),
+            of_release: false,
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),
         });
     }

@@ -165,6 +165,8 @@ pub struct Injection {
     pub share: Share,
     /// Number of the group of the treated that gets it; `None`: all of them.
     pub for_group: Option<usize>,
+    /// Is it a release's own, which no phase writes: does it send a version's requests to their upstream?
+    pub of_release: bool,
     /// Key of its draws: rule `<phase>/<index in the file>/<fault>`.
     pub key: Key,
 }

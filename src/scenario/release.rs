@@ -161,6 +161,17 @@ impl Version {
 }
 
 impl Release {
+    /// In words: `canary, v2 after v1, told in x-model-version`.
+    pub fn describe(&self) -> String {
+        let versions = match &self.versions {
+            Versions::Arms { baseline, candidate } => format!("{} after {}", candidate.name, baseline.name),
+            Versions::Groups(versions) => {
+                versions.iter().map(|version| &*version.name).collect::<Vec<_>>().join(" beside ")
+            }
+        };
+        format!("{}, {versions}, told in {}", self.kind, self.header)
+    }
+
     /// Compiles what was checked. With `shadow` nobody has another version.
     pub(super) fn compile(document: &Document) -> Option<Release> {
         let release = document.release.as_ref()?;

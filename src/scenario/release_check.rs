@@ -194,6 +194,7 @@ pub(super) fn routes(document: &Document, phase: &PhaseDocument) -> Vec<Injectio
             group: None,
             share,
             for_group: exposure_check::group_number(&document.exposure, group),
+            of_release: true,
             key: Key::new(document.seed, &format!("{}/{number}/release", phase.name)),
         }
     };

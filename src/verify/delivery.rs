@@ -21,7 +21,9 @@ const LABEL_SHIFT: &str = "label distribution (total variation)";
 /// A mix of labels that moved by less than this total variation has not moved.
 const STILL: f64 = 0.05;
 /// Fewer treated requests than this tell nothing.
-const FEWEST: u64 = 20;
+pub(super) const FEWEST: u64 = 20;
+/// Most labels whose shares are told apart, the most frequent first.
+const LABELS: usize = 12;
 /// Fewer changed requests than this show no effect, however sure it is that they changed.
 const FEWEST_CHANGED: u64 = 5;
 
@@ -248,6 +250,37 @@ impl Arms<'_> {
         let (control, treated) = (counts(control), counts(treated));
         (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0)
             .then(|| effect(LABEL_SHIFT, "share", 0.0, stats::total_variation(&control, &treated), None))
+    }
+
+    /// What is measured for two versions, whatever the faults.
+    pub(super) fn of_versions(&self) -> Vec<Effect> {
+        let first = [
+            self.error_share(),
+            self.mean_latency(),
+            self.latency_quantile(0.5),
+            self.latency_quantile(0.99),
+            self.invalid_share().filter(|invalid| invalid.control + invalid.treated > 0.0),
+        ];
+        let last = [self.mean_score(), self.accuracy()];
+        first.into_iter().flatten().chain(self.label_shares()).chain(last.into_iter().flatten()).collect()
+    }
+
+    /// The share of each predicted label.
+    fn label_shares(&self) -> Vec<Effect> {
+        let (control, treated) = (&self.control.labels, &self.treated.labels);
+        let mut seen: BTreeMap<&String, u64> = BTreeMap::new();
+        control.iter().chain(treated).for_each(|(label, count)| *seen.entry(label).or_default() += count);
+        let mut labels: Vec<(&String, u64)> = seen.into_iter().collect();
+        labels.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        labels.truncate(LABELS);
+        labels.sort();
+        let of = |arm: &BTreeMap<String, u64>, label: &String| {
+            (arm.get(label).copied().unwrap_or(0), arm.values().sum::<u64>())
+        };
+        let share = |(label, _): (&String, u64)| {
+            proportions(&format!("share of `{label}`"), of(control, label), of(treated, label))
+        };
+        labels.into_iter().filter_map(share).collect()
     }
 
     fn mean_score(&self) -> Option<Effect> {

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod clears;
+mod comparison;
 mod delivery;
 mod fires;
 mod score;
@@ -28,6 +29,7 @@ use crate::{
     unit::Span,
 };
 
+pub use comparison::comparisons;
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
 pub use score::{exit_code, score};
 pub use shadows::shadows;

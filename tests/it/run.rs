@@ -387,3 +387,26 @@ async fn the_sidecar_of_a_run_logs_payloads_and_obeys_a_kill_file() {
     assert_eq!((output.status.code(), report.ending), (Some(3), Ending::Failed), "{}", shown(&output));
     assert!(report.ending_detail.unwrap().contains("kill file"), "{}", shown(&output));
 }
+
+#[tokio::test]
+async fn the_releases_run_as_they_stand_and_their_versions_are_compared() {
+    let _turn = crate::stack::turn().await;
+    for (scenario, versions, differs) in [
+        ("canary", ("v1", "v2"), "error share"),
+        ("blue-green", ("blue", "green"), "share of `versicolor`"),
+        ("ab", ("v2-large", "v2-small"), "error share"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+        command.current_dir(repo("")).args(["run", &format!("scenarios/{scenario}.yaml"), "--report"]);
+        let output = timeout(DEADLINE, command.arg(out.path()).kill_on_drop(true).output()).await;
+        let output = output.expect("in time").unwrap();
+        assert_eq!(output.status.code(), Some(0), "{scenario}: {}", shown(&output));
+        let text = std::fs::read_to_string(out.path().join("report.json")).unwrap();
+        let report: Report = serde_json::from_str(&text).unwrap();
+        let told =
+            report.comparisons.iter().find(|one| one.differing().any(|effect| effect.measure == differs));
+        let told = told.unwrap_or_else(|| panic!("{scenario}: {}", shown(&output)));
+        assert_eq!((told.baseline.version.as_str(), told.candidate.version.as_str()), versions);
+    }
+}

@@ -216,9 +216,7 @@ impl PhaseTold {
 
 /// What an injection was compiled from: in `phase/fault#2`, the second of its name.
 fn written_as<'a>(written: &'a [InjectionDocument], injection: &Injection) -> Option<&'a InjectionDocument> {
-    // A release's own are not written there.
-    let (_, name) = injection.id.split_once('/')?;
-    if name.split('#').next() != Some(injection.fault.name()) {
+    if injection.of_release {
         return None;
     }
     let number =

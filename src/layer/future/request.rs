@@ -211,12 +211,17 @@ impl<S, B: Body> Parked<S, B> {
     fn route(&mut self) {
         let Some((rule, upstream)) = self.exchange.course.route.take() else { return };
         let victim = &mut self.exchange.victim;
-        let Some(candidate) = victim.lease.candidates.find(&upstream) else {
-            victim.skip(rule, "no-such-upstream");
-            return;
-        };
-        if victim.act(rule, &format!("asked {candidate}"), 0) {
-            self.request.extensions_mut().insert(RouteTo(candidate));
+        match victim.lease.candidates.find(&upstream) {
+            Some(candidate) if victim.act(rule, &format!("asked {candidate}"), 0) => {
+                self.request.extensions_mut().insert(RouteTo(candidate));
+                return;
+            }
+            Some(_) => {}
+            None => victim.skip(rule, "no-such-upstream"),
+        }
+        // It is answered by another version than its own.
+        if victim.injection(rule).of_release {
+            victim.version = None;
         }
     }
 }

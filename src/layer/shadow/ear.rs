@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::room::Taken;
 use crate::{
-    evidence::{Comparison, FaultCell, LeftOut, Observer, Sample, ShadowCell, Sink},
+    evidence::{Cohort, Comparison, FaultCell, LeftOut, Observer, Sample, ShadowCell, Sink},
     exposure::Arm,
     layer::{lease::Lease, view::Shown},
     wire::Answer,
@@ -50,7 +50,7 @@ impl Sink for Twin {
             limit: *body_limit,
             next: self.next.clone(),
         };
-        let mut sink = recorder.sink(self.phase, Arm::Treated);
+        let mut sink = recorder.sink(Cohort::side(self.phase, Arm::Treated));
         sink.seen_by(Arc::new(Held { comparison, _room: self.room.clone() }));
         sink.take(sample);
     }

@@ -15,7 +15,7 @@ use tokio::{runtime::Handle as Runtime, time::Instant};
 use super::{CallerBody, Inner, Twin, caller::Recorded, room::Taken, tape::Tape, understudy::Understudy};
 use crate::{
     clock::{self, Timestamp},
-    evidence::{LeftOut, Sample, ShadowCell, Sink as _},
+    evidence::{Cohort, LeftOut, Sample, ShadowCell, Sink as _},
     exposure::{Arm, Assignment},
     layer::{
         BoxError, RequestBody, ResponseFuture,
@@ -94,7 +94,7 @@ impl<S> Pending<S> {
             Err(_) => {
                 self.cell.left_out(LeftOut::NoRuntime);
                 if self.who.is_some() {
-                    self.lease.recorder.sink(self.phase, Arm::Control).take(caller);
+                    self.lease.recorder.sink(Cohort::side(self.phase, Arm::Control)).take(caller);
                 }
             }
         }
@@ -129,7 +129,7 @@ impl<S> Pending<S> {
         let (request, body) = self.asked.request();
         let (exchange, request, arm) = self.judged(request, &body).ok_or(None)?;
         let Pending { lease, phase, .. } = &self;
-        let mut sink = lease.recorder.sink(*phase, Arm::Control);
+        let mut sink = lease.recorder.sink(Cohort::side(*phase, Arm::Control));
         let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
         if let (None, Some(learners)) = (mirror, Learners::of(&exchange.victim, true)) {
             sink.seen_by(learners);

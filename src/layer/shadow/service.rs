@@ -20,7 +20,7 @@ use super::{
     tape::Tape,
 };
 use crate::{
-    evidence::LeftOut,
+    evidence::{Cohort, LeftOut},
     exposure::Arm,
     layer::{
         BoxError, Chaos, Exposed, Others, RackBody, RequestBody, ResponseBody, ResponseFuture,
@@ -146,7 +146,7 @@ impl<S> Shadow<S> {
                 lease.recorder.not_assigned("request-body-not-kept");
                 return None;
             }
-            let mut sink = lease.recorder.sink(phase, Arm::Control);
+            let mut sink = lease.recorder.sink(Cohort::side(phase, Arm::Control));
             // What the mirror would have said is another matter.
             if let (None, Some(learners)) = (mirror, lease.learners(phase)) {
                 sink.seen_by(learners.clone());
@@ -213,7 +213,7 @@ where
         callers.iter_mut().for_each(|caller| caller.answered(&response));
         if !callers.is_empty() {
             // Another plan may have treated it.
-            response.extensions_mut().get_or_insert(Exposed { arm: Arm::Control });
+            response.extensions_mut().get_or_insert(Exposed { arm: Arm::Control, version: None });
         }
         Poll::Ready(Ok(response.map(|body| ShadowedBody::new(body, callers))))
     }

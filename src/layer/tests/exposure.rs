@@ -19,7 +19,7 @@ fn armed_with(exposure: &str, limits: Limits) -> Handle {
     handle
 }
 
-fn from(user: &str, id: &str) -> Request<Full<Bytes>> {
+pub(super) fn from(user: &str, id: &str) -> Request<Full<Bytes>> {
     let request = Request::post(INFER).header("x-request-id", id).header("x-user-id", user);
     request.body(Full::from("{}")).unwrap()
 }

@@ -9,7 +9,7 @@ async fn an_error_is_answered_without_asking_the_upstream() {
     assert_eq!((response.status(), asked), (StatusCode::SERVICE_UNAVAILABLE, 0));
     assert_eq!(response.headers()["retry-after"], "2");
     assert_eq!(response.headers()["x-canard"], "test/error");
-    assert_eq!(response.extensions().get(), Some(&Exposed { arm: Arm::Treated }));
+    assert_eq!(response.extensions().get(), Some(&Exposed { arm: Arm::Treated, version: None }));
     text(response).await;
     assert_eq!(treated(&handle).statuses, [(503, 1)].into());
     let counts = fault(&handle);

@@ -8,6 +8,7 @@ mod faults;
 mod infrastructure;
 mod leases;
 mod rack;
+mod release;
 mod shadow;
 mod streams;
 mod worse;
@@ -65,6 +66,7 @@ fn shared_plan(faults: &[&str], share: Share) -> Plan {
             group: None,
             share,
             for_group: None,
+            of_release: false,
             key: Key::new(7, &format!("broken/{i}/{}", fault.name())),
             fault,
         }

@@ -4,11 +4,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use tokio::sync::mpsc;
 
-use super::{
-    Payload,
-    payload::Asked,
-    series::{Shard, arm},
-};
+use super::{Payload, payload::Asked, series::Shard};
 use crate::{evidence::Sample, wire::Answer};
 
 /// An exchange whose body was copied.
@@ -57,7 +53,7 @@ impl Reader {
         }
         match sample.predictions(settings.codec.as_ref(), settings.body) {
             Ok(answer) => {
-                self.shard.predicted(path_model.unwrap_or_default(), arm(&sample), &answer);
+                self.shard.predicted(path_model.unwrap_or_default(), &sample, &answer);
                 self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, shadow);
             }
             Err(error) => self.shard.unread(error.reason()),

@@ -72,6 +72,7 @@ struct Labelled<'a> {
     route: Route<'a>,
     status: u16,
     arm: Arms,
+    version: &'a str,
 }
 
 /// A path as its template: what stands before the model, the model, and what stands after it.
@@ -138,7 +139,8 @@ impl Shard {
         };
         let method = if METHODS.contains(&sample.method) { sample.method.as_str() } else { "_OTHER" };
         let status = sample.status.filter(|_| sample.whole).map_or(BROKEN, |status| status.as_u16());
-        self.series(&Labelled { method, route, status, arm: arm(sample) }).record(sample.latency);
+        let labelled = Labelled { method, route, status, arm: arm(sample), version: version(sample) };
+        self.series(&labelled).record(sample.latency);
     }
 
     fn series(&self, labelled: &Labelled<'_>) -> Arc<DurationSeries> {
@@ -150,34 +152,40 @@ impl Shard {
         let full = known.len() >= self.settings.series;
         drop(known);
         let other = Route { before: OTHER_LABEL, ..Route::OTHER };
-        let (hash, route) = match full && labelled.route != other {
-            true => (Labelled { route: other, ..*labelled }.hash(), other),
-            false => (hash, labelled.route),
-        };
+        let rest = Labelled { route: other, version: "", ..*labelled };
+        let labelled = if full { &rest } else { labelled };
+        let hash = if full { rest.hash() } else { hash };
         let mut series = self.durations.write().unwrap_or_else(PoisonError::into_inner);
-        series.entry(hash).or_insert_with(|| Arc::new(DurationSeries::new(labelled, route))).clone()
+        series.entry(hash).or_insert_with(|| Arc::new(DurationSeries::new(labelled))).clone()
     }
 
     /// Counts the predictions of one response.
-    pub(super) fn predicted(&self, model: &str, arm: Arms, answer: &Answer) {
+    pub(super) fn predicted(&self, model: &str, sample: &Sample, answer: &Answer) {
         let mut readings = self.readings();
+        let (arm, version) = (arm(sample), version(sample));
+        let key = |label: &str| PredictionKey {
+            model: model.to_owned(),
+            label: label.to_owned(),
+            arm,
+            version: version.to_owned(),
+        };
         let labels = answer.labels(&self.settings.labels);
         for row in &answer.rows {
             if answer.content == Content::Predictions
                 && let Some(label) = labels.of(row)
             {
-                count(&mut readings.predictions, model, &label, arm, self.settings.series);
+                count(&mut readings.predictions, key(&label), self.settings.series);
             }
             if let Some(reason) = row.invalid(answer.content) {
-                count(&mut readings.invalid, model, reason, arm, self.settings.series);
+                count(&mut readings.invalid, key(reason), self.settings.series);
             }
             if answer.content != Content::Embeddings
                 && let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
                 && score.is_finite()
             {
-                let mut key = ScoreKey { model: model.to_owned(), arm };
+                let mut key = ScoreKey { model: model.to_owned(), arm, version: version.to_owned() };
                 if !readings.scores.contains_key(&key) && readings.scores.len() >= self.settings.series {
-                    key.model = OTHER_LABEL.to_owned();
+                    (key.model, key.version) = (OTHER_LABEL.to_owned(), String::new());
                 }
                 readings.scores.entry(key).or_default().record(score);
             }
@@ -187,9 +195,10 @@ impl Shard {
     /// Counts the generated text of one response.
     pub(super) fn generated(&self, model: &str, sample: &Sample, reading: &TextReading) {
         let mut readings = self.readings();
-        let mut key = TextKey { model: model.to_owned(), arm: arm(sample) };
+        let version = version(sample).to_owned();
+        let mut key = TextKey { model: model.to_owned(), arm: arm(sample), version };
         if !readings.texts.contains_key(&key) && readings.texts.len() >= self.settings.series {
-            key.model = OTHER_LABEL.to_owned();
+            (key.model, key.version) = (OTHER_LABEL.to_owned(), String::new());
         }
         readings.texts.entry(key).or_default().record(reading, sample.latency, REASONS);
     }
@@ -232,7 +241,7 @@ impl Shard {
 impl Labelled<'_> {
     fn hash(&self) -> u64 {
         let mut hash = Xxh3::new();
-        for part in [self.method, self.route.before, self.route.model, self.route.after] {
+        for part in [self.method, self.route.before, self.route.model, self.route.after, self.version] {
             hash.update(part.as_bytes());
             hash.update(&[0xFF]);
         }
@@ -243,13 +252,15 @@ impl Labelled<'_> {
 }
 
 impl DurationSeries {
-    fn new(labelled: &Labelled<'_>, route: Route<'_>) -> DurationSeries {
+    fn new(labelled: &Labelled<'_>) -> DurationSeries {
+        let route = labelled.route;
         let key = DurationKey {
             method: labelled.method.to_owned(),
             route: route.template(),
             status: labelled.status,
             model: route.model.to_owned(),
             arm: labelled.arm,
+            version: labelled.version.to_owned(),
         };
         DurationSeries { key, buckets: Default::default(), sum_us: AtomicU64::default() }
     }
@@ -279,11 +290,16 @@ pub(super) fn arm(sample: &Sample) -> Arms {
     }
 }
 
-fn count(counts: &mut BTreeMap<PredictionKey, u64>, model: &str, label: &str, arm: Arms, limit: usize) {
-    let mut key = PredictionKey { model: model.to_owned(), label: label.to_owned(), arm };
+/// The version of an exchange; empty if it has none.
+fn version(sample: &Sample) -> &str {
+    sample.version.as_deref().unwrap_or_default()
+}
+
+fn count(counts: &mut BTreeMap<PredictionKey, u64>, mut key: PredictionKey, limit: usize) {
     if !counts.contains_key(&key) && counts.len() >= limit {
         key.label = OTHER_LABEL.to_owned();
         key.model = OTHER_LABEL.to_owned();
+        key.version = String::new();
     }
     *counts.entry(key).or_default() += 1;
 }

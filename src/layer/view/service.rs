@@ -152,9 +152,10 @@ where
         let response = ready!(this.future.poll(cx))?;
         let mut watch = this.watch.take();
         if let Some(watch) = &mut watch {
-            let arm = response.extensions().get::<Exposed>().map(|exposed| exposed.arm);
+            let exposed = response.extensions().get::<Exposed>();
             let keep = keep(watch, response.status());
-            watch.respond(&response, arm, keep);
+            watch.of_version(exposed.and_then(|exposed| exposed.version.clone()));
+            watch.respond(&response, exposed.map(|exposed| exposed.arm), keep);
         }
         Poll::Ready(Ok(response.map(|body| SampledBody::new(body, watch))))
     }

@@ -40,6 +40,8 @@ pub struct DurationKey {
     pub model: String,
     /// The side.
     pub arm: Arms,
+    /// The version in a release that is rehearsed; empty if none is.
+    pub version: String,
 }
 
 /// Durations of requests.
@@ -60,6 +62,8 @@ pub struct PredictionKey {
     pub label: String,
     /// The side.
     pub arm: Arms,
+    /// The version in a release that is rehearsed; empty if none is.
+    pub version: String,
 }
 
 /// What tells one series of scores from another.
@@ -69,6 +73,8 @@ pub struct ScoreKey {
     pub model: String,
     /// The side.
     pub arm: Arms,
+    /// The version in a release that is rehearsed; empty if none is.
+    pub version: String,
 }
 
 /// Highest score of each prediction.

@@ -32,7 +32,7 @@ async fn ask(layer: &ViewLayer, path: &str, status: StatusCode, arm: Option<Arm>
         let mut response = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
         *response.status_mut() = status;
         if let Some(arm) = arm {
-            response.extensions_mut().insert(Exposed { arm });
+            response.extensions_mut().insert(Exposed { arm, version: None });
         }
         Ok::<_, std::convert::Infallible>(response)
     }));
@@ -69,10 +69,40 @@ async fn requests_and_predictions_are_counted_by_arm() {
             ("other", 404, "", Arms::Control, 1),
         ]
     );
-    let label = |label: &str, arm| PredictionKey { model: "iris".into(), label: label.into(), arm };
+    let label = |label: &str, arm| PredictionKey {
+        model: "iris".into(),
+        label: label.into(),
+        arm,
+        version: String::new(),
+    };
     assert_eq!(snapshot.predictions[&label("virginica", Arms::Control)], 1);
     assert_eq!(snapshot.predictions[&label("setosa", Arms::Treated)], 1);
     assert_eq!(snapshot.exposed[&Arms::Treated], 2);
+}
+
+#[tokio::test]
+async fn versions_are_counted_apart_and_no_more_of_them_than_series() {
+    let view = view(true, 3, 100);
+    let (layer, reader) = view.layer();
+    for number in 0..20 {
+        let version = (number > 0).then(|| format!("v{number}").into());
+        let service = layer.layer(service_fn(async |_: Request<Tapped<Empty<Bytes>>>| {
+            let mut response = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
+            response.extensions_mut().insert(Exposed { arm: Arm::Treated, version: version.clone() });
+            Ok::<_, std::convert::Infallible>(response)
+        }));
+        let asks = Request::post(INFER).body(Empty::<Bytes>::new()).unwrap();
+        service.oneshot(asks).await.unwrap().into_body().collect().await.unwrap();
+    }
+    drop(layer);
+    reader.run().await;
+    let snapshot = view.snapshot();
+    let versions: Vec<&str> = snapshot.durations.keys().map(|key| key.version.as_str()).collect();
+    assert_eq!(versions.len(), 4, "{versions:?}");
+    assert!(versions.contains(&"") && versions.contains(&"v1"), "{versions:?}");
+    assert_eq!(snapshot.durations.values().map(Durations::count).sum::<u64>(), 20);
+    assert!(snapshot.predictions.keys().any(|key| key.version == "v1"));
+    assert!(snapshot.predictions.len() <= 5, "{:?}", snapshot.predictions);
 }
 
 #[tokio::test]

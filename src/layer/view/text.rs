@@ -23,6 +23,8 @@ pub struct TextKey {
     pub model: String,
     /// The side.
     pub arm: Arms,
+    /// The version in a release that is rehearsed; empty if none is.
+    pub version: String,
 }
 
 /// Times of generated text, and why it ended.

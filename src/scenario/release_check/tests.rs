@@ -115,6 +115,7 @@ fn a_version_with_an_upstream_is_routed_in_every_phase_that_has_it_and_travels()
     let plan = compile(&Source::new("t.yaml", scenario(release, exposure, phases))).unwrap();
     let there = serde_json::to_string(&plan.document).unwrap();
     let there = compile_document(serde_json::from_str(&there).unwrap()).unwrap();
+    assert_eq!(plan.release.as_ref().unwrap().describe(), "ab, v1 beside v2, told in x-model-version");
     for plan in [plan, there] {
         let ids: Vec<&str> = plan.phases[0].injections.iter().map(|i| i.id.as_str()).collect();
         assert_eq!(ids, ["p/latency", "p/release"]);

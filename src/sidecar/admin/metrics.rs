@@ -57,7 +57,11 @@ impl Page {
         let _ = writeln!(self.text, "{close} {value}");
     }
 
-    fn with_arm<'a>(&self, mut labels: Labels<'a>, arm: Arms) -> Labels<'a> {
+    /// With the side, and the version where a release is rehearsed: other series stay as they are.
+    fn with_arm<'a>(&self, mut labels: Labels<'a>, arm: Arms, version: &'a str) -> Labels<'a> {
+        if !version.is_empty() {
+            labels.push(("model_version", version));
+        }
         if self.arms {
             labels.push(("canard_arm", arm.name()));
         }
@@ -96,7 +100,7 @@ impl Page {
                 ("http_response_status_code", &status),
                 ("model", &key.model),
             ];
-            let labels = self.with_arm(labels, key.arm);
+            let labels = self.with_arm(labels, key.arm, &key.version);
             self.histogram(name, &labels, &DURATION_BOUNDS_S, &durations.buckets, durations.sum_s);
         }
     }
@@ -114,7 +118,11 @@ impl Page {
         for (name, label, help, counts) in families {
             self.family(name, "counter", help);
             for (key, count) in self.merged(counts, |key| key.arm = Arms::Control, |all, more| *all += more) {
-                let labels = self.with_arm(vec![("model", key.model.as_str()), (label, &key.label)], key.arm);
+                let labels = self.with_arm(
+                    vec![("model", key.model.as_str()), (label, &key.label)],
+                    key.arm,
+                    &key.version,
+                );
                 self.sample(name, &labels, count);
             }
         }
@@ -124,7 +132,7 @@ impl Page {
         for (key, scores) in
             self.merged(&view.scores, |key| key.arm = Arms::Control, |all, more| all.merge(more))
         {
-            let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm);
+            let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm, &key.version);
             self.histogram(name, &labels, &bounds, &scores.bins, scores.sum);
         }
         let name = "canard_view_unread_total";
@@ -157,7 +165,7 @@ impl Page {
         for (name, help, reading) in families {
             self.family(name, "histogram", help);
             for (key, text) in &series {
-                let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm);
+                let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm, &key.version);
                 let (bounds, counts, sum) = reading(text);
                 self.histogram(name, &labels, bounds, counts, sum);
             }
@@ -167,7 +175,7 @@ impl Page {
         for (key, text) in &series {
             for (reason, count) in &text.reasons {
                 let labels = vec![("model", key.model.as_str()), ("finish_reason", reason.as_str())];
-                let labels = self.with_arm(labels, key.arm);
+                let labels = self.with_arm(labels, key.arm, &key.version);
                 self.sample(name, &labels, count);
             }
         }
@@ -277,6 +285,7 @@ mod tests {
                 status: 200,
                 model: "iris".into(),
                 arm,
+                version: String::new(),
             };
             let mut durations = Durations::default();
             durations.buckets[0] = 2;
@@ -287,8 +296,9 @@ mod tests {
             (text.first_token.counts[3], text.first_token.sum) = (4, 0.08);
             text.output_token.counts[13] = 1;
             text.reasons.insert("stop".into(), 5);
-            view.texts.insert(TextKey { model: "chat".into(), arm }, text);
-            let key = PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm };
+            view.texts.insert(TextKey { model: "chat".into(), arm, version: String::new() }, text);
+            let key =
+                PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm, version: String::new() };
             view.predictions.insert(key, 3);
         }
         view
@@ -325,6 +335,28 @@ mod tests {
             "canard_armed 0".to_owned(),
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn versions_are_told_apart_while_a_release_is_rehearsed() {
+        let mut view = view();
+        let key = |version: &str| PredictionKey {
+            model: "iris".into(),
+            label: "a".into(),
+            arm: Arms::Treated,
+            version: version.into(),
+        };
+        view.predictions.extend([(key("v2"), 5), (key(""), 7)]);
+        let faults = Totals::default();
+        for (arms, arm) in [(true, r#",canard_arm="treated""#), (false, "")] {
+            let page = encode(&Readings { view: &view, faults: &faults, leases: &[], payloads: None, arms });
+            for series in [
+                format!(r#"model_predictions_total{{model="iris",label="a",model_version="v2"{arm}}} 5"#),
+                format!(r#"model_predictions_total{{model="iris",label="a"{arm}}} 7"#),
+            ] {
+                assert!(page.lines().any(|line| line == series), "{series} is not in\n{page}");
+            }
         }
     }
 

@@ -45,9 +45,11 @@ fn refused(error: &ArmError) -> Refusal {
         }
         ArmError::Killed(_) => StatusCode::LOCKED,
         ArmError::NoSuchLease => StatusCode::NOT_FOUND,
-        ArmError::NoSuchPhase(_) | ArmError::TimeToLive(_) | ArmError::NoShadows | ArmError::NoMirror(_) => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        ArmError::NoSuchPhase(_)
+        | ArmError::TimeToLive(_)
+        | ArmError::NoShadows
+        | ArmError::NoMirror(_)
+        | ArmError::NoSuchUpstream(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     problem(status, error.to_string())
 }

@@ -24,6 +24,7 @@ mod mlserver;
 mod payloads;
 mod process;
 mod prometheus;
+mod release;
 mod server;
 mod shadow;
 mod smoke;
