@@ -126,6 +126,26 @@ async fn the_quick_start_sees_its_three_faults_within_a_minute() {
 }
 
 #[tokio::test]
+async fn the_shadow_is_summarised_and_no_caller_notices() {
+    let _turn = crate::stack::turn().await;
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_canard"));
+    command.current_dir(repo("")).args(["run", "scenarios/shadow.yaml", "--report"]).arg(out.path());
+    let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await.unwrap().unwrap();
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let report: Report =
+        serde_json::from_str(&std::fs::read_to_string(out.path().join("report.json")).unwrap()).unwrap();
+    let seen = &report.shadows[0];
+    assert!(text.contains("requests answered twice") && text.contains("setosa → versicolor"), "{text}");
+    assert!(seen.pairs > 500 && seen.relabelled_share.unwrap().low > 0.05, "{seen:?}");
+    assert!(seen.latency_s.unwrap().low > 0.045, "the fault delays by 50 ms: {seen:?}");
+    let ledger = std::fs::read_to_string(out.path().join("ledger.jsonl")).unwrap();
+    assert!(ledger.lines().all(|line| line.contains("\"shadow\":true")), "no caller's answer was changed");
+    crate::ledger::holds_against(&report, out.path());
+}
+
+#[tokio::test]
 async fn the_blind_spot_is_missed_and_says_what_would_have_seen_it() {
     let _turn = crate::stack::turn().await;
     let out = tempfile::tempdir().unwrap();
