@@ -26,26 +26,39 @@ pub(super) fn source(path: &Path) -> Result<Source, Failure> {
 
 /// Reads and checks a stage, with variables from the environment; the built-in one if no file is given.
 pub(super) fn stage(path: Option<&Path>) -> miette::Result<StageDocument> {
-    let Some(path) = path else { return Ok(default_stage()) };
+    path.map_or_else(|| Ok(default_stage()), |path| stage_of(&stage_source(path)?))
+}
+
+/// Reads a stage's file.
+pub(super) fn stage_source(path: &Path) -> miette::Result<Source> {
     if !path.exists() && path != Path::new("-") {
         let failure = Failure::new(format!("the stage `{}` does not exist", path.display()));
         return Err(failure
             .help("`canard init` writes a stage to begin from; leave --stage out to run in this process")
             .into());
     }
-    stage_with(path, compile_stage)
+    Ok(source(path)?)
+}
+
+/// The same from what was read.
+pub(super) fn stage_of(source: &Source) -> miette::Result<StageDocument> {
+    stage_with(source, compile_stage)
 }
 
 /// The same, whatever it permits to run: for who runs nothing in it.
 pub(super) fn stage_as_it_is(path: &Path) -> miette::Result<StageDocument> {
-    stage_with(path, read_stage)
+    stage_as_it_says(&source(path)?)
+}
+
+/// The same from what was read.
+pub(super) fn stage_as_it_says(source: &Source) -> miette::Result<StageDocument> {
+    stage_with(source, read_stage)
 }
 
 type Reads = fn(&Source, &dyn Fn(&str) -> Option<String>) -> Result<StageDocument, Diagnostics>;
 
-fn stage_with(path: &Path, read: Reads) -> miette::Result<StageDocument> {
-    let source = source(path)?;
-    match FileKind::told(&source) {
+fn stage_with(source: &Source, read: Reads) -> miette::Result<StageDocument> {
+    match FileKind::told(source) {
         Some(FileKind::Scenario) => {
             let failure = Failure::new(format!("`{}` is a scenario, not a stage", source.name));
             return Err(failure.help(ORDER).into());
@@ -56,7 +69,7 @@ fn stage_with(path: &Path, read: Reads) -> miette::Result<StageDocument> {
         }
         Some(FileKind::Stage) | None => {}
     }
-    Ok(read(&source, &variable).map_err(Mistakes::from)?)
+    Ok(read(source, &variable).map_err(Mistakes::from)?)
 }
 
 /// Reads and checks a calendar.

@@ -13,6 +13,7 @@ mod live;
 mod load;
 mod output;
 mod play;
+mod reload;
 mod run;
 mod schedule;
 mod schema;

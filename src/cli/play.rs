@@ -11,7 +11,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Exit, Failure, live, output};
+use super::{Exit, Failure, live, output, reload::Reload};
 use crate::{
     event::{LedgerFiles, Report},
     evidence::LedgerParts,
@@ -34,12 +34,14 @@ pub(super) struct Play {
     pub(super) report: PathBuf,
     pub(super) options: Options,
     pub(super) orders: Orders,
+    /// What a change of its files means.
+    pub(super) reload: Option<Reload>,
     pub(super) show: live::Show,
 }
 
 /// Plays, and writes the report before it waits for anything else.
 pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report> {
-    let Play { plan, stage, sidecars, traffic_to, report: folder, options, orders, show } = play;
+    let Play { plan, stage, sidecars, traffic_to, report: folder, options, orders, reload, show } = play;
     let (events, receiver) = Events::channel();
     let presenter = tokio::spawn(live::present(receiver, show.clone()));
     let truth = Arc::new(Truth::new(plan.clone()));
@@ -61,6 +63,7 @@ pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report>
         error.remedy().map_or(failure.clone(), |remedy| failure.help(remedy))
     })?;
     staged.notices.iter().for_each(|notice| events.notice(notice.clone()));
+    let reload = reload.map(|reload| tokio::spawn(reload.keep(events.clone())));
     let run = Run {
         plan,
         stage: staged.description.clone(),
@@ -74,6 +77,7 @@ pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report>
     };
     let traffic = staged.traffic.map(Generator::start);
     let mut report = gameday::play(run, signals.first()).await;
+    reload.iter().for_each(tokio::task::JoinHandle::abort);
     report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
     let shown = match show.format {

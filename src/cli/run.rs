@@ -9,9 +9,10 @@ use super::{
     live::{self, Format, Show},
     load, output,
     play::{Play, Signals, play, writable},
+    reload::Reload,
 };
 use crate::{
-    gameday::{self, Options, Orders},
+    gameday::{self, Options},
     report,
     scenario::{Plan, unnamed_stage},
     unit::Span,
@@ -23,7 +24,8 @@ use crate::{
 /// built-in monitor.
 ///
 /// Exit codes: 0 everything as expected; 1 the monitoring fell short; 2 the scenario, the stage or the
-/// command line is wrong; 3 it can't be told; 4 a guard ended the run; 130 interrupted.
+/// command line is wrong; 3 it can't be told; 4 a guard ended the run, or its stage does not permit it any more; 130
+/// interrupted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   canard run scenarios/quickstart.yaml
@@ -54,6 +56,11 @@ pub(super) struct RunArgs {
     /// From 1s to 5m.
     #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = lease)]
     lease: Span,
+    /// Read the scenario and the stage again when they change, and go on without disarming: the scenario's sizes, rates,
+    /// shapes, conditions, shares and caps apply at once (phases, faults, seed, unit, guards and expectations at the next
+    /// run); when the stage's limits or consent do not permit the run any more, it ends with exit code 4.
+    #[arg(long, conflicts_with = "dry_run")]
+    reload: bool,
     /// Show the timeline, who would be touched and how often; touch nothing.
     #[arg(long)]
     dry_run: bool,
@@ -66,11 +73,18 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
-    let document = match &args.stage {
+    let stage_source = args.stage.as_deref().map(load::stage_source).transpose()?;
+    let document = match &stage_source {
+        Some(source) => load::stage_of(source)?,
         None if !args.sidecar.is_empty() => unnamed_stage(),
-        stage => load::stage(stage.as_deref())?,
+        None => load::stage(None)?,
     };
-    let plan = Arc::new(load::scenario(&load::source(&args.scenario)?, &document)?);
+    let source = load::source(&args.scenario)?;
+    let plan = Arc::new(load::scenario(&source, &document)?);
+    let (giver, orders) = gameday::orders();
+    let stage_file = args.stage.as_deref().zip(stage_source.as_ref());
+    let reload = || Reload::new((&args.scenario, &source), stage_file, document.clone(), plan.clone(), giver);
+    let reload = args.reload.then(reload).transpose()?;
     let stage = args.stage.is_some().then_some(document);
     if args.dry_run {
         return Ok(dry_run(&plan, args.format)?);
@@ -83,8 +97,7 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let report = runtime.block_on(async {
         let signals = Signals::install()?;
         let RunArgs { sidecar: sidecars, traffic_to, report, .. } = args;
-        let orders = Orders::default();
-        play(Play { plan, stage, sidecars, traffic_to, report, options, orders, show }, signals).await
+        play(Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show }, signals).await
     })?;
     // Blocking leftovers (a name look-up, say) must not hold up the exit code.
     runtime.shutdown_background();

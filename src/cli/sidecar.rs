@@ -1,13 +1,24 @@
 //! `canard sidecar`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::interval,
+};
 
-use super::{Exit, Failure, load, output};
+use super::{
+    Exit, Failure, load, output,
+    watched::{LOOK, Watched},
+};
 use crate::{
+    scenario::StageDocument,
     sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
     unit::{Share, UnitError},
@@ -46,7 +57,7 @@ pub(super) struct SidecarArgs {
     #[arg(long, value_name = "FILE")]
     kill_file: Option<PathBuf>,
     /// Stage file that says where this sidecar stands and what may run there (`environment`, `limits`, `production`): what
-    /// it forbids can't be armed here, whoever asks and whatever stage they name
+    /// it forbids can't be armed here, whoever asks and whatever stage they name. It is read again when it changes
     #[arg(long, value_name = "FILE")]
     stage: Option<PathBuf>,
     /// Append a line for each perturbed response to this file (JSON lines); in memory if left out
@@ -144,13 +155,57 @@ enum Switch {
 
 pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
     let log = args.log.clone();
-    let stage = args.stage.as_deref().map(load::stage_as_it_is).transpose()?;
+    let stage = args.stage.as_deref().map(Stage::read).transpose()?;
     let mut config = args.config()?;
-    config.stage = stage.map(|stage| Arc::new(ArcSwap::from_pointee(stage)));
+    config.stage = stage.as_ref().map(|stage| stage.document.clone());
     telemetry::log(log.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("can't start: {error}")))?;
-    runtime.block_on(serve(config))
+    runtime.block_on(async {
+        stage.map(|stage| tokio::spawn(stage.follow()));
+        serve(config).await
+    })
+}
+
+/// The stage that the sidecar stands in, and its file.
+struct Stage {
+    file: Watched,
+    document: Arc<ArcSwap<StageDocument>>,
+}
+
+impl Stage {
+    fn read(path: &Path) -> miette::Result<Stage> {
+        let source = load::stage_source(path)?;
+        let document = Arc::new(ArcSwap::from_pointee(load::stage_as_it_says(&source)?));
+        Ok(Stage { file: Watched::new(path, &source), document })
+    }
+
+    /// Takes each change that can be used, for what is armed from then on.
+    async fn follow(mut self) {
+        if self.file.path() == Path::new("-") {
+            return;
+        }
+        let mut ticks = interval(LOOK);
+        loop {
+            ticks.tick().await;
+            let Some(found) = self.file.look() else { continue };
+            let stage = found.map_err(miette::Report::from).and_then(|source| {
+                let stage = load::stage_as_it_says(&source)?;
+                self.file.accept(&source);
+                Ok(stage)
+            });
+            let file = self.file.path().display();
+            match stage {
+                Ok(stage) => {
+                    self.document.store(Arc::new(stage));
+                    tracing::info!(%file, "the stage was changed, and applies to what is armed from now on");
+                }
+                Err(why) => {
+                    tracing::error!(%file, "the stage was changed and can't be used; what it said before goes on\n{why:?}");
+                }
+            }
+        }
+    }
 }
 
 impl SidecarArgs {
@@ -424,5 +479,23 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stage_is_read_again_and_one_that_can_not_be_used_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("stage.yaml");
+        std::fs::write(&file, "environment: ci\n").unwrap();
+        let stage = Stage::read(&file).unwrap();
+        let document = stage.document.clone();
+        tokio::spawn(stage.follow());
+        let lasts = async |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            tokio::time::sleep(3 * LOOK).await;
+            document.load().limits.lasts.to_string()
+        };
+        assert_eq!(lasts("environment: ci\nlimits: { lasts: 5m }\n").await, "5m");
+        assert_eq!(lasts("environment: ci\nlimits: { lasts: -1m }\n").await, "5m");
+        assert_eq!(lasts("environment: ci\nlimits: { lasts: 6m }\n").await, "6m");
     }
 }

@@ -4,17 +4,18 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use super::{
-    Events, Fleet, Orders, Run,
+    Events, Fleet, Orders, ReplaceError, Run,
     guards::{self, Answer},
     keeper::Keeper,
     notebook::Notebook,
@@ -67,6 +68,7 @@ struct Inbox {
     heard: mpsc::Receiver<Heard>,
     answers: mpsc::Receiver<Answer>,
     evidence: mpsc::Receiver<(Evidence, Vec<String>)>,
+    plans: watch::Receiver<Option<Arc<Plan>>>,
     /// The watchers and probes; none ends before the run does, unless it panics.
     helpers: JoinSet<()>,
 }
@@ -77,6 +79,7 @@ pub(super) async fn conduct(
     interrupt: impl Future<Output = ()> + Send,
 ) -> Report {
     let Run { plan, fleet, monitors, probes, truth, options, events, orders, .. } = run;
+    let plans = orders.plans();
     let mut stop = Stop { interrupt: pin!(interrupt), orders };
     let (tell, heard) = mpsc::channel(64);
     let (answer, answers) = mpsc::channel(64);
@@ -85,7 +88,7 @@ pub(super) async fn conduct(
     let (desk, mut helpers) = watchers::watch(monitors, probes, guarding, tell);
     guards::probe(&plan, &desk, &answer, &mut helpers);
     let (show, evidence) = mpsc::channel(1);
-    let mut inbox = Inbox { heard, answers, evidence, helpers };
+    let mut inbox = Inbox { heard, answers, evidence, plans, helpers };
     blind_start(&plan, &mut notes);
 
     let armed = match healthy(&mut notes, &mut inbox, &mut stop).await {
@@ -260,6 +263,21 @@ async fn pass(
             Some(heard) = inbox.heard.recv() => {
                 if let Some(reading) = notes.heard(heard) {
                     return Step::Ended(Ending::Guard, reading);
+                }
+            }
+            Ok(()) = inbox.plans.changed() => {
+                let Some(plan) = inbox.plans.borrow_and_update().clone() else { continue };
+                let old = notes.plan();
+                let replaced = tokio::select! {
+                    replaced = keeper.replace(&old, &plan) => replaced,
+                    (why, what) = stop.come() => return Step::Ended(why, what),
+                };
+                match replaced {
+                    Ok(()) => notes.replaced(plan),
+                    Err(ReplaceError::Refused(why)) => {
+                        notes.notice(format!("the change takes effect at the next run, the plan that is armed goes on: {why}"));
+                    }
+                    Err(split @ ReplaceError::Split(_)) => return Step::Ended(Ending::Failed, split.to_string()),
                 }
             }
             () = &mut over => return Step::Over,

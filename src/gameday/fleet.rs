@@ -12,7 +12,7 @@ use crate::{
     evidence::Evidence,
     layer::{LeaseId, Rack},
     monitor::BoxFuture,
-    scenario::Plan,
+    scenario::{Plan, replaces},
     sidecar::client::{AdminClient, AdminError},
 };
 
@@ -27,6 +27,17 @@ pub enum TargetError {
     Refused(String),
 }
 
+/// Why the plan of a fleet was not replaced.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReplaceError {
+    /// The old plan is in force everywhere.
+    #[error("{0}")]
+    Refused(String),
+    /// Some sidecars may have the new plan and could not be brought back to the old one: they don't agree any more.
+    #[error("the sidecars may not agree on the plan any more: {0}")]
+    Split(String),
+}
+
 /// Something that can be armed.
 pub trait Target: Send + Sync {
     /// How messages call it.
@@ -39,6 +50,13 @@ pub trait Target: Send + Sync {
         lease: LeaseId,
         ttl: Duration,
         skip_to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), TargetError>>;
+    /// Renews a lease, and puts another plan of the same structure in the place of its own.
+    fn replace<'a>(
+        &'a self,
+        lease: LeaseId,
+        plan: &'a Arc<Plan>,
+        ttl: Duration,
     ) -> BoxFuture<'a, Result<(), TargetError>>;
     /// Ends a lease.
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>>;
@@ -72,6 +90,16 @@ impl Target for Local {
         Box::pin(async move {
             self.0.renew(lease, ttl).map_err(refused)?;
             skip_to.map_or(Ok(()), |phase| self.0.skip_to(lease, phase).map_err(refused))
+        })
+    }
+    fn replace<'a>(
+        &'a self,
+        lease: LeaseId,
+        plan: &'a Arc<Plan>,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move {
+            self.0.replace(lease, plan.clone()).and_then(|()| self.0.renew(lease, ttl)).map_err(refused)
         })
     }
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
@@ -109,6 +137,14 @@ impl Target for Remote {
         skip_to: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), TargetError>> {
         Box::pin(async move { self.0.renew(lease, ttl, skip_to).await.map_err(told) })
+    }
+    fn replace<'a>(
+        &'a self,
+        lease: LeaseId,
+        plan: &'a Arc<Plan>,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move { self.0.replace(lease, &plan.document, ttl).await.map_err(told) })
     }
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
         Box::pin(async move { self.0.disarm(lease).await.map_err(told) })
@@ -150,6 +186,12 @@ impl Member {
     }
     fn ended(&self) {
         self.held().ended = true;
+    }
+    async fn replace(&self, plan: &Arc<Plan>, ttl: Duration) -> Result<(), TargetError> {
+        match self.lease() {
+            Some(lease) => self.target.replace(lease, plan, ttl).await,
+            None => Ok(()),
+        }
     }
     async fn evidence(&self) -> Result<Evidence, TargetError> {
         let lease = self.held().lease;
@@ -207,6 +249,31 @@ impl Fleet {
         });
         let failed: Vec<_> = join_all(renewals).await.into_iter().flatten().collect();
         if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// Puts another plan of the same structure in the place of the one that is armed, in all sidecars or in none. Every
+    /// sidecar would refuse what [`replaces`] refuses, so nobody is asked then. Where one refuses or does not answer all
+    /// the same, those that may have taken the plan get the old one back.
+    ///
+    /// # Errors
+    /// Why not, and whether the old plan is in force everywhere.
+    pub async fn replace(&self, old: &Arc<Plan>, new: &Arc<Plan>, ttl: Duration) -> Result<(), ReplaceError> {
+        replaces(new, old).map_err(ReplaceError::Refused)?;
+        let told = join_all(self.members.iter().map(|member| member.replace(new, ttl))).await;
+        let all = || self.members.iter().zip(&told);
+        let failed: Vec<String> = all()
+            .filter_map(|(member, told)| Some(format!("{}: {}", member.target.name(), told.as_ref().err()?)))
+            .collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let may_have_it = all().filter(|(_, told)| !matches!(told, Err(TargetError::Refused(_))));
+        let back = join_all(may_have_it.map(|(member, _)| member.replace(old, ttl))).await;
+        let failed = failed.join("; ");
+        match back.iter().all(Result::is_ok) {
+            true => Err(ReplaceError::Refused(failed)),
+            false => Err(ReplaceError::Split(failed)),
+        }
     }
 
     /// Disarms everything. Answers with the sidecars that could not be told; their leases run out.

@@ -3,7 +3,7 @@
 //! Dropping the keeper (a panic unwinds, a task is aborted) stops the renewals and disarms what is in this
 //! process; sidecars elsewhere disarm themselves when their lease runs out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -11,7 +11,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::fleet::{Fleet, TargetError};
+use super::fleet::{Fleet, ReplaceError, TargetError};
+use crate::scenario::Plan;
 
 /// Time between tries to move on.
 const RETRY: Duration = Duration::from_millis(200);
@@ -52,6 +53,11 @@ impl Keeper {
             }
             sleep(RETRY).await;
         }
+    }
+
+    /// Puts another plan in the place of the one that is armed, in all sidecars or in none.
+    pub(super) async fn replace(&self, old: &Arc<Plan>, new: &Arc<Plan>) -> Result<(), ReplaceError> {
+        self.fleet.replace(old, new, self.ttl).await
     }
 
     /// Disarms everything. Answers with the sidecars that could not be told.

@@ -31,7 +31,7 @@ use crate::{
     verify,
 };
 
-pub use fleet::{Fleet, Local, Remote, Target, TargetError};
+pub use fleet::{Fleet, Local, Remote, ReplaceError, Target, TargetError};
 pub use orders::{Giver, Orders, orders};
 pub use stage::{Site, StageError, Staged, Staging, stage};
 pub use truth::{LabelledRequest, Truth};

@@ -87,6 +87,22 @@ impl Notebook {
         }
     }
 
+    /// The plan that is armed.
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        self.plan.clone()
+    }
+
+    /// Another plan of the same structure is armed in its place.
+    pub(super) fn replaced(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+        let during =
+            self.plan.phases.get(self.windows.len().saturating_sub(1)).filter(|_| !self.windows.is_empty());
+        let during = during.map_or_else(String::new, |phase| format!(" during phase `{}`", phase.name));
+        self.notice(format!(
+            "the plan was replaced{during}: what comes is judged by the new one, and so is what that phase did before"
+        ));
+    }
+
     /// A phase begins.
     pub(super) fn enter(&mut self, index: usize) {
         self.windows.push(Window { started: clock::now(), ended: None });
@@ -278,8 +294,10 @@ impl Notebook {
     }
 
     /// The report: everything that is still open is decided now.
-    pub(super) fn report(mut self, outline: Outline, ending: Ending, detail: Option<String>) -> Report {
+    pub(super) fn report(mut self, mut outline: Outline, ending: Ending, detail: Option<String>) -> Report {
         self.judge(Some(ending));
+        (outline.phases, outline.exposure_share) =
+            (self.plan.outline(), self.plan.exposure.widest().fraction());
         if self.windows.is_empty() && ending == Ending::Failed {
             self.notices.extend(detail.clone());
         }

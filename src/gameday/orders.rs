@@ -1,23 +1,29 @@
 //! What may be told to a run from outside while it goes on.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
+
+use crate::scenario::Plan;
 
 /// Tells a run something.
 #[derive(Debug)]
 pub struct Giver {
     withdrawn: watch::Sender<Option<String>>,
+    plan: watch::Sender<Option<Arc<Plan>>>,
 }
 
 /// Where a run hears what it is told. By default it hears nothing.
 #[derive(Debug, Clone)]
 pub struct Orders {
     withdrawn: watch::Receiver<Option<String>>,
+    plan: watch::Receiver<Option<Arc<Plan>>>,
 }
 
 /// Both ends.
 pub fn orders() -> (Giver, Orders) {
-    let (withdraw, withdrawn) = watch::channel(None);
-    (Giver { withdrawn: withdraw }, Orders { withdrawn })
+    let ((withdraw, withdrawn), (replace, plan)) = (watch::channel(None), watch::channel(None));
+    (Giver { withdrawn: withdraw, plan: replace }, Orders { withdrawn, plan })
 }
 
 impl Default for Orders {
@@ -39,7 +45,20 @@ impl Giver {
     }
 }
 
+impl Giver {
+    /// Another plan is to take the place of the one that is armed. The run says whether it did; before anything is
+    /// armed it waits, and of several the last counts.
+    pub fn replace(&self, plan: Arc<Plan>) {
+        self.plan.send_replace(Some(plan));
+    }
+}
+
 impl Orders {
+    /// Plans that are to take the place of the one that is armed.
+    pub(crate) fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
+        self.plan.clone()
+    }
+
     /// Resolves with the reason once the run is withdrawn.
     pub(crate) async fn withdrawn(&self) -> String {
         let mut withdrawn = self.withdrawn.clone();

@@ -32,12 +32,21 @@ pub(super) struct Caps {
 #[derive(Debug)]
 struct Limited {
     limit: u64,
-    count: AtomicU64,
+    count: Arc<AtomicU64>,
 }
 
 impl Limited {
     fn new(limit: u64) -> Limited {
-        Limited { limit, count: AtomicU64::new(0) }
+        Limited::from(limit, 0)
+    }
+
+    fn from(limit: u64, count: u64) -> Limited {
+        Limited { limit, count: Arc::new(AtomicU64::new(count)) }
+    }
+
+    /// The same count with another limit.
+    fn limited_to(&self, limit: u64) -> Limited {
+        Limited { limit, count: self.count.clone() }
     }
 
     fn take(&self) -> bool {
@@ -62,6 +71,36 @@ impl Caps {
                 units: per_unit_per_hour.map(UnitCap::new),
             })
         })
+    }
+
+    /// Caps in the place of others, for the same lease at an age at which so much was injected: what was counted counts
+    /// on, what is in use goes back to the same counts, and a new rate begins as if it were used up.
+    pub(super) fn replacing(
+        old: Option<&Caps>,
+        caps: &CapsDocument,
+        injected: u64,
+        age: Duration,
+    ) -> Option<Arc<Caps>> {
+        let CapsDocument { rate, concurrent, total, per_unit_per_hour } = *caps;
+        if caps.is_none() {
+            return None;
+        }
+        let of = |pick: fn(&Caps) -> Option<&Limited>| old.and_then(pick);
+        Some(Arc::new(Caps {
+            rate: rate.map(|rate| RateCap::used_up(rate.per_second(), age)),
+            concurrent: concurrent.map(|limit| match of(|caps| caps.concurrent.as_ref()) {
+                Some(count) => count.limited_to(limit),
+                None => Limited::new(limit),
+            }),
+            total: total.map(|limit| match of(|caps| caps.total.as_ref()) {
+                Some(count) => count.limited_to(limit),
+                None => Limited::from(limit, injected),
+            }),
+            units: per_unit_per_hour.map(|limit| match old.and_then(|caps| caps.units.as_ref()) {
+                Some(units) => units.limited_to(limit),
+                None => UnitCap::new(limit),
+            }),
+        }))
     }
 
     /// Claims one injection on a unit at a time since arming; else the cap that forbids it.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     evidence::Ledger,
-    scenario::{Plan, overlap},
+    scenario::{Plan, overlap, replaces},
 };
 
 /// Slots that one word has bits for, two for each.
@@ -218,6 +218,22 @@ impl Common {
         self.find(lease)?.1.renew(ttl);
         // The kill file's thread may just have seen the lease run out.
         self.kill.get().into_iter().for_each(KillFile::armed);
+        Ok(())
+    }
+
+    /// Puts another plan in the place of the one that a lease is for; the lease goes on.
+    pub(super) fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
+        self.not_killed()?;
+        let mut control = self.control();
+        let (slot, old) = self.find(lease)?;
+        replaces(&plan, &old.plan).map_err(ArmError::OtherStructure)?;
+        for (_, other) in self.all_in_force().filter(|(_, other)| other.id != lease) {
+            keeps_apart(&plan, &other.plan)?;
+        }
+        let new = Arc::new(old.replaced(plan));
+        let known = control.known.iter_mut().find(|(_, known)| Arc::ptr_eq(known, &old));
+        known.into_iter().for_each(|(_, known)| *known = new.clone());
+        self.slots[slot].store(Some(new));
         Ok(())
     }
 

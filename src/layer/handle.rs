@@ -109,6 +109,17 @@ impl Handle {
         self.common.renew(lease, ttl)
     }
 
+    /// Puts another plan of the same structure ([`replaces`](crate::scenario::replaces)) in the place of the one that a
+    /// lease is for. The lease, its end and the position on the timeline stay, and so do the evidence and the ledger;
+    /// requests under way keep to the old plan, new ones meet the new one.
+    ///
+    /// # Errors
+    /// If the lease is over, the plan is of another structure or may share units with another one that is armed, or the
+    /// kill file exists; the old plan then stays.
+    pub fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
+        self.common.replace(lease, plan)
+    }
+
     /// Jumps to the start of a phase (when the one before it is decided early).
     ///
     /// # Errors

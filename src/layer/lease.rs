@@ -26,7 +26,7 @@ use crate::{
     unit::Share,
 };
 
-/// A plan that was armed. Times are nanoseconds after `armed`.
+/// A plan that was armed.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) id: LeaseId,
@@ -36,6 +36,19 @@ pub(super) struct Lease {
     pub(super) body_limit: usize,
     /// Share of units that nothing touches, as the handle knows it.
     pub(super) holdout: Share,
+    term: Arc<Term>,
+    memories: Vec<Vec<Memory>>,
+    tallies: Arc<Vec<Vec<Tally>>>,
+    /// One for each phase.
+    learners: Vec<Option<Arc<Learners>>>,
+    pub(super) candidates: Candidates,
+    pub(super) caps: Option<Arc<Caps>>,
+}
+
+/// How long a lease lives and where it is on its timeline: it shares that with the plan that it replaced. Times are
+/// nanoseconds after `armed`.
+#[derive(Debug)]
+struct Term {
     armed: Instant,
     expires: AtomicU64,
     /// What skips added to the position on the plan's timeline.
@@ -43,12 +56,19 @@ pub(super) struct Lease {
     ended: AtomicBool,
     changed: Arc<Notify>,
     sequence: AtomicU64,
-    memories: Vec<Vec<Memory>>,
-    tallies: Vec<Vec<Tally>>,
-    /// One for each phase.
-    learners: Vec<Option<Arc<Learners>>>,
-    pub(super) candidates: Candidates,
-    pub(super) caps: Option<Arc<Caps>>,
+}
+
+impl Term {
+    fn new(ttl: Duration) -> Term {
+        Term {
+            armed: Instant::now(),
+            expires: AtomicU64::new(nanos(ttl)),
+            skipped: AtomicI64::new(0),
+            ended: AtomicBool::new(false),
+            changed: Arc::default(),
+            sequence: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Lease {
@@ -67,7 +87,7 @@ impl Lease {
             id,
             recorder: Recorder::new(&plan, RecorderLimits { body: limits.body, labels: limits.labels }),
             learners: (0..plan.phases.len()).map(|phase| Learners::new(&plan, phase, &memories)).collect(),
-            tallies: plan.phases.iter().map(tallies).collect(),
+            tallies: Arc::new(plan.phases.iter().map(tallies).collect()),
             memories,
             candidates,
             caps: Caps::new(&plan.document.exposure.caps),
@@ -75,22 +95,56 @@ impl Lease {
             ledger,
             body_limit: limits.body,
             holdout: limits.holdout,
-            armed: Instant::now(),
-            expires: AtomicU64::new(nanos(ttl)),
-            skipped: AtomicI64::new(0),
-            ended: AtomicBool::new(false),
-            changed: Arc::default(),
-            sequence: AtomicU64::new(0),
+            term: Arc::new(Term::new(ttl)),
         }
+    }
+
+    /// The same lease with another plan of the same structure ([`crate::scenario::replaces`]): its end, its position,
+    /// its record and what its faults remember go on, but for what a fault remembers under other settings. Requests
+    /// under way keep to the plan that they came under, and end with the lease all the same.
+    pub(super) fn replaced(&self, plan: Arc<Plan>) -> Lease {
+        let memory = |(phase, index): (usize, usize), new: &Injection| {
+            let old = &self.plan.phases[phase].injections[index];
+            if old.fault == new.fault { self.memories[phase][index].clone() } else { memory(new) }
+        };
+        let each = |(phase, new): (usize, &Phase)| {
+            new.injections.iter().enumerate().map(|(index, new)| memory((phase, index), new)).collect()
+        };
+        let memories: Vec<Vec<Memory>> = plan.phases.iter().enumerate().map(each).collect();
+        let injected = || self.recorder.faults().map(|fault| fault.perturbed + fault.asked_for).sum();
+        let (before, after) = (&self.plan.document.exposure.caps, &plan.document.exposure.caps);
+        let caps = match before == after {
+            true => self.caps.clone(),
+            false => Caps::replacing(self.caps.as_deref(), after, injected(), self.age(Instant::now())),
+        };
+        Lease {
+            id: self.id,
+            recorder: self.recorder.clone(),
+            ledger: self.ledger.clone(),
+            body_limit: self.body_limit,
+            holdout: self.holdout,
+            term: self.term.clone(),
+            tallies: self.tallies.clone(),
+            learners: (0..plan.phases.len()).map(|phase| Learners::new(&plan, phase, &memories)).collect(),
+            memories,
+            candidates: self.candidates.clone(),
+            caps,
+            plan,
+        }
+    }
+
+    /// Does no request hold this lease under a plan that was replaced?
+    pub(super) fn is_alone(&mut self) -> bool {
+        Arc::get_mut(&mut self.term).is_some()
     }
 
     /// Is it neither ended nor run out?
     pub(super) fn is_live(&self, now: Instant) -> bool {
-        !self.ended.load(Ordering::Acquire) && now < self.expires()
+        !self.term.ended.load(Ordering::Acquire) && now < self.expires()
     }
 
     fn expires(&self) -> Instant {
-        self.armed + Duration::from_nanos(self.expires.load(Ordering::Acquire))
+        self.term.armed + Duration::from_nanos(self.term.expires.load(Ordering::Acquire))
     }
 
     /// Until when faults may act, as things stand; `None` when they may not any more.
@@ -109,37 +163,37 @@ impl Lease {
     }
 
     pub(super) fn renew(&self, ttl: Duration) {
-        let end = self.armed.elapsed() + ttl;
-        self.expires.store(nanos(end), Ordering::Release);
-        self.changed.notify_waiters();
+        let end = self.term.armed.elapsed() + ttl;
+        self.term.expires.store(nanos(end), Ordering::Release);
+        self.term.changed.notify_waiters();
     }
 
     /// Ends it; sleeping requests wake up.
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.changed.notify_waiters();
+        self.term.ended.store(true, Ordering::Release);
+        self.term.changed.notify_waiters();
     }
 
     /// Time since arming on the plan's timeline.
     pub(super) fn position(&self, now: Instant) -> Duration {
-        let elapsed = nanos(now.saturating_duration_since(self.armed));
-        Duration::from_nanos(elapsed.saturating_add_signed(self.skipped.load(Ordering::Acquire)))
+        let elapsed = nanos(now.saturating_duration_since(self.term.armed));
+        Duration::from_nanos(elapsed.saturating_add_signed(self.term.skipped.load(Ordering::Acquire)))
     }
 
     pub(super) fn skip_to(&self, position: Duration) {
-        let elapsed = nanos(self.armed.elapsed()) as i64;
-        self.skipped.store(nanos(position) as i64 - elapsed, Ordering::Release);
-        self.changed.notify_waiters();
+        let elapsed = nanos(self.term.armed.elapsed()) as i64;
+        self.term.skipped.store(nanos(position) as i64 - elapsed, Ordering::Release);
+        self.term.changed.notify_waiters();
     }
 
     /// Time since arming.
     pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.armed)
+        now.saturating_duration_since(self.term.armed)
     }
 
     /// The number of a request that has no id of its own.
     pub(super) fn next_number(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::Relaxed)
+        self.term.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What a fault remembers.
@@ -215,7 +269,7 @@ impl Nap {
     fn new(lease: Arc<Lease>, until: Option<Instant>, phase: Option<usize>) -> Nap {
         let now = Instant::now();
         // Listen before looking: a change in between must not be missed.
-        let changed = lease.changed.clone().notified_owned();
+        let changed = lease.term.changed.clone().notified_owned();
         let wake = end(&lease, phase, now).map_or(now, |end| until.map_or(end, |u| u.min(end)));
         Nap { sleep: tokio::time::sleep_until(wake), changed, until, phase, lease }
     }
@@ -232,7 +286,7 @@ impl Future for Nap {
         let mut this = self.project();
         loop {
             if this.changed.as_mut().poll(cx).is_ready() {
-                this.changed.set(this.lease.changed.clone().notified_owned());
+                this.changed.set(this.lease.term.changed.clone().notified_owned());
             } else {
                 ready!(this.sleep.as_mut().poll(cx));
             }

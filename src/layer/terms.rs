@@ -109,6 +109,9 @@ pub enum ArmError {
          sidecar `--candidate {0}=URL`"
     )]
     NoSuchUpstream(String),
+    /// A plan that is armed can't be replaced by one of another structure.
+    #[error("the plan that is armed can't be replaced: {0}")]
+    OtherStructure(String),
     /// The kill file exists.
     #[error("the kill file `{}` exists: nothing can be armed until it is removed", .0.display())]
     Killed(PathBuf),

@@ -54,12 +54,12 @@ impl Former {
 
     fn fold(&mut self) {
         let Former { held, folded } = self;
-        held.retain_mut(|lease| match Arc::get_mut(lease) {
-            Some(over) => {
-                folded.add(over);
-                false
+        held.retain_mut(|lease| {
+            let over = Arc::get_mut(lease).is_some_and(Lease::is_alone);
+            if over {
+                folded.add(lease);
             }
-            None => true,
+            !over
         });
     }
 }

@@ -22,6 +22,7 @@ mod phases;
 mod plan;
 mod problem;
 mod release;
+mod replace;
 mod release_check;
 mod rows;
 mod shadow_check;
@@ -52,11 +53,12 @@ pub use guard::{
     Whose,
 };
 pub use overlap::{Overlap, check_beside, overlap};
-pub use permit::{Consent, Production, RunLimits, forbidden};
+pub use permit::{Consent, Production, RunLimits, forbidden, forbidden_since};
 pub use plan::{Exposure, Group, Injection, Phase, PlacedExpectation, Plan, Segment, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};
 pub use release::{GroupVersions, Release, ReleaseDocument, ShadowDocument, TwoVersions, Version, Versions};
+pub use replace::replaces;
 pub use shape::{Drift, FirstN, NThenRecover, Per, Ramp, Shape, Sine, Spike, Square, Step, Tally};
 pub use source::{Diagnostic, Diagnostics, FileKind, Source};
 pub use stage::{

@@ -210,6 +210,11 @@ pub fn forbidden(document: &Document, stage: &StageDocument) -> Vec<String> {
     objections(document, stage, clock::now()).into_iter().map(Problem::in_words).collect()
 }
 
+/// The same for a run that goes on since then.
+pub fn forbidden_since(document: &Document, stage: &StageDocument, begun: Timestamp) -> Vec<String> {
+    objections(document, stage, begun).into_iter().map(Problem::in_words).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

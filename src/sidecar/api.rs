@@ -39,6 +39,9 @@ pub struct RenewRequest {
     /// Jump to the start of this phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_to: Option<String>,
+    /// Put this scenario in the place of the one that is armed: of the same structure, or it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<Box<Document>>,
 }
 
 /// The answer to `GET /v1/status`.

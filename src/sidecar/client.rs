@@ -99,8 +99,26 @@ impl AdminClient {
         ttl: Duration,
         skip_to: Option<&str>,
     ) -> Result<(), AdminError> {
-        let request = RenewRequest { ttl_s: ttl.as_secs_f64(), skip_to: skip_to.map(str::to_owned) };
-        let body = Some(("application/json", json(&request)?));
+        let skip_to = skip_to.map(str::to_owned);
+        self.put(lease, &RenewRequest { ttl_s: ttl.as_secs_f64(), skip_to, scenario: None }).await
+    }
+
+    /// Renews a lease, and puts another scenario of the same structure in the place of the one that is armed.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew); among the refusals: the scenario is wrong, or of another structure.
+    pub async fn replace(
+        &self,
+        lease: LeaseId,
+        scenario: &Document,
+        ttl: Duration,
+    ) -> Result<(), AdminError> {
+        let scenario = Some(Box::new(scenario.clone()));
+        self.put(lease, &RenewRequest { ttl_s: ttl.as_secs_f64(), skip_to: None, scenario }).await
+    }
+
+    async fn put(&self, lease: LeaseId, request: &RenewRequest) -> Result<(), AdminError> {
+        let body = Some(("application/json", json(request)?));
         granted(self.0.send(Method::PUT, &format!("{LEASES}/{lease}"), body).await?).map(drop)
     }
 

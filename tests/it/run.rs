@@ -431,3 +431,58 @@ async fn the_releases_run_as_they_stand_and_their_versions_are_compared() {
         assert_eq!((told.baseline.version.as_str(), told.candidate.version.as_str()), versions);
     }
 }
+
+const FAILING: &str = r#"
+name: failing
+target: { protocol: open-inference }
+exposure: { share: 50% }
+traffic: { rate: 100/s, requests: iris.jsonl }
+phases:
+  - { name: failing, lasts: 60s, inject: [{ fault: { error: { status: 503, rate: 10% } } }] }
+"#;
+
+#[tokio::test]
+async fn a_scenario_that_changes_is_reloaded_while_it_is_armed_and_no_request_is_lost() {
+    let (_demo, sidecar) = demo_sidecar().await;
+    let site = Site::new(FAILING, None);
+    let (url, to) = (admin(&sidecar), format!("http://{}", sidecar.listen_addr()));
+    let child = site.command(&["--reload", "--sidecar", &url, "--traffic-to", &to]).spawn().unwrap();
+    let treated = || {
+        let evidence = sidecar.rack().last_evidence().unwrap_or_default();
+        let arm = |phase: &canard::evidence::PhaseEvidence| {
+            let failed = phase.treated.statuses.get(&503).copied().unwrap_or_default();
+            (phase.treated.requests(), failed)
+        };
+        evidence.phases.first().map(arm).unwrap_or_default()
+    };
+    until("treated requests", || treated().0 >= 100).await;
+    let lease = sidecar.rack().status()[0].id;
+    let (requests, failed) = treated();
+    assert!(failed * 3 < requests, "10%: {failed} of {requests}");
+    let all = FAILING.replace("rate: 10%", "rate: 100%");
+    std::fs::write(site.dir.path().join("scenario.yaml.new"), all).unwrap();
+    std::fs::rename(site.dir.path().join("scenario.yaml.new"), site.dir.path().join("scenario.yaml"))
+        .unwrap();
+    until("most to fail", || {
+        let (now, failing) = treated();
+        now > requests + 100 && (failing - failed) * 10 > (now - requests) * 6
+    })
+    .await;
+    let status = &sidecar.rack().status()[0];
+    assert_eq!((status.id, status.phase.as_deref()), (lease, Some("failing")), "never disarmed");
+    signal(&child, "TERM").await;
+    let output = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
+    let report = site.report().unwrap();
+    assert!(report.notices.iter().any(|notice| notice.starts_with("the plan was replaced")), "{report:#?}");
+    assert!(!report.notices.iter().any(|notice| notice.contains("could not send")), "{report:#?}");
+    let evidence = sidecar.rack().evidence(lease).unwrap();
+    let phase = &evidence.phases[0];
+    let odd = [&phase.treated, &phase.control].map(|arm| {
+        let known: u64 = [200, 503].iter().filter_map(|status| arm.statuses.get(status)).sum();
+        arm.requests() - known
+    });
+    assert!(odd.iter().sum::<u64>() <= 20, "but for those that the end cut off, all were answered: {odd:?}");
+    let lines = sidecar.rack().ledger().newest(100_000).unwrap().len() as u64;
+    assert_eq!(lines, phase.faults[0].perturbed, "a line for each perturbed response");
+}

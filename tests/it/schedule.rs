@@ -86,6 +86,11 @@ async fn a_schedule_runs_again_and_again_and_sigterm_disarms_what_runs() {
             break phase;
         }
     };
+    // A calendar that can't be used is told, and what runs goes on; so it does under one that can.
+    std::fs::write(site.dir.path().join("calendar.yaml"), "time-zone: [").unwrap();
+    until(&mut lines, "reload-refused").await;
+    std::fs::write(site.dir.path().join("calendar.yaml"), ALWAYS.replace("Berlin", "Paris")).unwrap();
+    until(&mut lines, "reloaded").await;
     signal(&child, "TERM").await;
     let output = timeout(DEADLINE, async {
         while lines.next_line().await.unwrap().is_some() {}

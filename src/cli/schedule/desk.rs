@@ -90,11 +90,13 @@ impl Hands for Desk {
         let report = self.report.join(&name);
         let show = Show { format: self.format, quiet: self.quiet, run: Some(name) };
         let (options, signals) = (self.options.clone(), self.signals.clone());
-        let (sidecars, traffic_to) = (Vec::new(), None);
+        let (sidecars, traffic_to, reload) = (Vec::new(), None, None);
         Box::pin(async move {
             let play = async {
                 writable(&report)?;
-                play(Play { plan, stage, sidecars, traffic_to, report, options, orders, show }, signals).await
+                let play_of =
+                    Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show };
+                play(play_of, signals).await
             };
             match play.await {
                 Ok(report) => report.exit_code,

@@ -7,7 +7,7 @@
 use std::{
     sync::atomic::{
         AtomicU64,
-        Ordering::{AcqRel, Acquire},
+        Ordering::{AcqRel, Acquire, Release},
     },
     time::Duration,
 };
@@ -47,6 +47,14 @@ impl RateCap {
             head: AtomicU64::new(0),
             returned: Default::default(),
         }
+    }
+
+    /// The same, all places of which were taken just now.
+    pub(super) fn used_up(per_second: f64, now: Duration) -> RateCap {
+        let cap = RateCap::new(per_second);
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_add(1);
+        cap.ring.iter().for_each(|place| place.store(now, Release));
+        cap
     }
 
     pub(super) fn take(&self, now: Duration) -> Option<Taken> {

@@ -7,9 +7,12 @@
 //! is over.
 
 use std::{
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{AcqRel, Acquire, Release},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64,
+            Ordering::{AcqRel, Acquire, Release},
+        },
     },
     time::Duration,
 };
@@ -26,7 +29,7 @@ const HOUR: u64 = 3601;
 #[derive(Debug)]
 pub(super) struct UnitCap {
     limit: u8,
-    places: Box<[AtomicU64]>,
+    places: Arc<[AtomicU64]>,
 }
 
 /// A word of the table: 32 bits of tag, 24 of time (seconds since arming plus one; 0: never), 8 of count.
@@ -56,6 +59,11 @@ impl Word {
 impl UnitCap {
     pub(super) fn new(limit: u8) -> UnitCap {
         UnitCap { limit, places: (0..BUCKETS * PLACES).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// The same counts with another limit.
+    pub(super) fn limited_to(&self, limit: u8) -> UnitCap {
+        UnitCap { limit, places: self.places.clone() }
     }
 
     fn bucket(&self, unit: UnitHash) -> (u32, &[AtomicU64]) {

@@ -123,6 +123,14 @@ impl Rack {
         self.common.renew(lease, ttl)
     }
 
+    /// As [`Handle::replace`].
+    ///
+    /// # Errors
+    /// As [`Handle::replace`].
+    pub fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
+        self.common.replace(lease, plan)
+    }
+
     /// As [`Handle::skip_to`].
     ///
     /// # Errors

@@ -188,3 +188,97 @@ async fn what_a_request_counts_after_its_lease_is_in_the_totals() {
     assert_eq!(totals.skipped.values().sum::<u64>(), 1, "{totals:?}");
     assert_eq!(Arc::strong_count(&slow), 1, "nobody is left under it");
 }
+
+/// The plan of these tests with caps.
+fn capped(faults: &[&str], caps: &str) -> Arc<Plan> {
+    let mut plan = plan(faults);
+    plan.document.exposure.caps = serde_json::from_str(caps).unwrap();
+    Arc::new(plan)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_replaced_without_a_hole_in_lease_position_evidence_or_totals() {
+    let (handle, lease) = armed(&[r#"{"error": {"status": 503}}"#]);
+    handle.skip_to(lease, "broken").unwrap();
+    text(call(&handle, request("a")).await.0).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let before = handle.status().lease.unwrap();
+    handle.replace(lease, Arc::new(plan(&[r#"{"error": {"status": 429}}"#]))).unwrap();
+    assert_eq!(handle.status().lease.unwrap(), before, "the same lease, at the same place");
+    let (response, _) = call(&handle, request("b")).await;
+    assert_eq!(response.status(), 429);
+    text(response).await;
+    let statuses = treated(&handle).statuses;
+    assert_eq!((statuses[&503], statuses[&429], fault(&handle).perturbed), (1, 1, 2));
+    assert_eq!(handle.totals().injections["error"], 2, "nothing counts twice");
+    tokio::time::sleep(Duration::from_secs(24)).await;
+    assert!(handle.status().lease.is_none(), "it ends when it was to end");
+    assert_eq!((fault(&handle).perturbed, handle.totals().injections["error"]), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_keeps_to_the_plan_that_was_replaced_and_still_counts() {
+    let (handle, lease) = armed(&[r#"{"latency": {"fixed": "10s"}}"#]);
+    let start = Instant::now();
+    let replace = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.replace(lease, Arc::new(plan(&[r#"{"latency": {"fixed": "20s"}}"#]))).unwrap();
+        let replaced = Instant::now();
+        call(&handle, request("b")).await;
+        replaced.elapsed().as_secs()
+    };
+    let old = async {
+        call(&handle, request("a")).await;
+        start.elapsed().as_secs()
+    };
+    assert_eq!(tokio::join!(replace, old), (20, 10));
+    assert_eq!(fault(&handle).perturbed, 2);
+    // One that sleeps under a replaced plan wakes up with the lease.
+    let disarm = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.replace(lease, Arc::new(plan(&[r#"{"latency": {"fixed": "1s"}}"#]))).unwrap();
+        handle.disarm(lease).unwrap();
+    };
+    let start = Instant::now();
+    tokio::join!(disarm, call(&handle, request("c")));
+    assert_eq!(start.elapsed().as_secs(), 1);
+    handle.arm(Arc::new(plan(&[])), TTL).unwrap();
+    assert_eq!(handle.totals().injections["latency"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn caps_count_on_when_a_plan_is_replaced() {
+    let error = [r#"{"error": {"status": 503}}"#];
+    let handle = Handle::default();
+    let lease = handle.arm(capped(&error, r#"{ "total": 2, "per-unit-per-hour": 2 }"#), TTL).unwrap();
+    call(&handle, request("a")).await;
+    call(&handle, request("a")).await;
+    handle.replace(lease, capped(&error, r#"{ "total": 3, "per-unit-per-hour": 2 }"#)).unwrap();
+    call(&handle, request("a")).await;
+    assert_eq!(fault(&handle).perturbed, 2, "the unit had its two");
+    call(&handle, request("b")).await;
+    call(&handle, request("c")).await;
+    assert_eq!(fault(&handle).perturbed, 3, "and three in all are enough");
+    // A cap that is new counts what was injected before; one on the rate begins with nothing left.
+    handle.replace(lease, Arc::new(plan(&error))).unwrap();
+    call(&handle, request("d")).await;
+    handle.replace(lease, capped(&error, r#"{ "total": 5, "rate": "1/s" }"#)).unwrap();
+    call(&handle, request("e")).await;
+    assert_eq!(fault(&handle).perturbed, 4);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    call(&handle, request("f")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    call(&handle, request("g")).await;
+    assert_eq!(fault(&handle).perturbed, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_replaced_stays_as_it_was() {
+    let (handle, lease) = armed(&[r#"{"error": {"status": 503}}"#]);
+    let other = Arc::new(plan(&[r#"{"hang": {}}"#]));
+    let refused = handle.replace(lease, other.clone()).unwrap_err();
+    assert!(matches!(&refused, ArmError::OtherStructure(why) if why.contains("other faults")), "{refused}");
+    assert_eq!(call(&handle, request("a")).await.0.status(), 503);
+    handle.disarm(lease).unwrap();
+    assert_eq!(handle.replace(lease, other), Err(ArmError::NoSuchLease));
+}

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     evidence::Evidence,
     layer::{ArmError, LeaseId},
-    scenario::{Document, compile_document, forbidden},
+    scenario::{Document, Plan, compile_document, forbidden},
     sidecar::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus},
 };
 
@@ -49,7 +49,8 @@ fn refused(error: &ArmError) -> Refusal {
         | ArmError::TimeToLive(_)
         | ArmError::NoShadows
         | ArmError::NoMirror(_)
-        | ArmError::NoSuchUpstream(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        | ArmError::NoSuchUpstream(_)
+        | ArmError::OtherStructure(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     problem(status, error.to_string())
 }
@@ -104,6 +105,13 @@ pub(super) async fn status(State(admin): Shared) -> Result<Json<SidecarStatus>, 
     aside(admin, Admin::status).await.map(Json)
 }
 
+fn compiled(scenario: Document) -> Result<Plan, Refusal> {
+    compile_document(scenario).map_err(|problems| {
+        let error = "the scenario can't be armed".to_owned();
+        (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
+    })
+}
+
 pub(super) async fn arm(
     State(admin): Shared,
     body: Result<Json<ArmRequest>, JsonRejection>,
@@ -113,10 +121,7 @@ pub(super) async fn arm(
     if admin.ending.is_draining() {
         return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the sidecar is about to end"));
     }
-    let plan = compile_document(request.scenario).map_err(|problems| {
-        let error = "the scenario can't be armed".to_owned();
-        (StatusCode::BAD_REQUEST, Json(Problem { error, problems }))
-    })?;
+    let plan = compiled(request.scenario)?;
     admin.permits(&plan.document)?;
     let scenario = plan.document.name.clone();
     let armed = aside(admin, move |admin| admin.rack.arm(Arc::new(plan), ttl)).await;
@@ -132,7 +137,13 @@ pub(super) async fn renew(
 ) -> Result<Json<Granted>, Refusal> {
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
+    let plan = request.scenario.map(|scenario| compiled(*scenario)).transpose()?;
+    plan.iter().try_for_each(|plan| admin.permits(&plan.document))?;
     let renew = move |admin: &Admin| {
+        if let Some(plan) = plan {
+            admin.rack.replace(id, Arc::new(plan))?;
+            tracing::info!(lease = %id, "replaced");
+        }
         admin.rack.renew(id, ttl)?;
         request.skip_to.map_or(Ok(()), |phase| admin.rack.skip_to(id, &phase))
     };

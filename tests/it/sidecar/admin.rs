@@ -77,6 +77,32 @@ async fn a_lease_is_armed_renewed_skipped_and_ended() {
 }
 
 #[tokio::test]
+async fn an_armed_scenario_is_replaced_by_one_of_its_structure() {
+    let sidecar = start(upstream().await);
+    let admin = client(&sidecar, None);
+    let lease = admin.arm(&scenario(), Duration::from_secs(30)).await.unwrap();
+    admin.renew(lease, Duration::from_secs(30), Some("broken")).await.unwrap();
+    assert_eq!(status(&sidecar).await, 503);
+    let of = |text: String| compile(&Source::new("down.yaml", text)).unwrap().document;
+    admin.replace(lease, &of(SCENARIO.replace("503", "429")), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(status(&sidecar).await, 429);
+    let armed = admin.status().await.unwrap().leases.remove(0);
+    assert_eq!((armed.id, armed.phase.as_deref()), (lease, Some("broken")));
+    assert!(armed.expires_in_s > 31.0, "renewed as well: {}", armed.expires_in_s);
+    let evidence = admin.evidence(lease).await.unwrap();
+    let statuses = &evidence.phases[1].treated.statuses;
+    assert_eq!((statuses[&503], statuses[&429]), (1, 1));
+
+    let other = of(SCENARIO.replace("seed: 7", "seed: 8"));
+    let refused = admin.replace(lease, &other, Duration::from_secs(60)).await.unwrap_err();
+    assert!(matches!(&refused, AdminError::Refused(why) if why.contains("`seed` changed")), "{refused}");
+    assert_eq!(status(&sidecar).await, 429);
+    admin.disarm(lease).await.unwrap();
+    let over = admin.replace(lease, &scenario(), Duration::from_secs(60)).await.unwrap_err();
+    assert!(over.to_string().contains("no such lease"), "{over}");
+}
+
+#[tokio::test]
 async fn a_lease_that_nobody_renews_runs_out() {
     let sidecar = start(upstream().await);
     let admin = client(&sidecar, None);
