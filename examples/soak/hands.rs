@@ -17,10 +17,13 @@ const KILLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Two scenarios in one layer, one in another.
 const SCENARIOS: [(&str, &str, &str); 3] = [
-    ("down", "layer: serving, from: 0%, share: 30%", "{ error: { rate: 30%, status: 503 } }"),
-    ("stuck", "layer: serving, from: 40%, share: 30%", "{ freeze: { value: 0, rate: 50% } }"),
-    ("slow", "layer: edge, share: 50%", "{ latency: { fixed: 3ms } }"),
+    ("down", "layer: serving, from: 0%", "{ error: { rate: 30%, status: 503 } }"),
+    ("stuck", "layer: serving, from: 40%", "{ freeze: { value: 0, rate: 50% } }"),
+    ("slow", "layer: edge, from: 0%", "{ latency: { fixed: 3ms } }"),
 ];
+
+/// Shares that they are armed with, and reloaded.
+const SHARES: [&str; 3] = ["40%", "20%", "5%"];
 
 /// What is to be done, and until when.
 pub(super) struct Hands {
@@ -46,6 +49,7 @@ pub(super) struct Done {
     stops: Vec<(Instant, Instant)>,
     renewed: usize,
     skipped: usize,
+    replaced: usize,
     disarmed: usize,
     abandoned: usize,
     killed: usize,
@@ -63,6 +67,7 @@ impl Hands {
             all.stops.extend(done.stops);
             all.renewed += done.renewed;
             all.skipped += done.skipped;
+            all.replaced += done.replaced;
             all.disarmed += done.disarmed;
             all.abandoned += done.abandoned;
             all.killed += done.killed;
@@ -77,7 +82,7 @@ impl Hands {
 
     /// Arms one scenario again and again, and renews, skips, disarms or forgets it.
     async fn control(&self, which: usize) -> Result<Done, Failed> {
-        let document = scenario(which)?;
+        let document = scenario(which, SHARES[0])?;
         let mut dice = Dice::new(self.seed, which as u64);
         let mut done = Done::default();
         let mut held: Option<Held> = None;
@@ -97,7 +102,7 @@ impl Hands {
                 continue;
             };
             let lease = holding.lease;
-            let lives = match dice.below(8) {
+            let lives = match dice.below(10) {
                 0..=4 => {
                     let skip = ["ramped", "full"].get(dice.below(4) as usize).copied();
                     let renewed = self.admin.renew(lease, ttl, skip).await;
@@ -109,6 +114,15 @@ impl Hands {
                     renewed.map(|()| true)
                 }
                 5 | 6 => {
+                    let other = scenario(which, SHARES[dice.below(3) as usize])?;
+                    let replaced = self.admin.replace(lease, &other, ttl).await;
+                    done.replaced += usize::from(replaced.is_ok());
+                    if replaced.is_ok() {
+                        holding.over = Instant::now() + ttl;
+                    }
+                    replaced.map(|()| true)
+                }
+                7 | 8 => {
                     let disarmed = self.admin.disarm(lease).await;
                     done.disarmed += usize::from(disarmed.is_ok());
                     holding.over = holding.over.min(Instant::now());
@@ -162,11 +176,11 @@ impl Hands {
     }
 }
 
-fn scenario(which: usize) -> Result<Document, Failed> {
-    let (name, exposure, fault) = SCENARIOS[which];
+fn scenario(which: usize, share: &str) -> Result<Document, Failed> {
+    let (name, layer, fault) = SCENARIOS[which];
     let text = format!(
         "name: {name}\nseed: 7\ntarget: {{ protocol: open-inference }}\n\
-         exposure: {{ unit: 'request.headers[\"x-user-id\"]', {exposure} }}\n\
+         exposure: {{ unit: 'request.headers[\"x-user-id\"]', {layer}, share: {share} }}\n\
          phases:\n  - {{ name: ramped, lasts: 2s, inject: [{{ fault: {fault}, ramp: 1s }}] }}\n  \
          - {{ name: full, lasts: 1h, inject: [{{ fault: {fault} }}] }}\n"
     );
@@ -195,10 +209,11 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} leases: {} renewed ({} with a skip), {} disarmed, {} abandoned; {} stops, {} kill files, {} refused",
+            "{} leases: {} renewed ({} with a skip), {} reloaded, {} disarmed, {} abandoned; {} stops, {} kill files, {} refused",
             self.leases.len(),
             self.renewed,
             self.skipped,
+            self.replaced,
             self.disarmed,
             self.abandoned,
             self.stops.len() - self.killed,

@@ -1,9 +1,9 @@
-//! Arm, renew, ramp, skip, disarm, stop and kill at random under load, and hold every answer against what was armed.
+//! Arm, renew, ramp, skip, reload, disarm, stop and kill at random under load, and hold every answer against what was armed.
 //!
 //! `cargo run --release --example soak -- [SECONDS] [REQUESTS PER SECOND] [SEED]`, by default two minutes at 2,000.
 //!
 //! Three controllers, each with a scenario in a slice or layer of its own, drive one sidecar through its admin API; they
-//! renew their leases, let them run out as a controller does that was killed, or end them, while a fourth hand stops
+//! renew their leases, put other shares in their place, let them run out as a controller does that was killed, or end them, while a fourth hand stops
 //! everything now and then or puts the kill file there. What has to hold for every single request: it is answered; what
 //! its answer's marks say is what its body shows and what the ledger says; it was perturbed only if it was under way
 //! while that lease was in force; and the ledger has as many lines as the counters count.
