@@ -5,7 +5,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{
@@ -36,6 +36,8 @@ pub trait Hands {
     /// # Errors
     /// Why they can't be used, in words.
     fn read(&self, calendar: &CalendarDocument, run: &ScheduledRun) -> Result<Ready, String>;
+    /// Is there a report of this name already?
+    fn reported(&self, name: &str) -> bool;
     /// Runs it to its end, or until what stops the loop stops it too; answers with its exit code.
     fn run(&mut self, job: Job) -> BoxFuture<'static, u8>;
     /// Says something.
@@ -45,7 +47,7 @@ pub trait Hands {
 /// A run that begins.
 #[derive(Debug)]
 pub struct Job {
-    /// Its name: that of the scenario's file and its slot in UTC.
+    /// Its name, which no other run has: that of its entry in the calendar, and its slot in UTC.
     pub name: String,
     /// What to run.
     pub ready: Ready,
@@ -121,6 +123,8 @@ struct Clerk {
 
 struct Waiting {
     run: ScheduledRun,
+    /// As [`CalendarDocument::names`] calls it.
+    name: String,
     slot: Slot,
     ready: Ready,
     /// The run that it was said to wait for.
@@ -135,11 +139,10 @@ struct Active {
 }
 
 impl Clerk {
-    /// A calendar in the place of the old one. Its slots count from now; what waits and is not in it any more does not
+    /// A calendar in the place of the old one. Its slots count from the last look; what waits and is not in it any more does not
     /// wait any longer.
     fn take(&mut self, calendar: CalendarDocument, hands: &mut impl Hands) {
         let zone = std::mem::replace(&mut self.calendar, calendar).time_zone;
-        self.agenda = Agenda::new(hands.wall());
         self.told = None;
         let calendar = &self.calendar;
         let (waiting, dropped) =
@@ -147,50 +150,69 @@ impl Clerk {
         self.waiting = waiting;
         dropped
             .into_iter()
-            .for_each(|old: Waiting| skipped(hands, &zone, &old.run, old.slot, &Skip::Dropped));
+            .for_each(|old: Waiting| skipped(hands, &zone, &old.name, old.slot, &Skip::Dropped));
     }
 
     /// Deals with the slots that came.
     fn turn(&mut self, now: Timestamp, hands: &mut impl Hands) {
         let zone = self.calendar.time_zone.clone();
+        let names = self.calendar.names();
         for turn in self.agenda.advance(&self.calendar, now) {
             match turn {
                 Turn::PutBack(by) => hands.tell(Happening::ClockPutBack { seconds: by.as_secs() }),
                 Turn::Missed(index, first, last, slots) => {
                     let (first, last) = (time(&zone, first), time(&zone, last));
-                    let run = self.calendar.runs[index].name();
+                    let run = names[index].clone();
                     hands.tell(Happening::SlotsMissed { run, first, last, slots });
                 }
                 Turn::Due(index, slot) => {
-                    let run = self.calendar.runs[index].clone();
+                    let (run, name) = (self.calendar.runs[index].clone(), names[index].clone());
+                    // A slot that takes over from the last one keeps its place in the queue.
+                    let place = self.waiting.iter().position(|waiting| waiting.run == run);
+                    if let Some(place) = place {
+                        let old = self.waiting.remove(place);
+                        skipped(hands, &zone, &old.name, old.slot, &Skip::NextSlotCame);
+                    }
                     match self.due(&run, slot, now, hands) {
-                        Ok(ready) => self.waiting.push(Waiting { run, slot, ready, behind: None }),
-                        Err(why) => skipped(hands, &zone, &run, slot, &why),
+                        Ok(ready) => {
+                            let place = place.unwrap_or(self.waiting.len());
+                            self.waiting.insert(place, Waiting { run, name, slot, ready, behind: None });
+                        }
+                        Err(why) => skipped(hands, &zone, &name, slot, &why),
                     }
                 }
             }
         }
     }
 
-    fn due(
-        &mut self,
-        run: &ScheduledRun,
-        slot: Slot,
-        now: Timestamp,
-        hands: &mut impl Hands,
-    ) -> Result<Ready, Skip> {
-        let zone = &self.calendar.time_zone;
-        if let Some(at) = self.waiting.iter().position(|waiting| waiting.run == *run) {
-            let old = self.waiting.remove(at);
-            skipped(hands, zone, &old.run, old.slot, &Skip::NextSlotCame);
-        }
+    fn due(&self, run: &ScheduledRun, slot: Slot, now: Timestamp, hands: &impl Hands) -> Result<Ready, Skip> {
         if !slot.exists {
-            return Err(Skip::NoSuchTime(slot.local, zone.clone()));
+            return Err(Skip::NoSuchTime(slot.local, self.calendar.time_zone.clone()));
         }
         // What can't take place anyway need not be read.
-        permits(&self.calendar, now, Duration::ZERO)?;
+        self.permits(slot, now, false, Duration::ZERO)?;
         let ready = hands.read(&self.calendar, run).map_err(Skip::Unusable)?;
-        permits(&self.calendar, now, ready.plan.lasts()).map(|()| ready)
+        self.permits(slot, now, false, ready.plan.lasts()).map(|()| ready)
+    }
+
+    /// May a run begin now? One that begins at its slot begins a moment after it, which takes nothing from its window;
+    /// one that is later than that may end as late as a run may before it is withdrawn.
+    fn permits(&self, slot: Slot, now: Timestamp, queued: bool, lasts: Duration) -> Result<(), Skip> {
+        let grace = SignedDuration::try_from(GRACE).unwrap_or_default();
+        if !queued && now.duration_since(slot.at) <= grace {
+            return permits(&self.calendar, slot.at, lasts);
+        }
+        permits(&self.calendar, now, lasts.saturating_sub(GRACE)).map_err(|why| match why {
+            Skip::TooLong { closes, .. } => Skip::TooLong { lasts, closes },
+            other => other,
+        })
+    }
+
+    /// What a run has to wait for, and why: one that goes on, or one that waits before it.
+    fn blocked(&self, held: &[Waiting], ready: &Ready) -> Option<(String, String)> {
+        let active = self.active.iter().map(|active| (&active.name, &active.ready));
+        let mut before = active.chain(held.iter().map(|other| (&other.name, &other.ready)));
+        before.find_map(|(name, other)| Some((name.clone(), takes_turns(other, ready)?)))
     }
 
     /// Ends what goes on although the calendar does not permit it any more.
@@ -206,51 +228,59 @@ impl Clerk {
     fn start(&mut self, now: Timestamp, hands: &mut impl Hands, running: &mut JoinSet<u8>) {
         let mut held: Vec<Waiting> = Vec::new();
         for mut waiting in std::mem::take(&mut self.waiting) {
-            let zone = &self.calendar.time_zone;
             if self.once && !self.active.is_empty() {
                 held.push(waiting);
                 continue;
             }
-            let before = self.active.iter().map(|active| (&active.name, &active.ready));
-            let queued: Vec<(String, &Ready)> =
-                held.iter().map(|other| (other.run.name(), &other.ready)).collect();
-            let before = before.chain(queued.iter().map(|(name, ready)| (name, *ready)));
-            let blocked =
-                before.filter_map(|(name, other)| Some((name, takes_turns(other, &waiting.ready)?)));
-            let blocked = blocked.map(|(name, why)| (name.clone(), why)).next();
-            if let Err(why) = permits(&self.calendar, now, waiting.ready.plan.lasts()) {
-                skipped(hands, zone, &waiting.run, waiting.slot, &why);
-            } else if let Some((behind, why)) = blocked {
-                if waiting.behind.as_ref() != Some(&behind) {
-                    let (run, slot) = (waiting.run.name(), time(zone, waiting.slot));
-                    hands.tell(Happening::SlotQueued { run, slot, behind: behind.clone(), why });
-                    waiting.behind = Some(behind);
+            match self.may_begin(&mut waiting, &held, now, hands) {
+                Err(why) => {
+                    skipped(hands, &self.calendar.time_zone, &waiting.name, waiting.slot, &why);
                 }
-                held.push(waiting);
-            } else {
-                self.begin(waiting, now, hands, running);
+                Ok(Some((behind, why))) => {
+                    if waiting.behind.as_ref() != Some(&behind) {
+                        let (run, slot) =
+                            (waiting.name.clone(), time(&self.calendar.time_zone, waiting.slot));
+                        hands.tell(Happening::SlotQueued { run, slot, behind: behind.clone(), why });
+                        waiting.behind = Some(behind);
+                    }
+                    held.push(waiting);
+                }
+                Ok(None) => self.begin(waiting, hands, running),
             }
         }
         self.waiting = held;
     }
 
-    fn begin(&mut self, waiting: Waiting, now: Timestamp, hands: &mut impl Hands, running: &mut JoinSet<u8>) {
-        let Waiting { run, slot, mut ready, behind } = waiting;
+    /// What a run has to wait for, if it may begin at all.
+    fn may_begin(
+        &self,
+        waiting: &mut Waiting,
+        held: &[Waiting],
+        now: Timestamp,
+        hands: &impl Hands,
+    ) -> Result<Option<(String, String)>, Skip> {
+        let queued = waiting.behind.is_some();
+        self.permits(waiting.slot, now, queued, waiting.ready.plan.lasts())?;
+        let blocked = self.blocked(held, &waiting.ready);
+        if !queued || blocked.is_some() {
+            return Ok(blocked);
+        }
+        // While it waited, its files may have changed.
+        waiting.ready = hands.read(&self.calendar, &waiting.run).map_err(Skip::Unusable)?;
+        self.permits(waiting.slot, now, queued, waiting.ready.plan.lasts())?;
+        Ok(self.blocked(held, &waiting.ready))
+    }
+
+    fn begin(&mut self, waiting: Waiting, hands: &mut impl Hands, running: &mut JoinSet<u8>) {
+        let Waiting { name, slot, ready, .. } = waiting;
         let zone = &self.calendar.time_zone;
-        if behind.is_some() {
-            // While it waited, its files may have changed.
-            let read = hands.read(&self.calendar, &run).map_err(Skip::Unusable);
-            let permitted =
-                read.and_then(|ready| permits(&self.calendar, now, ready.plan.lasts()).map(|()| ready));
-            match permitted {
-                Ok(read) => ready = read,
-                Err(why) => return skipped(hands, zone, &run, slot, &why),
-            }
-        }
-        let mut name = format!("{}-{}", run.name(), slot.at.strftime("%Y%m%dT%H%M%SZ"));
-        while self.active.iter().any(|active| active.name == name) {
-            name.push('+');
-        }
+        let name = format!("{name}-{}", slot.at.strftime("%Y%m%dT%H%M%SZ"));
+        let taken =
+            |name: &String| self.active.iter().any(|active| active.name == *name) || hands.reported(name);
+        // A time that comes anew because the clock was put back, say.
+        let more = (2..).map(|number: u64| format!("{name}-{number}"));
+        let free = std::iter::once(name.clone()).chain(more).find(|name| !taken(name));
+        let name = free.unwrap_or(name);
         hands.tell(Happening::SlotTaken { run: name.clone(), slot: time(zone, slot) });
         let (giver, orders) = orders();
         let task = running.spawn(hands.run(Job { name: name.clone(), ready: ready.clone(), orders })).id();
@@ -282,14 +312,15 @@ impl Clerk {
         self.told = Some(next);
         if let Some((index, slot)) = self.agenda.next_open(&self.calendar) {
             self.told = Some(slot);
-            let (run, slot) = (self.calendar.runs[index].name(), time(&self.calendar.time_zone, slot));
+            let (run, slot) =
+                (self.calendar.names().swap_remove(index), time(&self.calendar.time_zone, slot));
             hands.tell(Happening::NextSlot { run, slot });
         }
     }
 }
 
-fn skipped(hands: &mut impl Hands, zone: &Zone, run: &ScheduledRun, slot: Slot, why: &Skip) {
-    let (run, slot, why) = (run.name(), time(zone, slot), why.to_string());
+fn skipped(hands: &mut impl Hands, zone: &Zone, run: &str, slot: Slot, why: &Skip) {
+    let (run, slot, why) = (run.to_owned(), time(zone, slot), why.to_string());
     hands.tell(Happening::SlotSkipped { run, slot, why });
 }
 

@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use jiff::{
-    Timestamp, ToSpan as _,
+    SignedDuration, Timestamp, ToSpan as _,
     civil::{Date, DateTime},
     tz::{AmbiguousOffset, TimeZone},
 };
@@ -107,7 +107,9 @@ fn slot(zone: &TimeZone, local: DateTime) -> Slot {
 pub fn permits(calendar: &CalendarDocument, from: Timestamp, lasts: Duration) -> Result<(), Skip> {
     let zone = calendar.time_zone.rules();
     let until = from.checked_add(lasts).unwrap_or(Timestamp::MAX);
-    let (first, last) = (zone.to_datetime(from).date(), zone.to_datetime(until).date());
+    // A run that ends at midnight is over before the next day begins.
+    let end = until.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(until).max(from);
+    let (first, last) = (zone.to_datetime(from).date(), zone.to_datetime(end).date());
     let days = |first: Date, last: Date| {
         std::iter::successors(Some(first), |day| day.tomorrow().ok()).take_while(move |day| *day <= last)
     };

@@ -140,8 +140,9 @@ fn windows_reach_over_midnight_and_join_where_they_touch() {
 #[test]
 fn nothing_reaches_into_a_blackout_day() {
     let dark = berlin("@daily", "blackouts: [2026-12-24, 2026-12-27 to 2027-01-06]\n");
-    assert_eq!(permitted(&dark, "2026-12-23T22:00:00Z", HOUR - 1), "yes");
-    assert_eq!(permitted(&dark, "2026-12-23T22:00:00Z", HOUR), "2026-12-24 is blacked out");
+    assert_eq!(permitted(&dark, "2026-12-23T22:00:00Z", HOUR), "yes", "midnight sharp is the end of the day");
+    assert_eq!(permitted(&dark, "2026-12-23T22:00:00Z", HOUR + 1), "2026-12-24 is blacked out");
+    assert_eq!(permitted(&dark, "2026-12-23T23:00:00Z", 0), "2026-12-24 is blacked out");
     let long = permitted(&dark, "2027-01-01T12:00:00Z", 60);
     assert_eq!(long, "2027-01-01 is blacked out (2026-12-27 to 2027-01-06)");
     assert_eq!(permitted(&dark, "2027-01-06T23:00:00Z", 60), "yes", "the first minute of the 7th in Berlin");
@@ -213,6 +214,8 @@ struct State {
     /// What comes next for a scenario's file, by its name.
     scenarios: Vec<(&'static str, Result<Ready, String>)>,
     calendars: VecDeque<CalendarDocument>,
+    /// Names of reports that are there.
+    reports: Vec<&'static str>,
     told: Vec<Happening>,
     /// How runs began and ended, with the time since the start.
     runs: Vec<(u64, String)>,
@@ -255,6 +258,10 @@ impl Hands for Fake {
 
     fn read(&self, _: &CalendarDocument, run: &ScheduledRun) -> Result<Ready, String> {
         self.with(|state| state.scenarios.iter().find(|(name, _)| *name == run.name()).unwrap().1.clone())
+    }
+
+    fn reported(&self, name: &str) -> bool {
+        self.with(|state| state.reports.contains(&name))
     }
 
     /// A run that takes as long as its plan, or until it is withdrawn.
@@ -382,4 +389,93 @@ async fn one_run_may_be_asked_for_and_one_that_cannot_be_read_is_skipped() {
     assert_eq!(kept, Kept::Once(0));
     assert_eq!(fake.runs().len(), 2, "{:?}", fake.runs());
     assert!(fake.told().iter().any(|line| line.ends_with("is skipped: no such file")), "{:#?}", fake.told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_one_name_have_reports_of_their_own() {
+    let short = Ok(ready_for("{ share: 10% }", None, 10));
+    let fake = Fake::starting("2026-11-23T11:59:59Z", vec![("a", short.clone()), ("b", short)]);
+    fake.with(|state| state.reports = vec!["b-20261123T120000Z"]);
+    let runs = "- { scenario: x/a.yaml, cron: '0 12 * * *' }\n- { scenario: y/a.yaml, cron: '0 12 * * *' }\n\
+                - { scenario: b.yaml, cron: '0 12 * * *' }\n";
+    keep_for(&fake, twelve(runs), 100).await;
+    let runs = fake.runs();
+    let begun: Vec<&str> = runs.iter().filter_map(|(_, what)| what.strip_prefix("start ")).collect();
+    assert_eq!(begun, ["a-1-20261123T120000Z", "a-2-20261123T120000Z", "b-20261123T120000Z-2"]);
+    let told = fake.told();
+    assert!(
+        told.iter().any(|line| line.starts_with("a-2 at") && line.contains("waits for a-1-")),
+        "{told:#?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_may_take_its_whole_window() {
+    let minute = || Ok(ready_for("{ share: 10% }", None, 60));
+    let fake = Fake::starting("2026-11-23T09:59:59.995Z", vec![("a", minute())]);
+    let window = "- { scenario: a.yaml, cron: '0 10 * * *' }\nwindows: [{ from: '10:00', to: '10:01' }]\n";
+    keep_for(&fake, twelve(window), 100).await;
+    let runs = fake.runs();
+    assert_eq!(began(&runs), [(0, "start a-20261123T100000Z"), (60, "end a-20261123T100000Z")]);
+    // One that waited may end as late as a run may before it is withdrawn, and no later.
+    for (minutes, may) in [(2, true), (1, false)] {
+        let fake = Fake::starting("2026-11-23T09:59:59.995Z", vec![("a", minute()), ("b", minute())]);
+        let both = format!(
+            "- {{ scenario: a.yaml, cron: '0 10 * * *' }}\n- {{ scenario: b.yaml, cron: '0 10 * * *' }}\n\
+             windows: [{{ from: '10:00', to: '10:0{minutes}' }}]\n"
+        );
+        keep_for(&fake, twelve(&both), 200).await;
+        let ended = fake.runs().iter().any(|(_, what)| what == "end b-20261123T100000Z");
+        assert_eq!(ended, may, "{:?} {:#?}", fake.runs(), fake.told());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_next_slot_comes_keeps_its_place_in_the_queue() {
+    let of = |lasts| Ok(ready_for("{ share: 10% }", None, lasts));
+    let fake = Fake::starting("2026-11-23T11:59:59Z", vec![("a", of(90)), ("b", of(50)), ("c", of(50))]);
+    // While `a` runs, `b` waits, then `c`; at 12:01 the next slot of `b` comes.
+    let runs = "- { scenario: a.yaml, cron: '0 12 * * *' }\n- { scenario: b.yaml, cron: '0,1 12 * * *' }\n\
+                - { scenario: c.yaml, cron: '30 0 12 * * *' }\n";
+    keep_for(&fake, twelve(runs), 300).await;
+    let runs = fake.runs();
+    let begun: Vec<&str> = runs.iter().filter_map(|(_, what)| what.strip_prefix("start ")).collect();
+    assert_eq!(begun, ["a-20261123T120000Z", "b-20261123T120100Z", "c-20261123T120030Z"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_comes_as_the_calendar_changes_is_not_lost() {
+    let fake =
+        Fake::starting("2026-11-23T11:59:58.5Z", vec![("a", Ok(ready_for("{ share: 10% }", None, 5)))]);
+    let slots = twelve("- { scenario: a.yaml, cron: '0 12 * * *' }\n");
+    let changed = twelve("- { scenario: a.yaml, cron: '0 12 * * *' }\nblackouts: [2027-01-01]\n");
+    let editor = fake.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_400)).await;
+        // The loop sleeps over the slot, and finds the new calendar first.
+        editor.with(|state| {
+            state.jump = SignedDuration::from_millis(700);
+            state.calendars.push_back(changed);
+        });
+    });
+    keep_for(&fake, slots, 30).await;
+    assert_eq!(fake.runs().len(), 2, "{:?} {:#?}", fake.runs(), fake.told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_anew_after_waiting_takes_turns_too() {
+    let of = |layer: &str, lasts| Ok(ready_for(&format!("{{ share: 10%, layer: {layer} }}"), None, lasts));
+    let scenarios = vec![("a", of("red", 30)), ("b", of("blue", 100)), ("c", of("red", 30))];
+    let fake = Fake::starting("2026-11-23T11:59:59Z", scenarios);
+    let runs = "- { scenario: a.yaml, cron: '0 12 * * *' }\n- { scenario: b.yaml, cron: '0 12 * * *' }\n\
+                - { scenario: c.yaml, cron: '0 12 * * *' }\n";
+    let editor = fake.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        editor.with(|state| state.scenarios[2].1 = of("blue", 30));
+    });
+    keep_for(&fake, twelve(runs), 200).await;
+    let runs = fake.runs();
+    let place = |what: &str| runs.iter().position(|(_, told)| told == what).unwrap();
+    assert!(place("end b-20261123T120000Z") < place("start c-20261123T120000Z"), "{runs:?}");
 }

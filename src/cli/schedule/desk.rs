@@ -85,6 +85,11 @@ impl Hands for Desk {
         super::read(calendar, run).map_err(|why| format!("it can't be used\n{why:?}"))
     }
 
+    fn reported(&self, name: &str) -> bool {
+        // What can't be looked at can't be written either, which the run itself will tell.
+        self.report.join(name).try_exists().unwrap_or_default()
+    }
+
     fn run(&mut self, job: Job) -> BoxFuture<'static, u8> {
         let Job { name, ready: Ready { plan, stage }, orders } = job;
         let report = self.report.join(&name);

@@ -77,10 +77,11 @@ fn entries(calendar: &CalendarDocument, ready: &[Ready], after: Timestamp, most:
     }
     all.sort_by_key(|(_, slot)| slot.at);
     all.truncate(most);
+    let names = calendar.names();
     // Runs that may still go on: until when, and which.
     let mut running: Vec<(Timestamp, usize)> = Vec::new();
     let entry = |(index, slot): (usize, Slot)| {
-        let (run, ready_run) = (&calendar.runs[index], &ready[index]);
+        let ready_run = &ready[index];
         let lasts = ready_run.plan.lasts();
         let skipped = match slot.exists {
             true => permits(calendar, slot.at, lasts).err(),
@@ -90,7 +91,7 @@ fn entries(calendar: &CalendarDocument, ready: &[Ready], after: Timestamp, most:
         if skipped.is_none() {
             running.retain(|(until, _)| *until > slot.at);
             let other = running.iter().find(|(_, other)| takes_turns(&ready[*other], ready_run).is_some());
-            may_wait_for = other.map(|(_, other)| calendar.runs[*other].name());
+            may_wait_for = other.map(|(_, other)| names[*other].clone());
             running.push((slot.at.checked_add(lasts).unwrap_or(Timestamp::MAX), index));
         }
         let zoned = slot.at.to_zoned(calendar.time_zone.rules().clone());
@@ -99,7 +100,7 @@ fn entries(calendar: &CalendarDocument, ready: &[Ready], after: Timestamp, most:
             false => slot.local.strftime(not).to_string(),
         };
         Entry {
-            run: run.name(),
+            run: names[index].clone(),
             slot: local("%FT%T%:z", "%FT%T"),
             shown: local("%a %F %T %:z", "%a %F %T"),
             utc: slot.exists.then(|| slot.at.to_string()),

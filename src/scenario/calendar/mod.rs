@@ -8,7 +8,7 @@ mod check;
 mod tests;
 mod values;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +65,25 @@ pub struct ScheduledRun {
     pub stage: Option<PathBuf>,
 }
 
+impl CalendarDocument {
+    /// What messages and report folders call the runs: the names of their files; where several have the same, with a
+    /// number, in the order of the calendar.
+    pub fn names(&self) -> Vec<String> {
+        let stems: Vec<String> = self.runs.iter().map(ScheduledRun::name).collect();
+        let mut taken: HashSet<String> = stems.iter().cloned().collect();
+        let name = |stem: &String| {
+            if stems.iter().filter(|other| *other == stem).count() == 1 {
+                return stem.clone();
+            }
+            let mut numbered = (1..).map(|number: u64| format!("{stem}-{number}"));
+            numbered.find(|name| taken.insert(name.clone())).unwrap_or_default()
+        };
+        stems.iter().map(name).collect()
+    }
+}
+
 impl ScheduledRun {
-    /// What messages and report folders call it: the name of its file.
+    /// The name of its file.
     pub fn name(&self) -> String {
         let stem = self.scenario.file_stem().unwrap_or(self.scenario.as_os_str());
         stem.to_string_lossy().into_owned()
