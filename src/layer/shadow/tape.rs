@@ -70,6 +70,7 @@ impl Tape {
         };
         self.flaw = Some(flaw);
         self.pieces = VecDeque::new();
+        self.held = None;
     }
 
     /// Is all of it there? If not, why.
@@ -150,6 +151,8 @@ mod tests {
         {
             let given_up = tape(limit, &room, frames);
             assert_eq!((given_up.whole(), given_up.joined()), (Err(flaw), Bytes::new()));
+            let kept = 3 + 3 * CHUNK_OVERHEAD;
+            assert!(room.take((1 << 10) - kept).is_some(), "what is given up takes no room");
         }
         drop(kept);
         assert!(room.take(1 << 10).is_some(), "all room is given back");
