@@ -40,16 +40,11 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
     let mut tally = Tally::default();
-    let mut sources = Vec::new();
-    for file in args.stage.iter().chain(&args.files) {
-        match load::source(file) {
-            Ok(source) => sources.push(source),
-            Err(failure) => tally.unreadable(failure),
-        }
-    }
+    let mut read = |file: &PathBuf| load::source(file).map_err(|failure| tally.unreadable(failure)).ok();
+    let named = args.stage.as_ref().and_then(&mut read);
+    let mut sources: Vec<Source> = args.files.iter().filter_map(read).collect();
     let is_calendar = |source: &mut Source| FileKind::told(source) == Some(FileKind::Calendar);
-    let first = usize::from(args.stage.is_some()).min(sources.len());
-    for source in sources.extract_if(first.., is_calendar) {
+    for source in sources.extract_if(.., is_calendar) {
         match compile_calendar(&source).map_err(Mistakes::from) {
             Ok(calendar) => {
                 let what =
@@ -59,22 +54,10 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
             Err(mistakes) => tally.wrong(mistakes),
         }
     }
-    let (stages, scenarios): (Vec<Source>, Vec<Source>) = sources
-        .into_iter()
-        .enumerate()
-        .map(|(index, source)| {
-            (args.stage.is_some() && index == 0 || FileKind::of(&source) == FileKind::Stage, source)
-        })
-        .fold((Vec::new(), Vec::new()), |(mut stages, mut scenarios), (is_stage, source)| {
-            if is_stage {
-                stages.push(source)
-            } else {
-                scenarios.push(source)
-            }
-            (stages, scenarios)
-        });
+    let (stages, scenarios): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(|source| FileKind::of(source) == FileKind::Stage);
     let mut compiled = Vec::new();
-    for source in &stages {
+    for source in named.iter().chain(&stages) {
         match compile_stage(source, &load::variable).map_err(Mistakes::from) {
             Ok(stage) => {
                 tally.fine(source, &format!("stage, {}", count(stage.monitors.len(), "monitor")))?;
@@ -87,6 +70,8 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
         }
     }
     let against: Option<StageDocument> = match compiled.as_slice() {
+        // One that can't be read has been told of, too.
+        _ if args.stage.is_some() && named.is_none() => None,
         [] => Some(default_stage()),
         // A wrong stage has been told of; what a scenario asks of it can't be known.
         [first, ..] if args.stage.is_some() || compiled.len() == 1 => first.clone(),

@@ -92,6 +92,16 @@ pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, M
     }
 }
 
+/// The stage as scenarios are checked against it where --sidecar takes the place of what it hosts.
+pub(super) fn elsewhere(stage: &StageDocument, sidecars: bool) -> StageDocument {
+    let mut stage = stage.clone();
+    if sidecars {
+        stage.upstream = None;
+        stage.candidates.clear();
+    }
+    stage
+}
+
 /// The same, whether or not it may run there.
 pub(super) fn scenario_as_it_is(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
     let other = match FileKind::told(source) {

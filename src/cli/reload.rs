@@ -24,6 +24,8 @@ pub(super) struct Reload {
     stage: Option<Watched>,
     /// What applies of the stage.
     document: StageDocument,
+    /// Do sidecars take the place of what the stage hosts?
+    elsewhere: bool,
     plan: Arc<Plan>,
     begun: Timestamp,
     giver: Giver,
@@ -43,7 +45,12 @@ impl Reload {
         }
         let stage = stage.map(|(file, source)| Watched::new(file, source));
         let scenario = Watched::new(scenario, said);
-        Ok(Reload { scenario, stage, document, plan, begun: clock::now(), giver })
+        Ok(Reload { scenario, stage, document, elsewhere: false, plan, begun: clock::now(), giver })
+    }
+
+    /// Do sidecars of the command line take the place of what the stage hosts?
+    pub(super) fn elsewhere(self, elsewhere: bool) -> Reload {
+        Reload { elsewhere, ..self }
     }
 
     /// Looks again and again; what it finds is told as notices of the run.
@@ -61,7 +68,7 @@ impl Reload {
         let found = self.scenario.look()?;
         let name = self.scenario.path().display().to_string();
         let plan = found.map_err(miette::Report::from).and_then(|source| {
-            let plan = load::scenario(&source, &self.document)?;
+            let plan = load::scenario(&source, &load::elsewhere(&self.document, self.elsewhere))?;
             self.scenario.accept(&source);
             Ok(plan)
         });

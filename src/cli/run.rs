@@ -80,10 +80,15 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
         None => load::stage(None)?,
     };
     let source = load::source(&args.scenario)?;
-    let plan = Arc::new(load::scenario(&source, &document)?);
+    let elsewhere = !args.sidecar.is_empty();
+    let plan = Arc::new(load::scenario(&source, &load::elsewhere(&document, elsewhere))?);
     let (giver, orders) = gameday::orders();
     let stage_file = args.stage.as_deref().zip(stage_source.as_ref());
-    let reload = || Reload::new((&args.scenario, &source), stage_file, document.clone(), plan.clone(), giver);
+    let reload = || {
+        let scenario = (args.scenario.as_path(), &source);
+        Reload::new(scenario, stage_file, document.clone(), plan.clone(), giver)
+            .map(|one| one.elsewhere(elsewhere))
+    };
     let reload = args.reload.then(reload).transpose()?;
     let stage = args.stage.is_some().then_some(document);
     if args.dry_run {

@@ -94,6 +94,16 @@ impl StaleModel {
         StaleModel { rate: Share::ALL, upstream: Some(upstream.to_owned()), version: None, header: None }
     }
 
+    /// Does a scenario mean this candidate, by its name or by its address?
+    pub(crate) fn means(upstream: &str, name: Option<&str>, address: &http::Uri) -> bool {
+        let same = |asked: http::Uri| {
+            asked.scheme().is_some()
+                && asked.scheme() == address.scheme()
+                && asked.authority() == address.authority()
+        };
+        name == Some(upstream) || upstream.trim_end_matches('/').parse().is_ok_and(same)
+    }
+
     /// Why a text names no upstream, if it does not.
     pub(crate) fn no_upstream(upstream: &str) -> Option<Problem> {
         let is_url = |uri: http::Uri| uri.host().is_some() && uri.scheme().is_some();

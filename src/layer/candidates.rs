@@ -38,10 +38,8 @@ impl Candidates {
 
     /// The address of one that a scenario names.
     pub(super) fn find(&self, upstream: &str) -> Option<Uri> {
-        let address = upstream.trim_end_matches('/').parse::<Uri>().ok();
         let is = |candidate: &&Candidate| {
-            candidate.name.as_deref() == Some(upstream)
-                || address.as_ref().is_some_and(|address| same(address, &candidate.address))
+            StaleModel::means(upstream, candidate.name.as_deref(), &candidate.address)
         };
         self.0.iter().find(is).map(|candidate| candidate.address.clone())
     }
@@ -51,10 +49,6 @@ impl FromIterator<Candidate> for Candidates {
     fn from_iter<T: IntoIterator<Item = Candidate>>(candidates: T) -> Candidates {
         Candidates(candidates.into_iter().collect())
     }
-}
-
-fn same(one: &Uri, other: &Uri) -> bool {
-    one.scheme().is_some() && one.scheme() == other.scheme() && one.authority() == other.authority()
 }
 
 impl fmt::Display for Candidate {

@@ -8,10 +8,10 @@ use super::{
     problem::{Problem, nearest, one_of},
     shadow_check,
     source::{Diagnostic, Source},
-    stage::{Monitor, StageDocument},
+    stage::{Monitor, StageDocument, default_stage},
     tree::{Node, Path},
 };
-use crate::clock;
+use crate::{clock, fault::StaleModel};
 
 /// What a scenario asks of a stage that the stage can't give: monitors and probes that it does not have, PromQL asked
 /// of one that answers none, alerts that none of its monitors can know; and what the stage does not let it do.
@@ -126,16 +126,27 @@ impl<'a> Asked<'a> {
         });
     }
 
-    /// Another upstream, by its name. Only a sidecar that `run` hosts is known to have the stage's.
+    /// Another upstream, by its name or its address. A sidecar that `run` hosts has the stage's candidates and no
+    /// other; what those elsewhere have, they tell when they are armed.
     fn candidate(&mut self, at: &Path, name: &str) {
         let candidates = &self.stage.candidates;
-        if self.stage.upstream.is_none() || candidates.contains_key(name) || name.contains("://") {
+        let built_in = *self.stage == default_stage();
+        let hosted = self.stage.sidecars.is_empty() && (self.stage.upstream.is_some() || built_in);
+        let is = |(known, address): (&String, &String)| {
+            StaleModel::means(name, Some(known), &address.trim().parse().unwrap_or_default())
+        };
+        if !hosted || candidates.iter().any(is) {
             return;
         }
         let problem = Problem::at(at.clone(), format!("{} has no candidate `{name}`", self.name()));
         let names: Vec<&str> = candidates.keys().map(String::as_str).collect();
+        let one =
+            if name.contains("://") { format!("next: {name:?}") } else { format!("{name}: http://…") };
         self.problems.push(match names.as_slice() {
-            [] => problem.help(format!("give the stage one: `candidates: {{ {name}: http://… }}`")),
+            [] if built_in => problem.help(format!(
+                "name a stage that has an `upstream` and this one with --stage: `candidates: {{ {one} }}`"
+            )),
+            [] => problem.help(format!("give the stage one: `candidates: {{ {one} }}`")),
             names => problem.help(format!("its candidates are {}", one_of(names))),
         });
     }

@@ -21,16 +21,51 @@ use crate::{
     unit::Share,
 };
 
-/// Headers that say how a message is to be read: a version must not stand there.
-const FRAMING: [&str; 7] = [
+/// Headers that mean something to who reads the response: a version would take the place of what is there.
+const TAKEN: [&str; 39] = [
+    "accept-ranges",
+    "age",
+    "allow",
+    "alt-svc",
+    "cache-control",
     "connection",
+    "content-disposition",
     "content-encoding",
+    "content-language",
     "content-length",
+    "content-location",
+    "content-range",
+    "content-security-policy",
     "content-type",
+    "date",
+    "etag",
+    "expires",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "location",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-connection",
+    "refresh",
+    "retry-after",
+    "set-cookie",
+    "strict-transport-security",
+    "te",
+    "traceparent",
     "trailer",
     "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
     "x-canard",
+    "x-request-id",
 ];
+
+/// The same of whole families, by how their names begin.
+const TAKEN_FAMILIES: [&str; 4] = ["access-control-", "grpc-", "inference-header-content-", "x-canard-"];
 
 /// Checks a release and compiles it.
 pub(super) fn build(checker: &mut Checker<'_>, document: &Document) -> Option<Release> {
@@ -67,7 +102,7 @@ fn header(checker: &mut Checker<'_>, at: &Path, name: &str) {
     if name.parse::<HeaderName>().is_err() {
         let problem = Problem::at(at.then("header"), format!("`{name}` is no name of a header"));
         checker.push(problem.help("letters, digits and `-`, such as x-model-version"));
-    } else if FRAMING.contains(&plain.as_str()) {
+    } else if TAKEN.contains(&plain.as_str()) || TAKEN_FAMILIES.iter().any(|begin| plain.starts_with(begin)) {
         let problem = Problem::at(at.then("header"), format!("`{plain}` says something else already"));
         checker.push(problem.help("choose a header of your own, such as x-model-version"));
     }

@@ -79,7 +79,9 @@ pub(super) fn check_against_stage(document: &Document, stage: &StageDocument) ->
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{Source, check_against_stage, compile, compile_stage};
+    use crate::scenario::{
+        Source, StageDocument, check_against_stage, compile, compile_stage, default_stage, unnamed_stage,
+    };
 
     fn scenario(shadow: &str, fault: &str, expect: &str) -> String {
         format!(
@@ -130,5 +132,30 @@ mod tests {
         assert_eq!(problems("{ mirror: next }"), [unseen]);
         let absent = "the stage has no candidate `last`";
         assert_eq!(problems("{ mirror: last }"), [absent, unseen]);
+        // By its address it has to be one of the stage's, too.
+        assert_eq!(problems("{ mirror: 'http://127.0.0.1:2/' }"), [unseen]);
+        let absent = "the stage has no candidate `http://127.0.0.1:3`";
+        assert_eq!(problems("{ mirror: 'http://127.0.0.1:3' }"), [absent, unseen]);
+    }
+
+    #[test]
+    fn only_sidecars_elsewhere_may_have_what_the_stage_does_not_name() {
+        let canary = "name: t\ntarget: { protocol: http }\nrelease: { canary: { baseline: v1, candidate: v2, upstream: \
+                      next } }\nphases: [{ name: p, lasts: 1m, share: 5% }]\n";
+        let elsewhere =
+            compile_stage(&Source::new("s.yaml", "sidecars: [{ url: 'http://10.0.0.7:9900' }]\n"), &|_| None);
+        let elsewhere = elsewhere.unwrap();
+        for text in [canary.to_owned(), scenario("{ mirror: next }", MISLABEL, "")] {
+            let source = Source::new("t.yaml", text);
+            let document = compile(&source).unwrap().document;
+            let told = |stage: &StageDocument| {
+                let list = check_against_stage(&document, &source, stage);
+                list.into_iter().map(|mistake| (mistake.line, mistake.message)).collect::<Vec<_>>()
+            };
+            let absent = (3, "the stage `built-in` has no candidate `next`".to_owned());
+            assert_eq!(told(&default_stage()), [absent]);
+            assert_eq!(told(&unnamed_stage()), []);
+            assert_eq!(told(&elsewhere), []);
+        }
     }
 }

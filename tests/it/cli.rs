@@ -197,3 +197,41 @@ fn a_run_is_refused_where_it_may_not_be_and_told_where_it_says_so() {
     assert!(text.contains("the stage has no name") && text.contains("scenario.yaml:2:"), "{text}");
     assert!(!folder.path().join("canard-report").exists(), "nothing was begun");
 }
+
+#[test]
+fn a_stage_that_is_not_there_is_one_mistake_and_the_scenario_is_no_stage() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (text, code) = canard(root, &["check", "--stage", "absent.yaml", "scenarios/quickstart.yaml"]);
+    assert_eq!(code, Some(2), "{text}");
+    for words in ["`absent.yaml` can't be read", "quickstart.yaml: fine (scenario", "1 mistake in 1 file"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn an_upstream_that_a_run_can_not_have_is_refused_at_its_line_before_anything_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("stage.yaml", "upstream: http://127.0.0.1:1\ncandidates: { next: 'http://127.0.0.1:2' }\n");
+    let refused = |release: &str, more: &[&str]| {
+        let phases = "phases: [{ name: p, lasts: 1s, share: 5% }]";
+        let text = format!("name: a\ntarget: {{ protocol: http }}\nrelease: {release}\n{phases}\n");
+        write("scenario.yaml", &text);
+        let (text, code) = canard(folder.path(), &[&["run", "scenario.yaml", "--dry-run"], more].concat());
+        assert_eq!(
+            code == Some(2),
+            text.contains("has no candidate") && text.contains("scenario.yaml:3:"),
+            "{text}"
+        );
+        code == Some(2)
+    };
+    let canary = "{ canary: { baseline: v1, candidate: v2, upstream: nowhere } }";
+    let (stage, sidecar) = (["--stage", "stage.yaml"], ["--sidecar", "http://127.0.0.1:1"]);
+    assert!(refused("{ shadow: { mirror: next } }", &[]));
+    assert!(refused(canary, &[]) && refused(canary, &stage));
+    assert!(refused("{ shadow: { mirror: 'http://10.0.0.9:1' } }", &stage));
+    assert!(!refused("{ shadow: { mirror: 'http://127.0.0.1:2' } }", &stage));
+    assert!(!refused("{ shadow: { mirror: next } }", &stage));
+    // Those that stand elsewhere have candidates of their own.
+    assert!(!refused(canary, &sidecar) && !refused(canary, &[stage, sidecar].concat()));
+}

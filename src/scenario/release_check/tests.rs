@@ -81,6 +81,13 @@ fn names_and_headers_have_to_fit_where_they_stand() {
     ] {
         assert_eq!(wrong(&scenario(release, HALF, &steps(&["0%", "5%"]))), [message]);
     }
+    for taken in
+        ["grpc-status", "Set-Cookie", "location", "date", "cache-control", "access-control-allow-origin"]
+    {
+        let release = format!("{{ canary: {{ baseline: v1, candidate: v2, header: {taken} }} }}");
+        let message = format!("4: `{}` says something else already", taken.to_lowercase());
+        assert_eq!(wrong(&scenario(&release, HALF, &steps(&["0%", "5%"]))), [message]);
+    }
     let routed = "{ canary: { baseline: v1, candidate: v2, upstream: v2 } }";
     let capped = scenario(routed, "{ share: 50%, caps: { total: 5 } }", &steps(&["5%"]));
     assert_eq!(
