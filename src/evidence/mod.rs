@@ -40,7 +40,9 @@ pub struct Evidence {
     pub phases: Vec<PhaseEvidence>,
     /// Requests that belong to no arm, by reason: `no-unit`, `expression-failed`,
     /// `request-body-too-large`, `request-body-unreadable`, `request-body-broke`, `disarmed` (while its body
-    /// was read), `not-typed`.
+    /// was read), `request-body-not-kept` (there was no room for it beside the shadows), `not-typed`. Of requests that
+    /// asked for faults: `asked`, `denied` (they may not), `unknown-fault` (the plan has none of that name; may count
+    /// on top of `asked`).
     pub not_assigned: BTreeMap<String, u64>,
     /// Requests without an id of their own (`x-request-id`, `traceparent`): their decisions can't be
     /// repeated elsewhere, because each was given a number in the order of arrival.

@@ -85,7 +85,7 @@ impl ShadowEvidence {
         };
         let (before, after) = (status(caller), status(shadow));
         if before != after {
-            count(&mut self.statuses, &before, &after);
+            count(&mut self.statuses, &before, &after, 1);
         }
         if shadow.whole {
             self.latency_s.record(shadow.latency.as_secs_f64() - caller.latency.as_secs_f64());
@@ -106,7 +106,7 @@ impl ShadowEvidence {
                 self.labelled += 1;
                 if from != to {
                     self.relabelled += 1;
-                    count(&mut self.confusion, &from, &to);
+                    count(&mut self.confusion, &from, &to, 1);
                 }
             }
             if caller.content != Content::Embeddings
@@ -125,18 +125,20 @@ fn highest(row: &Row) -> Option<f64> {
 }
 
 /// Counts a combination, or puts it to the others when there are too many.
-fn count(cells: &mut BTreeMap<String, BTreeMap<String, u64>>, from: &str, to: &str) {
+fn count(cells: &mut BTreeMap<String, BTreeMap<String, u64>>, from: &str, to: &str, times: u64) {
     let known = cells.get(from).is_some_and(|row| row.contains_key(to));
     let fits = known || cells.values().map(BTreeMap::len).sum::<usize>() < CELLS;
     let (from, to) = if fits { (from, to) } else { (OTHER_LABEL, OTHER_LABEL) };
-    *cells.entry(from.to_owned()).or_default().entry(to.to_owned()).or_default() += 1;
+    *cells.entry(from.to_owned()).or_default().entry(to.to_owned()).or_default() += times;
 }
 
 fn merge_cells(
     into: &mut BTreeMap<String, BTreeMap<String, u64>>,
     more: &BTreeMap<String, BTreeMap<String, u64>>,
 ) {
-    more.iter().for_each(|(from, row)| add(into.entry(from.clone()).or_default(), row));
+    for (from, row) in more {
+        row.iter().for_each(|(to, times)| count(into, from, to, *times));
+    }
 }
 
 /// Why a treated request has no shadow.
@@ -234,12 +236,13 @@ pub struct Comparison {
 impl Observer for Comparison {
     fn answered<'a>(&self, answer: &Answer, arm: Arm, fault: &dyn Fn(usize) -> &'a FaultCell) {
         self.next.iter().for_each(|next| next.answered(answer, arm, fault));
+        let mut seen = ShadowEvidence::default();
         match self.caller.predictions(self.codec.as_ref(), self.limit) {
-            Ok(caller) => self.cell.locked().compare(&caller, answer, &self.labels),
-            Err(error) => {
-                *self.cell.locked().not_compared.entry(error.reason().to_owned()).or_default() += 1;
-            }
+            Ok(caller) => seen.compare(&caller, answer, &self.labels),
+            Err(error) => *seen.not_compared.entry(error.reason().to_owned()).or_default() += 1,
         }
+        // Workers take the lock too.
+        self.cell.locked().merge(&seen);
     }
 }
 
@@ -275,7 +278,9 @@ mod tests {
         let mut seen = ShadowEvidence::default();
         for n in 0..1000 {
             let (from, to) = (format!("c{n}"), format!("d{n}"));
-            seen.compare(&answer(&[(&from, 1.0)]), &answer(&[(&to, f64::NAN)]), &Labels::default());
+            let mut one = ShadowEvidence::default();
+            one.compare(&answer(&[(&from, 1.0)]), &answer(&[(&to, f64::NAN)]), &Labels::default());
+            seen.merge(&one);
         }
         assert_eq!(seen.confusion.values().map(BTreeMap::len).sum::<usize>(), CELLS + 1);
         assert_eq!(seen.confusion[OTHER_LABEL][OTHER_LABEL], 1000 - CELLS as u64);

@@ -26,7 +26,14 @@ pub struct Limits {
     /// Shadows that are on their way at once; a treated request beyond them gets none.
     #[serde(default = "shadows")]
     pub shadows: usize,
-    /// What all of them together hold of requests and answers. Bytes.
+    /// What all of them together hold of the bodies of requests and answers. Bytes.
+    ///
+    /// What counts, each with 64 bytes for every piece: the copy of the request, of every caller whose unit stands in
+    /// it and of the treated; the copy of the caller's answer, while it passes if it is to be played again, else once
+    /// it has passed; what a mirror answers, as it comes; what the shadow was answered, if it is a prediction; and the
+    /// request once more where payloads are logged. It is given back when evidence and the payload log have read it.
+    /// What does not fit gives its shadow up (`memory`), a copy over `body` too (`too-large`). Heads of messages do
+    /// not count, nor does what a fault has in hand while it edits, at most `body` for each shadow.
     #[serde(default = "shadow_bytes")]
     pub shadow_bytes: usize,
 }

@@ -6,7 +6,9 @@
 //! at the latest. Its upstream is the answer that the caller got, played again at its pace, or a mirror.
 //!
 //! Why after the answer and not beside it? Because nothing that a shadow does may reach its caller: it takes neither
-//! a connection nor a turn of the upstream, and what it costs is bounded in number and in bytes.
+//! a connection nor a turn of the upstream, and what it holds is bounded in number and in bytes. No byte that a caller
+//! gets changes, nor the order of them, and none waits for a shadow. But the task runs on the runtime that served the
+//! caller: what its faults parse and edit at a stretch stands between other callers' polls, as under any plan.
 
 mod body;
 mod caller;
@@ -19,6 +21,6 @@ mod tape;
 mod understudy;
 
 pub use body::{CallerBody, ShadowedBody};
-pub(super) use ear::Twin;
+pub(super) use ear::{Hold, Twin};
 pub use layer::ShadowLayer;
 pub use service::{Inner, Shadow, ShadowFuture};

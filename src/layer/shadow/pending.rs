@@ -12,7 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body;
 use tokio::{runtime::Handle as Runtime, time::Instant};
 
-use super::{CallerBody, Inner, Twin, caller::Recorded, room::Taken, tape::Tape, understudy::Understudy};
+use super::{
+    CallerBody, Inner, Twin,
+    caller::Recorded,
+    room::{Room, Taken},
+    tape::Tape,
+    understudy::Understudy,
+};
 use crate::{
     clock::{self, Timestamp},
     evidence::{Cohort, LeftOut, Sample, ShadowCell, Sink as _},
@@ -41,7 +47,9 @@ pub(super) struct Pending<S> {
     pub(super) asked: Asked,
     pub(super) service: S,
     pub(super) shown: Option<Shown>,
-    pub(super) place: Taken,
+    /// The place of its shadow, or why it gets none; `None`: no shadow is wanted.
+    pub(super) place: Result<Taken, Option<LeftOut>>,
+    pub(super) room: Room,
 }
 
 /// The request: its head, and what passed of its body. Not its extensions, which are its caller's connection.
@@ -136,17 +144,17 @@ impl<S> Pending<S> {
         }
         sink.take(caller.clone());
 
-        let acts = mirror.is_some() || !lease.plan.phases[*phase].injections.is_empty();
-        if !acts || arm == Arm::Control {
+        if arm == Arm::Control {
             return Err(None);
         }
+        self.place.as_ref().map_err(|why| *why)?;
         if lease.acts_until(Instant::now()).is_none() {
             return Err(Some(LeftOut::Disarmed));
         }
         let whole = if caller.whole { Ok(()) } else { Err(LeftOut::NotWhole) };
         whole.and(recorded.as_ref().map_or(Ok(()), |recorded| recorded.tape.whole())).map_err(Some)?;
         let mirror = mirror.map(|mirror| lease.candidates.find(mirror).ok_or(None)).transpose()?;
-        Ok(self.asking(exchange, request, body.map_err(Some)?, caller, recorded, mirror))
+        self.asking(exchange, request, body.map_err(Some)?, caller, recorded, mirror).map_err(Some)
     }
 
     /// Begins the exchange of the shadow, of which nobody hears yet; `None`: the request belongs to no arm.
@@ -160,6 +168,7 @@ impl<S> Pending<S> {
         let lease = &self.lease;
         let read = body.as_ref().map_err(|why| match why {
             LeftOut::NotWhole => "request-body-broke",
+            LeftOut::Memory => "request-body-not-kept",
             _ => "request-body-too-large",
         });
         let (parts, ()) = request.into_parts();
@@ -188,17 +197,25 @@ impl<S> Pending<S> {
         caller: Sample,
         mut recorded: Option<Recorded>,
         mirror: Option<Uri>,
-    ) -> Ready<S> {
-        let Pending { lease, phase, cell, asked, service, shown, place, .. } = self;
+    ) -> Result<Ready<S>, LeftOut> {
+        let Pending { lease, phase, cell, asked, service, shown, place, room, .. } = self;
         let document = &lease.plan.document;
         let mark = (document.mark == Mark::On).then(|| HeaderValue::from_str(&document.name).ok()).flatten();
-        let shown = shown.and_then(|shown| shown.of(&request, asked.at, &body, lease.body_limit));
-        let answer = recorded.as_mut().and_then(|recorded| recorded.tape.hand_over());
-        let room = std::iter::once(place).chain(answer).collect();
-        let twin = Twin { lease, phase, cell, caller, next: None, shown, room };
+        let take = |bytes| room.take(bytes).ok_or(LeftOut::Memory);
+        let shown = shown.and_then(|shown| shown.of(&request, asked.at, &body));
+        let body = shown.as_ref().map(|_| take(body.len())).transpose()?;
+        // What the caller got is kept until it is compared.
+        let answer = match &mut recorded {
+            Some(recorded) => recorded.tape.hand_over(),
+            None => Some(take(caller.kept())?),
+        };
+        let live = Tape::new(lease.body_limit, &room, false).ok_or(LeftOut::Memory)?;
+        let live = Arc::new(Mutex::new(live));
+        let taken = place.into_iter().chain(body).chain(answer).collect();
+        let twin = Twin { lease, phase, cell, caller, next: None, shown, taken, room, live: live.clone() };
         *exchange.watch.sink_mut() = Ear::Shadow(Box::new(twin));
-        let service = Understudy { inner: service, recorded, mirror, mark };
-        Ready { exchange, request, tape: asked.tape, service }
+        let service = Understudy { inner: service, recorded, mirror, mark, live };
+        Ok(Ready { exchange, request, tape: asked.tape, service })
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     CallerBody, ShadowLayer, ShadowedBody,
     caller::{Caller, Recorded, Sequel},
     pending::{Asked, Pending},
+    room::Taken,
     tape::Tape,
 };
 use crate::{
@@ -134,24 +135,31 @@ impl<S> Shadow<S> {
         };
         let mirror = lease.plan.shadow().and_then(|shadow| shadow.mirror.as_ref());
         let acts = mirror.is_some() || !lease.plan.phases[phase].injections.is_empty();
-        let treated = acts && who.as_ref().is_some_and(|(victim, _)| victim.arm == Arm::Treated);
-        let room =
-            if treated || later { self.room(&lease, request, asked, mirror.is_none()) } else { Ok(None) };
-        let room = room.unwrap_or_else(|why| {
-            cell.left_out(why);
-            None
-        });
-        let Some((place, kept, recorded)) = room else {
+        let treated = who.as_ref().is_some_and(|(victim, _)| victim.arm == Arm::Treated);
+        let shadow = if acts && (treated || later) {
+            self.room(&lease, request, mirror.is_none()).map_err(Some)
+        } else {
+            Err(None)
+        };
+        // Without its body nobody could tell who it is from, shadow or not.
+        let kept = if later || shadow.is_ok() { self.kept(&lease, request, asked) } else { None };
+        let Some(kept) = kept else {
             if later {
                 lease.recorder.not_assigned("request-body-not-kept");
                 return None;
             }
+            let why = shadow.err().unwrap_or(Some(LeftOut::Memory));
+            why.into_iter().for_each(|why| cell.left_out(why));
             let mut sink = lease.recorder.sink(Cohort::side(phase, Arm::Control));
             // What the mirror would have said is another matter.
             if let (None, Some(learners)) = (mirror, lease.learners(phase)) {
                 sink.seen_by(learners.clone());
             }
             return Some(Caller::new(lease, request, arrived, Sequel::Counted(sink)));
+        };
+        let (place, recorded) = match shadow {
+            Ok((place, recorded)) => (Ok(place), recorded),
+            Err(why) => (Err(why), None),
         };
         let pending = Pending {
             phase,
@@ -161,31 +169,36 @@ impl<S> Shadow<S> {
             service: self.rack.get_ref().get_ref().clone(),
             shown: self.layer.shown.clone(),
             place,
+            room: self.layer.room.clone(),
             lease: lease.clone(),
         };
         let begin = Box::new(move |sample, recorded| pending.begin::<B>(sample, recorded));
         Some(Caller::new(lease, request, arrived, Sequel::Copied { recorded, begin }))
     }
 
-    /// Room for a shadow, and what the request and its answer are kept on.
-    fn room<B: Body>(
+    /// What the request is kept on, if there is room.
+    fn kept<B: Body>(&self, lease: &Lease, request: &Request<B>, asked: &mut Option<Kept>) -> Option<Kept> {
+        if asked.is_none() {
+            let tape = Tape::new(lease.body_limit, &self.layer.room, request.body().is_end_stream())?;
+            *asked = Some(Arc::new(Mutex::new(tape)));
+        }
+        asked.clone()
+    }
+
+    /// Room for a shadow, and what its caller's answer is kept on if that is played again.
+    fn room<B>(
         &self,
         lease: &Lease,
         request: &Request<B>,
-        asked: &mut Option<Kept>,
         answers: bool,
-    ) -> Result<Option<(super::room::Taken, Kept, Option<Recorded>)>, LeftOut> {
+    ) -> Result<(Taken, Option<Recorded>), LeftOut> {
         if request.headers().contains_key(UPGRADE) || request.method() == Method::CONNECT {
             return Err(LeftOut::Upgrade);
         }
-        let tape = |ended| Tape::new(lease.body_limit, &self.layer.room, ended).ok_or(LeftOut::Memory);
+        let tape = || Tape::new(lease.body_limit, &self.layer.room, false).ok_or(LeftOut::Memory);
         let place = self.layer.places.take(1).ok_or(LeftOut::Overflow)?;
-        let kept = match asked {
-            Some(kept) => kept.clone(),
-            None => asked.insert(Arc::new(Mutex::new(tape(request.body().is_end_stream())?))).clone(),
-        };
-        let recorded = answers.then(|| tape(false)).transpose()?;
-        Ok(Some((place, kept, recorded.map(|tape| Recorded { head: None, tape }))))
+        let recorded = answers.then(tape).transpose()?;
+        Ok((place, recorded.map(|tape| Recorded { head: None, tape })))
     }
 }
 

@@ -69,6 +69,11 @@ impl Tape {
             return self.pieces.push_back((at, piece));
         };
         self.flaw = Some(flaw);
+        self.clear();
+    }
+
+    /// Keeps nothing, and takes no room.
+    pub(super) fn clear(&mut self) {
         self.pieces = VecDeque::new();
         self.held = None;
     }

@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,10 +24,10 @@ use super::{
     CallerBody, Inner,
     body::length,
     caller::{Head, Recorded},
-    tape::Piece,
+    tape::{Piece, Tape},
 };
 use crate::{
-    evidence::as_bytes,
+    evidence::{LeftOut, as_bytes},
     layer::{BoxError, RackBody, RequestBody, RouteTo},
 };
 
@@ -45,6 +46,8 @@ pub(super) struct Understudy<S> {
     pub(super) mirror: Option<Uri>,
     /// Name of the scenario, if shadows are marked.
     pub(super) mark: Option<HeaderValue>,
+    /// Where the answer of another upstream is kept.
+    pub(super) live: Arc<Mutex<Tape>>,
 }
 
 type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<Played<R>>, Infallible>> + Send>>;
@@ -77,7 +80,7 @@ where
             }
             _ => {
                 request.headers_mut().extend(self.mark.clone().map(|mark| (SHADOW, mark)));
-                Box::pin(ask(self.inner.clone(), request.map(RackBody::own)))
+                Box::pin(ask(self.inner.clone(), request.map(RackBody::own), self.live.clone()))
             }
         }
     }
@@ -105,7 +108,11 @@ fn until(due: Instant) -> Option<Instant> {
 }
 
 /// Asks another upstream. What fails there is its answer.
-async fn ask<S, Q, R>(mut inner: S, request: Q) -> Result<Response<Played<R>>, Infallible>
+async fn ask<S, Q, R>(
+    mut inner: S,
+    request: Q,
+    tape: Arc<Mutex<Tape>>,
+) -> Result<Response<Played<R>>, Infallible>
 where
     S: Service<Q, Response = Response<R>>,
 {
@@ -114,7 +121,7 @@ where
         inner.call(request).await
     };
     let status = match timeout(PATIENCE, asked).await {
-        Ok(Ok(response)) => return Ok(response.map(|body| Played::Live { body })),
+        Ok(Ok(response)) => return Ok(response.map(|body| Played::Live { body, tape })),
         Ok(Err(_)) => StatusCode::BAD_GATEWAY,
         Err(_) => StatusCode::GATEWAY_TIMEOUT,
     };
@@ -128,7 +135,7 @@ pin_project! {
     #[project = PlayedProj]
     pub(super) enum Played<R> {
         Tape { playing: Playing },
-        Live { #[pin] body: R },
+        Live { #[pin] body: R, tape: Arc<Mutex<Tape>> },
         Nothing,
     }
 }
@@ -167,8 +174,14 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project() {
             PlayedProj::Tape { playing } => playing.poll(cx).map(|frame| frame.map(Ok)),
-            PlayedProj::Live { body } => {
-                body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map(as_bytes).map_err(Into::into)))
+            PlayedProj::Live { body, tape } => {
+                let frame = ready!(body.poll_frame(cx)).map(|frame| frame.map(as_bytes).map_err(Into::into));
+                let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+                tape.polled(Duration::ZERO, frame.as_ref(), false);
+                match tape.whole() {
+                    Err(LeftOut::Memory) => Poll::Ready(Some(Err("there is no room for it".into()))),
+                    _ => Poll::Ready(frame),
+                }
             }
             PlayedProj::Nothing => Poll::Ready(None),
         }
@@ -177,7 +190,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Played::Tape { playing } => playing.pieces.is_empty(),
-            Played::Live { body } => body.is_end_stream(),
+            Played::Live { body, .. } => body.is_end_stream(),
             Played::Nothing => true,
         }
     }
@@ -187,7 +200,7 @@ where
             Played::Tape { playing } => {
                 SizeHint::with_exact(length(playing.pieces.iter().map(|(_, piece)| piece)))
             }
-            Played::Live { body } => body.size_hint(),
+            Played::Live { body, .. } => body.size_hint(),
             Played::Nothing => SizeHint::with_exact(0),
         }
     }

@@ -1,6 +1,6 @@
 //! Faults on copies: what callers get, what shadows are answered, and what is counted of both.
 
-use std::sync::Weak;
+use std::{collections::BTreeMap, sync::Weak};
 
 use http::Uri;
 use tokio::{sync::mpsc, task::yield_now};
@@ -312,18 +312,70 @@ async fn an_answer_that_its_caller_did_not_get_whole_has_no_shadow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unit_in_the_body_is_told_when_it_has_passed() {
-    let (handle, layer) = handle(Limits::default());
+async fn what_a_mirror_answers_and_what_it_is_compared_with_take_room() {
+    for (shadow_bytes, pairs) in [(200, 0), (450, 0), (2000, 1)] {
+        let (setup, service) = shadowed(&[], Some("next"), Limits { shadow_bytes, ..Limits::default() });
+        assert_eq!(read(service.oneshot(request("a")).await.unwrap()).await, ANSWER);
+        let seen = setup.shadows(1).await;
+        assert_eq!((seen.pairs, seen.left_out.get("memory").copied().unwrap_or(0)), (pairs, 1 - pairs));
+        let asked = setup.asked.lock().unwrap().len();
+        assert_eq!(asked, if shadow_bytes == 200 { 1 } else { 2 }, "{shadow_bytes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_unit_stands_in_the_body_counts_without_room_for_a_shadow() {
+    const INJECT: &str = r#"[{"fault": {"mislabel": {"rate": "100%", "to": "2"}}}]"#;
+    let no_shadows = Limits { shadows: 0, ..Limits::default() };
+    let nothing = Limits { shadow_bytes: 10, ..Limits::default() };
+    for (limits, inject, control, left_out, lost) in [
+        (no_shadows.clone(), INJECT, 2, Some(("overflow", 1)), None),
+        (no_shadows, "[]", 2, None, None),
+        (nothing, INJECT, 0, None, Some(("request-body-not-kept", 2))),
+    ] {
+        let (handle, layer) = handle(limits);
+        let (service, lease) = unit_in_body(&handle, &layer, inject);
+        for body in [r#"{"user": "u1"}"#, r#"{"user": "u2"}"#] {
+            let asks = Request::post(INFER).header("x-request-id", body).body(Full::from(body)).unwrap();
+            assert_eq!(read(service.clone().oneshot(asks).await.unwrap()).await, ANSWER);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let setup = Setup { handle, lease, asked: Arc::default() };
+        let counted = |reason: Option<(&str, u64)>| {
+            reason.into_iter().map(|(why, count)| (why.to_owned(), count)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(setup.phase().control.requests(), control);
+        assert_eq!(setup.phase().shadow.unwrap().left_out, counted(left_out));
+        assert_eq!(setup.handle.evidence().unwrap().not_assigned, counted(lost));
+    }
+}
+
+/// A service that is shadowed for one user, who is named in the body.
+fn unit_in_body(
+    handle: &Handle,
+    layer: &ShadowLayer,
+    inject: &str,
+) -> (
+    impl Service<Request<Full<Bytes>>, Response = Got<Full<Bytes>>, Error = Infallible> + Clone + use<>,
+    LeaseId,
+) {
     let text = r#"{"name": "s", "target": {"protocol": "open-inference"}, "exposure": {"unit": "request.body.user", "share":
-        "0%", "always": ["u1"]}, "release": {"shadow": {}}, "phases": [{"name": "p", "lasts": "60s", "inject": [{"fault":
-        {"mislabel": {"rate": "100%", "to": "2"}}}]}]}"#;
-    let plan = crate::scenario::compile_document(serde_json::from_str(text).unwrap()).unwrap();
+        "0%", "always": ["u1"]}, "release": {"shadow": {}}, "phases": [{"name": "p", "lasts": "60s", "inject": []}]}"#;
+    let text = text.replace("[]", inject);
+    let plan = crate::scenario::compile_document(serde_json::from_str(&text).unwrap()).unwrap();
     let lease = handle.arm(Arc::new(plan), TTL).unwrap();
     let service = service_fn(|request: Asked| async {
         request.into_body().collect().await.unwrap();
         Ok::<_, Infallible>(answer(ANSWER))
     });
-    let service = layer.layer(RackLayer::new(handle.clone().into()).layer(service));
+    (layer.layer(RackLayer::new(handle.clone().into()).layer(service)), lease)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_in_the_body_is_told_when_it_has_passed() {
+    let (handle, layer) = handle(Limits::default());
+    let inject = r#"[{"fault": {"mislabel": {"rate": "100%", "to": "2"}}}]"#;
+    let (service, lease) = unit_in_body(&handle, &layer, inject);
     for body in [r#"{"user": "u1"}"#, r#"{"user": "u2"}"#, r"{}", "not JSON"] {
         let asks = Request::post(INFER).header("x-request-id", body).body(Full::from(body)).unwrap();
         assert_eq!(read(service.clone().oneshot(asks).await.unwrap()).await, ANSWER);

@@ -28,7 +28,7 @@ use crate::{
 pub struct Payload<'a> {
     /// When the request arrived.
     pub at: Timestamp,
-    /// The request's own id (`x-request-id`, `traceparent`), if it has one.
+    /// The request's own id (`x-request-id`, `traceparent`), if it has one; a shadow has its caller's.
     pub id: Option<&'a str>,
     /// The request's target.
     pub uri: &'a Uri,
@@ -68,6 +68,9 @@ impl Payload<'_> {
 pub trait Payloads: std::fmt::Debug + Send + Sync {
     /// Sees one.
     fn take(&self, payload: Payload<'_>);
+
+    /// What a shadow was answered is larger than what is read of callers, or came when they needed the queue.
+    fn missed(&self) {}
 }
 
 /// What is kept of a request until its answer has passed.

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 use tokio::sync::mpsc;
 
 use super::{Payload, payload::Asked, series::Shard};
-use crate::{evidence::Sample, wire::Answer};
+use crate::{evidence::Sample, layer::shadow::Hold, wire::Answer};
 
 /// An exchange whose body was copied.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Exchange {
     pub(super) sample: Sample,
     /// Its request, if anybody is to be shown it.
     pub(super) asked: Option<Arc<Asked>>,
-    /// No caller saw it.
-    pub(super) shadow: bool,
+    /// No caller saw it; what it takes.
+    pub(super) shadow: Option<Hold>,
 }
 
 /// Reads what the queue of one layer holds. Whoever runs it pays for the reading; callers never do.
@@ -41,9 +41,9 @@ impl Reader {
     fn read(&self, Exchange { sample, asked, shadow }: Exchange) {
         let settings = &self.shard.settings;
         let path_model = settings.codec.model(sample.uri.path());
-        if shadow {
+        if shadow.is_some() {
             if let Ok(answer) = sample.predictions(settings.codec.as_ref(), settings.body) {
-                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, shadow);
+                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, true);
             }
             return;
         }
@@ -54,7 +54,7 @@ impl Reader {
         match sample.predictions(settings.codec.as_ref(), settings.body) {
             Ok(answer) => {
                 self.shard.predicted(path_model.unwrap_or_default(), &sample, &answer);
-                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, shadow);
+                self.show(&sample, asked.as_deref(), path_model.unwrap_or_default(), &answer, false);
             }
             Err(error) => self.shard.unread(error.reason()),
         }

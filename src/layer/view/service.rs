@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    evidence::{Sample, SampledBody, Sink, Unread, Watch},
-    layer::Exposed,
+    evidence::{CHUNK_OVERHEAD, Sample, SampledBody, Sink, Unread, Watch},
+    layer::{Exposed, shadow::Hold},
 };
 
 /// A service whose exchanges are counted. See [`ViewLayer`].
@@ -53,7 +53,7 @@ impl Sink for ViewSink {
             Err(Unread::TooLarge) => self.shard.unread("body-too-large"),
             Ok(_) if !sample.whole => self.shard.unread("broken"),
             Ok(_) => {
-                if self.queue.try_send(Exchange { sample, asked: self.asked.clone(), shadow: false }).is_err()
+                if self.queue.try_send(Exchange { sample, asked: self.asked.clone(), shadow: None }).is_err()
                 {
                     self.shard.unread("queue-full");
                 }
@@ -75,25 +75,26 @@ impl Shown {
     }
 
     /// For the exchange of this request; `None` if it is not for predictions.
-    pub(in crate::layer) fn of<B>(
-        self,
-        request: &Request<B>,
-        at: Timestamp,
-        body: &Bytes,
-        limit: usize,
-    ) -> Option<Shown> {
-        let codec = &self.layer.shard.settings.codec;
-        let shown = codec.is_prediction(request.method(), request.uri().path());
-        shown.then(|| Shown { asked: Some(Arc::new(Asked::kept(request, at, body, limit))), ..self })
+    pub(in crate::layer) fn of<B>(self, request: &Request<B>, at: Timestamp, body: &Bytes) -> Option<Shown> {
+        let settings = &self.layer.shard.settings;
+        let shown = settings.codec.is_prediction(request.method(), request.uri().path());
+        let asked = shown.then(|| Asked::kept(request, at, body, settings.body));
+        asked.map(|asked| Shown { asked: Some(Arc::new(asked)), ..self })
     }
 
-    /// Shows its answer.
-    pub(in crate::layer) fn show(&self, sample: &Sample) {
-        if sample.whole && sample.body.is_ok() {
-            let exchange = Exchange { sample: sample.clone(), asked: self.asked.clone(), shadow: true };
-            if self.layer.queue.try_send(exchange).is_err() {
-                self.layer.shard.unread("queue-full");
-            }
+    /// Shows its answer, which takes so much memory. Of the queue it gets no more than half: callers come first.
+    pub(in crate::layer) fn show(&self, sample: &Sample, hold: &Hold) {
+        if !sample.whole || sample.body.is_err() {
+            return;
+        }
+        let (settings, queue) = (&self.layer.shard.settings, &self.layer.queue);
+        let fits = sample.kept() <= settings.body + CHUNK_OVERHEAD;
+        let sent = fits && queue.capacity() > queue.max_capacity() / 2 && {
+            let (asked, shadow) = (self.asked.clone(), Some(hold.clone()));
+            queue.try_send(Exchange { sample: sample.clone(), asked, shadow }).is_ok()
+        };
+        if !sent {
+            settings.payloads.iter().for_each(|payloads| payloads.missed());
         }
     }
 }

@@ -4,8 +4,9 @@
 //! `org.kubeflow.serving.inference.request` and `….response` under one `id`, with `inferenceservicename`, `component`
 //! and `endpoint` as KServe's logger has them. Where KServe puts the bodies, `data` has what was extracted from them,
 //! unless bodies are asked for. Attributes of canard's own: `canardarm` (`treated`, `control`), `canardweight` (how
-//! many exchanges this one stands for) and on responses `canardstatus`. What a shadow was answered has `canardshadow`,
-//! the same `id` as its caller's exchange, and another `source`, which makes it another event.
+//! many exchanges this one stands for) and on responses `canardstatus`. What a shadow was answered has `canardshadow`
+//! and another `source`, which makes it another event; its `id` is that of its caller's exchange if the request has one
+//! of its own (`x-request-id`, `traceparent`), else another number.
 
 use std::time::Duration;
 

@@ -198,11 +198,19 @@ impl Payloads for PayloadLog {
         };
         let events = [asked, answered];
         let bytes = size(&events);
+        // A longer line could not be told from a torn one.
+        if events.iter().any(|event| event.get().len() > EVENTS.longest) {
+            return self.missed();
+        }
         let fits = self.counts.waiting.fetch_add(bytes, Relaxed) + bytes <= BYTES;
         if !fits || self.queue.try_send(Message::Exchange(events)).is_err() {
             self.counts.waiting.fetch_sub(bytes, Relaxed);
             self.counts.dropped.fetch_add(1, Relaxed);
         }
+    }
+
+    fn missed(&self) {
+        self.counts.dropped.fetch_add(1, Relaxed);
     }
 }
 
