@@ -24,6 +24,11 @@ const ANSWERED: &str =
 
 /// A sidecar in front of a model, with a payload log.
 async fn sidecar(settings: PayloadLogSettings) -> Sidecar {
+    reading(settings, 256 << 10).await
+}
+
+/// One that reads bodies of this many bytes.
+async fn reading(settings: PayloadLogSettings, view_body: usize) -> Sidecar {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = listener.local_addr().unwrap();
     let model = Router::new().route("/v2/models/iris/infer", post(async |_: Bytes| ANSWERED));
@@ -32,6 +37,7 @@ async fn sidecar(settings: PayloadLogSettings) -> Sidecar {
     config.workers = Some(1);
     config.labels = ["setosa", "versicolor", "virginica"].map(String::from).to_vec();
     config.payload_log = Some(settings);
+    config.limits.view_body = view_body;
     Sidecar::start(config).unwrap()
 }
 
@@ -130,6 +136,27 @@ async fn what_a_shadow_was_answered_is_an_event_of_its_own() {
         assert_eq!(pair[0]["data"]["body"], ASKED);
         assert_eq!(pair[1]["data"]["predictions"][0]["label"], label);
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_read_of_callers_is_not_shown_of_shadows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payloads.jsonl");
+    let sidecar = reading(settings(path.clone()), ANSWERED.len() - 1).await;
+    let scenario = "name: s\ntarget: { protocol: open-inference }\nexposure: { share: 100% }\n\
+                    release: { shadow: {} }\nphases:\n  - name: p\n    lasts: 1m\n    \
+                    inject:\n      - fault: { latency: { fixed: 1ms } }\n";
+    let plan = compile(&Source::new("s.yaml", scenario)).unwrap();
+    sidecar.rack().arm(plan.into(), Duration::from_secs(60)).unwrap();
+    ask(&sidecar, "r1").await;
+    let pairs = || sidecar.rack().last_evidence().unwrap().phases[0].shadow.clone().unwrap().pairs;
+    while pairs() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let payloads = sidecar.payloads.clone().unwrap();
+    sidecar.shutdown().await;
+    assert_eq!(payloads.counts().read(), [("written", 0), ("left-out", 0), ("dropped", 1)]);
+    assert_eq!(events(&path).len(), 0);
 }
 
 #[tokio::test]
