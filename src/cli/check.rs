@@ -10,8 +10,8 @@ use super::{
     load, output,
 };
 use crate::scenario::{
-    Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, compile_calendar, compile_stage,
-    default_stage,
+    Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, check_files, compile_calendar,
+    compile_stage, default_stage,
 };
 
 /// Check scenario, stage and calendar files without running anything.
@@ -47,6 +47,11 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
     for source in sources.extract_if(.., is_calendar) {
         match compile_calendar(&source).map_err(Mistakes::from) {
             Ok(calendar) => {
+                let list = check_files(&calendar, &source);
+                if !list.is_empty() {
+                    tally.wrong(Diagnostics { source, list }.into());
+                    continue;
+                }
                 let what =
                     format!("calendar, {}, in {}", count(calendar.runs.len(), "run"), calendar.time_zone);
                 tally.fine(&source, &what)?;

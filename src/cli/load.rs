@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::{Failure, diagnostics::Mistakes};
+use crate::clock::{self, Timestamp};
 use crate::scenario::{
-    CalendarDocument, Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument, check_against_stage,
-    compile_calendar, compile_for, compile_stage, default_stage, read_stage,
+    CalendarDocument, Diagnostic, Diagnostics, FileKind, Plan, Source, StageDocument,
+    check_against_stage_since, check_files, compile_calendar, compile_for, compile_stage, default_stage,
+    read_stage,
 };
 
 const ORDER: &str =
@@ -83,10 +85,28 @@ pub(super) fn calendar(source: &Source) -> miette::Result<CalendarDocument> {
     Err(failure.help("a calendar names scenarios and when they run: `canard schedule --help`").into())
 }
 
+/// Reads and checks a calendar, and that the files which it names are there.
+pub(super) fn calendar_with_files(source: &Source) -> miette::Result<CalendarDocument> {
+    let calendar = calendar(source)?;
+    match check_files(&calendar, source) {
+        list if list.is_empty() => Ok(calendar),
+        list => Err(Mistakes::from(Diagnostics { source: source.clone(), list }).into()),
+    }
+}
+
 /// Compiles a scenario and checks that it fits a stage.
 pub(super) fn scenario(source: &Source, stage: &StageDocument) -> Result<Plan, Mistakes> {
+    scenario_since(source, stage, clock::now())
+}
+
+/// The same for a run that goes on since then.
+pub(super) fn scenario_since(
+    source: &Source,
+    stage: &StageDocument,
+    begun: Timestamp,
+) -> Result<Plan, Mistakes> {
     let plan = scenario_as_it_is(source, stage)?;
-    match check_against_stage(&plan.document, source, stage) {
+    match check_against_stage_since(&plan.document, source, stage, begun) {
         list if list.is_empty() => Ok(plan),
         list => Err(Diagnostics { source: source.clone(), list }.into()),
     }

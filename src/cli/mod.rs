@@ -64,7 +64,7 @@ pub enum Exit {
     Usage = 2,
     /// Can't be told.
     Inconclusive = 3,
-    /// A guard ended the run.
+    /// A guard ended the run, or it was not permitted any more.
     Aborted = 4,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,

@@ -21,7 +21,7 @@ use crate::{
     scenario::StageDocument,
     sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
-    unit::{Share, UnitError},
+    unit::{Share, UnitError, meet},
     wire::{JsonApi, JsonPath, Protocol},
 };
 
@@ -334,12 +334,6 @@ fn size(text: &str) -> Result<u64, String> {
 fn holdout(text: &str) -> Result<Share, String> {
     let share: Share = text.parse().map_err(|error: UnitError| error.to_string())?;
     if share == Share::ALL { Err("a hold-out of 100% leaves nobody".to_owned()) } else { Ok(share) }
-}
-
-/// Would what is sent to one of two addresses reach the other? Port 0 is any free port.
-fn meet(one: SocketAddr, other: SocketAddr) -> bool {
-    let anywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && one.port() != 0 && (anywhere || one.ip() == other.ip())
 }
 
 async fn serve(config: Config) -> miette::Result<Exit> {

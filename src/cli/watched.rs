@@ -18,7 +18,7 @@ use crate::scenario::Source;
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// What a look found.
-type Content = Result<Source, Failure>;
+pub(super) type Content = Result<Source, Failure>;
 
 /// A file and what it says.
 #[derive(Debug)]
@@ -66,6 +66,17 @@ impl Watched {
                 None
             }
         }
+    }
+
+    /// Did the last look find something that it has to find once more?
+    pub(super) fn is_unsettled(&self) -> bool {
+        matches!(self.found, Some((_, false)))
+    }
+
+    /// What was handed out and does not apply, if the file still says it.
+    pub(super) fn refused(&self) -> Option<Source> {
+        let Some((Ok(text), true)) = &self.found else { return None };
+        load::source(&self.path).ok().filter(|source| *source.text == **text)
     }
 
     /// This applies from now on.

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Events, Fleet, Orders, ReplaceError, Run,
     guards::{self, Answer},
-    keeper::Keeper,
+    keeper::{Keeper, Replaced},
     notebook::Notebook,
     panel::Panel,
     watchers::{self, Heard},
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     event::{Ending, Kind, Outline, Report},
     evidence::Evidence,
-    monitor::AlertSource,
+    monitor::{AlertSource, BoxFuture},
     scenario::Plan,
 };
 
@@ -69,6 +69,8 @@ struct Inbox {
     answers: mpsc::Receiver<Answer>,
     evidence: mpsc::Receiver<(Evidence, Vec<String>)>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// A plan on its way into the place of the one that is armed; it goes on when a phase ends meanwhile.
+    replacing: Option<BoxFuture<'static, Replaced>>,
     /// The watchers and probes; none ends before the run does, unless it panics.
     helpers: JoinSet<()>,
 }
@@ -88,7 +90,7 @@ pub(super) async fn conduct(
     let (desk, mut helpers) = watchers::watch(monitors, probes, guarding, tell);
     guards::probe(&plan, &desk, &answer, &mut helpers);
     let (show, evidence) = mpsc::channel(1);
-    let mut inbox = Inbox { heard, answers, evidence, plans, helpers };
+    let mut inbox = Inbox { heard, answers, evidence, plans, replacing: None, helpers };
     blind_start(&plan, &mut notes);
 
     let armed = match healthy(&mut notes, &mut inbox, &mut stop).await {
@@ -265,15 +267,17 @@ async fn pass(
                     return Step::Ended(Ending::Guard, reading);
                 }
             }
-            Ok(()) = inbox.plans.changed() => {
+            Ok(()) = inbox.plans.changed(), if inbox.replacing.is_none() => {
                 let Some(plan) = inbox.plans.borrow_and_update().clone() else { continue };
-                let old = notes.plan();
-                let replaced = tokio::select! {
-                    replaced = keeper.replace(&old, &plan) => replaced,
-                    (why, what) = stop.come() => return Step::Ended(why, what),
-                };
+                inbox.replacing = Some(keeper.replace(notes.plan(), plan));
+                continue;
+            }
+            Some((plan, replaced)) = replacing(&mut inbox.replacing) => {
                 match replaced {
-                    Ok(()) => notes.replaced(plan),
+                    Ok(()) => {
+                        stop.orders.confirm(plan.clone());
+                        notes.replaced(plan);
+                    }
                     Err(ReplaceError::Refused(why)) => {
                         notes.notice(format!("the change takes effect at the next run, the plan that is armed goes on: {why}"));
                     }
@@ -293,6 +297,13 @@ async fn pass(
             return Step::Decided;
         }
     }
+}
+
+/// Resolves once a plan that is on its way has come into its place, or has not; with nothing if none is on its way.
+async fn replacing<T>(on_its_way: &mut Option<BoxFuture<'static, T>>) -> Option<T> {
+    let came = on_its_way.as_mut()?.await;
+    *on_its_way = None;
+    Some(came)
 }
 
 /// Looks at the evidence again and again; a sidecar that does not answer holds up nobody but this.

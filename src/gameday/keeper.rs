@@ -12,10 +12,13 @@ use tokio::{
 };
 
 use super::fleet::{Fleet, ReplaceError, TargetError};
-use crate::scenario::Plan;
+use crate::{monitor::BoxFuture, scenario::Plan};
 
 /// Time between tries to move on.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// A plan, and whether it took the place of the one that was armed.
+pub(super) type Replaced = (Arc<Plan>, Result<(), ReplaceError>);
 
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -55,9 +58,13 @@ impl Keeper {
         }
     }
 
-    /// Puts another plan in the place of the one that is armed, in all sidecars or in none.
-    pub(super) async fn replace(&self, old: &Arc<Plan>, new: &Arc<Plan>) -> Result<(), ReplaceError> {
-        self.fleet.replace(old, new, self.ttl).await
+    /// Puts another plan in the place of the one that is armed, in all sidecars or in none. Answers with that plan.
+    pub(super) fn replace(&self, old: Arc<Plan>, new: Arc<Plan>) -> BoxFuture<'static, Replaced> {
+        let (fleet, ttl) = (self.fleet.clone(), self.ttl);
+        Box::pin(async move {
+            let replaced = fleet.replace(&old, &new, ttl).await;
+            (new, replaced)
+        })
     }
 
     /// Disarms everything. Answers with the sidecars that could not be told.

@@ -25,6 +25,8 @@ use crate::{
 
 pub(super) struct Notebook {
     plan: Arc<Plan>,
+    /// The plans of the phases that were over before the last one took its place.
+    former: Vec<Arc<Plan>>,
     truth: Arc<Truth>,
     events: Events,
     started: Timestamp,
@@ -56,6 +58,7 @@ impl Notebook {
         let panel = Panel::new(plan.guards.clone());
         Notebook {
             plan,
+            former: Vec::new(),
             truth,
             events,
             started: clock::now(),
@@ -94,6 +97,8 @@ impl Notebook {
 
     /// Another plan of the same structure is armed in its place.
     pub(super) fn replaced(&mut self, plan: Arc<Plan>) {
+        let over = self.windows.iter().filter(|window| window.ended.is_some()).count();
+        self.former.resize(over, self.plan.clone());
         self.plan = plan;
         let during =
             self.plan.phases.get(self.windows.len().saturating_sub(1)).filter(|_| !self.windows.is_empty());
@@ -101,6 +106,30 @@ impl Notebook {
         self.notice(format!(
             "the plan was replaced{during}: what comes is judged by the new one, and so is what that phase did before"
         ));
+    }
+
+    /// The plan by which a phase is told of: the last that it had.
+    fn plan_of(&self, phase: usize) -> &Arc<Plan> {
+        self.former.get(phase).unwrap_or(&self.plan)
+    }
+
+    /// What became of the faults of each phase, by the plan that it had.
+    fn delivered(&self, evidence: &Evidence) -> Vec<Delivery> {
+        let accuracy = self.truth.accuracy();
+        let mut all = Vec::new();
+        let mut plans: Vec<&Arc<Plan>> = self.former.iter().collect();
+        plans.push(&self.plan);
+        plans.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        for plan in plans {
+            let phases = self.plan.phases.iter().enumerate();
+            let its: Vec<&str> = phases
+                .filter(|(index, _)| Arc::ptr_eq(self.plan_of(*index), plan))
+                .map(|(_, phase)| phase.name.as_str())
+                .collect();
+            let deliveries = verify::deliveries(plan, evidence, &accuracy).into_iter();
+            all.extend(deliveries.filter(|delivery| its.contains(&delivery.phase.as_str())));
+        }
+        all
     }
 
     /// A phase begins.
@@ -200,7 +229,7 @@ impl Notebook {
         }
         if !evidence.phases.is_empty() {
             self.evidence = evidence.clone();
-            self.deliveries = verify::deliveries(&self.plan, evidence, &self.truth.accuracy());
+            self.deliveries = self.delivered(evidence);
         }
         self.panel.see(Some(evidence))
     }
@@ -296,8 +325,10 @@ impl Notebook {
     /// The report: everything that is still open is decided now.
     pub(super) fn report(mut self, mut outline: Outline, ending: Ending, detail: Option<String>) -> Report {
         self.judge(Some(ending));
-        (outline.phases, outline.exposure_share) =
-            (self.plan.outline(), self.plan.exposure.widest().fraction());
+        let phases = 0..self.plan.phases.len();
+        outline.phases = phases.filter_map(|i| self.plan_of(i).outline().into_iter().nth(i)).collect();
+        let shares = self.former.iter().chain([&self.plan]).map(|plan| plan.exposure.widest().fraction());
+        outline.exposure_share = shares.fold(0.0, f64::max);
         if self.windows.is_empty() && ending == Ending::Failed {
             self.notices.extend(detail.clone());
         }

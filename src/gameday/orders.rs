@@ -11,6 +11,7 @@ use crate::scenario::Plan;
 pub struct Giver {
     withdrawn: watch::Sender<Option<String>>,
     plan: watch::Sender<Option<Arc<Plan>>>,
+    replaced: watch::Receiver<Option<Arc<Plan>>>,
 }
 
 /// Where a run hears what it is told. By default it hears nothing.
@@ -18,12 +19,14 @@ pub struct Giver {
 pub struct Orders {
     withdrawn: watch::Receiver<Option<String>>,
     plan: watch::Receiver<Option<Arc<Plan>>>,
+    replaced: watch::Sender<Option<Arc<Plan>>>,
 }
 
 /// Both ends.
 pub fn orders() -> (Giver, Orders) {
     let ((withdraw, withdrawn), (replace, plan)) = (watch::channel(None), watch::channel(None));
-    (Giver { withdrawn: withdraw, plan: replace }, Orders { withdrawn, plan })
+    let (answer, replaced) = watch::channel(None);
+    (Giver { withdrawn: withdraw, plan: replace, replaced }, Orders { withdrawn, plan, replaced: answer })
 }
 
 impl Default for Orders {
@@ -51,12 +54,22 @@ impl Giver {
     pub fn replace(&self, plan: Arc<Plan>) {
         self.plan.send_replace(Some(plan));
     }
+
+    /// The plan that took the place of the first one, if one did.
+    pub(crate) fn replaced(&self) -> Option<Arc<Plan>> {
+        self.replaced.borrow().clone()
+    }
 }
 
 impl Orders {
     /// Plans that are to take the place of the one that is armed.
     pub(crate) fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
         self.plan.clone()
+    }
+
+    /// A plan took the place of the one that was armed.
+    pub(crate) fn confirm(&self, plan: Arc<Plan>) {
+        self.replaced.send_replace(Some(plan));
     }
 
     /// Resolves with the reason once the run is withdrawn.

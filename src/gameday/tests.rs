@@ -366,6 +366,8 @@ async fn a_run_that_is_not_permitted_any_more_disarms_and_exits_with_4() {
     let report = tokio::select! { report = play(run, std::future::pending()) => report, () = withdraw => unreachable!() };
     assert_eq!((report.exit_code, report.ending), (4, Ending::Withdrawn));
     assert_eq!(report.ending_detail.as_deref(), Some("the consent is gone"));
+    let summary = crate::report::summary(&report, 100);
+    assert!(summary.contains("The run was withdrawn: the consent is gone."), "{summary}");
     assert!(report.ended.since(report.started) < 15.0);
     assert!(!callers.handle.is_armed());
 }
@@ -433,4 +435,84 @@ async fn a_fleet_replaces_its_plan_everywhere_or_nowhere() {
         }
         assert!((1..30).contains(&failed), "the old plan is back: {failed} of 200");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn phases_that_were_over_are_told_of_by_the_plan_that_they_had() {
+    const TWO: &str = r#"
+phases:
+  - { name: first, lasts: 20s, inject: [{ fault: { error: { status: 503, rate: 10% } } }] }
+  - { name: second, lasts: 20s, inject: [{ fault: { error: { status: 503, rate: 10% } } }] }
+"#;
+    let callers = callers();
+    let (mut run, _events) = run_of(plan(TWO), local(&callers.handle)).await;
+    let (giver, orders) = orders();
+    run.orders = orders;
+    let change = async {
+        sleep(Duration::from_secs(25)).await;
+        giver.replace(plan(&TWO.replace("10%", "100%")));
+        std::future::pending::<()>().await;
+    };
+    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = change => unreachable!() };
+    let rates: Vec<f64> = report.outline.phases.iter().map(|phase| phase.faults[0].rate).collect();
+    assert_eq!(rates, [0.1, 1.0]);
+    let rates: Vec<f64> = report.deliveries.iter().map(|delivery| delivery.fault.rate).collect();
+    assert_eq!(rates, [0.1, 1.0], "{report:#?}");
+    assert!(report.deliveries.iter().all(|d| d.delivered == crate::event::Delivered::Yes), "{report:#?}");
+}
+
+/// A sidecar that takes its time for another plan.
+struct Slow(Local);
+
+impl Target for Slow {
+    fn name(&self) -> String {
+        "slow".into()
+    }
+    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
+        self.0.arm(plan, ttl)
+    }
+    fn renew<'a>(
+        &'a self,
+        lease: LeaseId,
+        ttl: Duration,
+        skip_to: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.0.renew(lease, ttl, skip_to)
+    }
+    fn replace<'a>(
+        &'a self,
+        lease: LeaseId,
+        plan: &'a Arc<Plan>,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move {
+            sleep(Duration::from_secs(25)).await;
+            self.0.replace(lease, plan, ttl).await
+        })
+    }
+    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
+        self.0.disarm(lease)
+    }
+    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
+        self.0.evidence(lease)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_does_not_wait_for_a_plan_on_its_way() {
+    let callers = callers();
+    let (mut run, _events) =
+        run_of(plan(FAILING), Fleet::new(vec![Box::new(Slow(Local(callers.handle.clone().into())))])).await;
+    let (giver, orders) = orders();
+    run.orders = orders;
+    let change = async {
+        sleep(Duration::from_secs(5)).await;
+        giver.replace(plan(&FAILING.replace("10%", "100%")));
+        sleep(Duration::from_secs(5)).await;
+        callers.handle.stop();
+        std::future::pending::<()>().await;
+    };
+    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = change => unreachable!() };
+    assert!(report.ending_detail.as_deref().is_some_and(|why| why.contains("lost the lease")), "{report:#?}");
+    assert!(report.phases[0].ended.since(report.started) < 15.0, "{report:#?}");
 }

@@ -1,7 +1,8 @@
 //! How reports put things: one wording for every format.
 
 use crate::event::{
-    Asked, Compared, Comparison, Delivered, Delivery, Effect, Measured, Outcome, Reason, Report, Verdict,
+    Asked, Compared, Comparison, Delivered, Delivery, Effect, Ending, Measured, Outcome, Reason, Report,
+    Verdict,
 };
 
 /// `HighLatency fires within 30s`
@@ -106,6 +107,7 @@ pub(super) fn headline(report: &Report) -> String {
             let short = report.outcomes.iter().filter(|outcome| fell_short(outcome.verdict)).count();
             format!("Your monitoring fell short: {short} of {} expectations.", report.outcomes.len())
         }
+        4 if report.ending == Ending::Withdrawn => format!("The run was withdrawn{ended}."),
         4 => format!("A guard ended the run{ended}."),
         130 => "Interrupted; everything is disarmed.".to_owned(),
         _ => format!("This run could not tell{ended}."),

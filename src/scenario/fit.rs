@@ -11,13 +11,26 @@ use super::{
     stage::{Monitor, StageDocument, default_stage},
     tree::{Node, Path},
 };
-use crate::{clock, fault::StaleModel};
+use crate::{
+    clock::{self, Timestamp},
+    fault::StaleModel,
+};
 
 /// What a scenario asks of a stage that the stage can't give: monitors and probes that it does not have, PromQL asked
 /// of one that answers none, alerts that none of its monitors can know; and what the stage does not let it do.
 pub fn check_against_stage(document: &Document, source: &Source, stage: &StageDocument) -> Vec<Diagnostic> {
+    check_against_stage_since(document, source, stage, clock::now())
+}
+
+/// The same for a run that goes on since then.
+pub fn check_against_stage_since(
+    document: &Document,
+    source: &Source,
+    stage: &StageDocument,
+    begun: Timestamp,
+) -> Vec<Diagnostic> {
     let Ok(tree) = Node::parse(source) else { return Vec::new() };
-    let mut asked = Asked { stage, problems: permit::objections(document, stage, clock::now()) };
+    let mut asked = Asked { stage, problems: permit::objections(document, stage, begun) };
     for (index, phase) in document.phases.iter().enumerate() {
         for (number, expectation) in phase.expect.iter().enumerate() {
             let at = path(["phases"]).then(index).then("expect").then(number);

@@ -38,7 +38,8 @@ mod tree;
 
 #[cfg(feature = "cli")]
 pub use calendar::{
-    CalendarDocument, Cron, Days, ScheduledRun, TimeOfDay, Weekdays, WindowDocument, Zone, compile_calendar,
+    CalendarDocument, Cron, Days, ScheduledRun, TimeOfDay, Weekdays, WindowDocument, Zone, check_files,
+    compile_calendar,
 };
 pub use compile::{compile, compile_document, compile_for};
 pub use document::{
@@ -47,7 +48,7 @@ pub use document::{
 };
 pub use exposure::{CapsDocument, ExposureDocument, SegmentDocument};
 pub use expression::{AnswerCondition, Condition, ExpressionError, RequestView, UnitExpression};
-pub use fit::check_against_stage;
+pub use fit::{check_against_stage, check_against_stage_since};
 pub use guard::{
     AlertGuard, Budget, Guard, GuardState, Holds, Observed, ProbeGuard, QuantileLimit, QueryGuard, Question,
     Whose,

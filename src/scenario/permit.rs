@@ -218,7 +218,7 @@ pub fn forbidden_since(document: &Document, stage: &StageDocument, begun: Timest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Source, check_against_stage, compile, compile_stage};
+    use crate::scenario::{Source, check_against_stage, check_against_stage_since, compile, compile_stage};
 
     fn scenario(share: &str, lasts: &str, more: &str) -> (Document, Source) {
         let text = format!(
@@ -298,6 +298,13 @@ mod tests {
         assert!(told(301.0).is_empty());
         assert!(told(299.0)[0].message.contains("ends with 2099-12-31, before this run"));
         assert!(told(0.0)[0].message.contains("the consent of Ada ended with 2099-12-31"));
+        // A run that goes on is counted from when it began.
+        let (document, source) = scenario("1%", "4m", "");
+        let since = |before_s: f64| {
+            check_against_stage_since(&document, &source, &agreed, Timestamp::from_unix_s(end - before_s))
+                .len()
+        };
+        assert_eq!((since(301.0), since(299.0)), (0, 1));
     }
 
     #[test]

@@ -200,6 +200,9 @@ fn runs_that_could_meet_take_turns() {
     assert_eq!(why(&ready(red, Some(us)), &ready(blue, Some(us_too))), "both use http://us:9901");
     let port = eu.replace("eu:1", "elsewhere:1");
     assert_eq!(why(&ready(red, Some(eu)), &ready(blue, Some(&port))), "both use 127.0.0.1:9000");
+    let anywhere = port.replace("127.0.0.1", "0.0.0.0").replace("elsewhere", "somewhere");
+    let met = takes_turns(&ready(red, Some(eu)), &ready(blue, Some(&anywhere)));
+    assert_eq!(met.as_deref(), Some("both use 127.0.0.1:9000"));
     assert_eq!(why(&ready(red, None), &ready(blue, None)), "", "each has a demo model of its own");
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::scenario::{Monitor, Plan, StageDocument};
+use crate::{
+    scenario::{Monitor, Plan, StageDocument},
+    unit::meet_as_written,
+};
 
 /// A scenario and its stage as they were read for a run.
 #[derive(Debug, Clone)]
@@ -23,7 +26,8 @@ pub fn takes_turns(one: &Ready, other: &Ready) -> Option<String> {
         (Some(mine), Some(theirs)) if mine == theirs => Some(format!("both are in the layer `{mine}`")),
         (Some(_), Some(_)) => {
             let (mine, theirs) = (addresses(one), addresses(other));
-            let shared = mine.into_iter().find(|address| theirs.contains(address))?;
+            let shared =
+                mine.into_iter().find(|mine| theirs.iter().any(|theirs| meet_as_written(mine, theirs)))?;
             Some(format!("both use {shared}"))
         }
         (None, _) | (_, None) => Some("not both name an exposure layer".to_owned()),

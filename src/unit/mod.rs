@@ -3,10 +3,14 @@
 //! A value of these types is always in range. Out of range is an error that says what would be right,
 //! never a clamp. Every type reads from and prints as the text that a scenario uses.
 
+#[cfg(feature = "cli")]
+mod address;
 mod date;
 mod magnitude;
 mod span;
 
+#[cfg(feature = "cli")]
+pub(crate) use address::{meet, meet_as_written};
 pub use date::Date;
 pub use magnitude::{Comparison, Ordering, Rate, Share, Status};
 pub use span::Span;

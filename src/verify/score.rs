@@ -22,7 +22,7 @@ pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
     (faults > 0).then(|| f64::from(detected) / f64::from(faults))
 }
 
-/// 0 all met; 1 the monitoring fell short; 3 inconclusive; 4 aborted by a guard; 130 interrupted.
+/// 0 all met; 1 the monitoring fell short; 3 inconclusive; 4 ended by a guard, or not permitted any more; 130 interrupted.
 pub fn exit_code(outcomes: &[Outcome], ending: Ending) -> u8 {
     match ending {
         Ending::Guard | Ending::Withdrawn => return 4,

@@ -181,3 +181,55 @@ async fn other_changes_of_the_stage_wait_for_the_next_run() {
     assert_eq!(why, None);
     assert!(notices[0].contains("can't be used; what it said before goes on"), "{notices:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scenario_and_its_stage_that_change_together_are_judged_together() {
+    let mut desk = Desk::new();
+    // Both are lowered: the old scenario is not within the new limits.
+    let orders = desk.orders.clone();
+    desk.write("stage.yaml", &STAGE.replace("share: 5%", "share: 3%"));
+    // The loop may look between the two.
+    sleep(LOOK).await;
+    desk.write("scenario.yaml", &SCENARIO.replace("share: 5%", "share: 3%"));
+    desk.wait().await;
+    let plan = orders.plans().borrow().clone().expect("the new scenario is handed over");
+    orders.confirm(plan);
+    let withdrawn = tokio::select! { why = orders.withdrawn() => Some(why), () = sleep(10 * LOOK) => None };
+    assert_eq!(withdrawn, None, "{:?}", desk.notices());
+    let notices = desk.notices();
+    assert!(matches!(&notices[..], [one] if one.ends_with("was changed, and applies")), "{notices:?}");
+    // One that is permitted and does not get armed does not help.
+    desk.write("stage.yaml", &STAGE.replace("share: 5%", "share: 2%"));
+    desk.write("scenario.yaml", &SCENARIO.replace("share: 5%", "share: 2%"));
+    let withdrawn = tokio::select! { why = orders.withdrawn() => Some(why), () = sleep(10 * LOOK) => None };
+    assert!(
+        withdrawn.as_deref().is_some_and(|why| why.contains("more than Ada agreed to: 2%")),
+        "{withdrawn:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scenario_over_the_limits_is_taken_once_they_are_raised() {
+    let mut desk = Desk::new();
+    desk.write("scenario.yaml", &SCENARIO.replace("share: 5%", "share: 6%").replace("10%", "40%"));
+    desk.wait().await;
+    assert!(desk.notices()[0].contains("more than Ada agreed to: 5%"));
+    desk.write("stage.yaml", &STAGE.replace("Ada, share: 5%", "Bob, share: 5%"));
+    desk.wait().await;
+    assert_eq!((desk.rate(), desk.notices().len()), (None, 1), "the refusal is told once");
+    desk.write("stage.yaml", &STAGE.replace("share: 5%", "share: 6%"));
+    desk.wait().await;
+    assert_eq!(desk.rate(), Some(0.4), "{:?}", desk.notices());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_is_held_against_the_plan_that_is_really_armed() {
+    let desk = Desk::new();
+    desk.write("scenario.yaml", &SCENARIO.replace("share: 5%", "share: 1%"));
+    desk.wait().await;
+    assert!(desk.orders.plans().borrow().is_some());
+    // The fleet has not taken it: 5% are treated, whatever the file says.
+    desk.write("stage.yaml", &STAGE.replace("share: 5%", "share: 2%"));
+    let withdrawn = tokio::select! { why = desk.orders.withdrawn() => Some(why), () = desk.wait() => None };
+    assert!(withdrawn.as_deref().is_some_and(|why| why.contains("5% is more")), "{withdrawn:?}");
+}

@@ -92,7 +92,7 @@ pub(super) fn run(args: ScheduleArgs) -> miette::Result<Exit> {
         return Err(failure.help("name the file").into());
     }
     let source = load::source(&args.calendar)?;
-    let calendar = load::calendar(&source)?;
+    let calendar = load::calendar_with_files(&source)?;
     let Some(ready) = all(&calendar) else { return Ok(Exit::Usage) };
     if let Some(slots) = args.list.or(args.dry_run.then_some(10)) {
         list::list(&calendar, &ready, args.from.as_deref(), slots.into(), args.format)?;

@@ -6,7 +6,7 @@ use super::{CalendarDocument, TimeOfDay};
 use crate::scenario::{
     check::{Checker, Places, path},
     problem::Problem,
-    source::{Diagnostics, Source},
+    source::{Diagnostic, Diagnostics, Source},
     structure,
     tree::Node,
 };
@@ -39,6 +39,24 @@ pub fn compile_calendar(source: &Source) -> Result<CalendarDocument, Diagnostics
         }
         _ => Err(Diagnostics::new(source, list)),
     }
+}
+
+/// Files that a calendar names and that are not there, each at its place.
+pub fn check_files(calendar: &CalendarDocument, source: &Source) -> Vec<Diagnostic> {
+    let Ok(tree) = Node::parse(source) else { return Vec::new() };
+    let runs = calendar.runs.iter().enumerate().flat_map(|(index, run)| {
+        let at = path(["runs"]).then(index);
+        [(at.then("scenario"), Some(&run.scenario)), (at.then("stage"), run.stage.as_ref())]
+    });
+    let files = [(path(["stage"]), calendar.stage.as_ref())].into_iter().chain(runs);
+    let missing = files.filter_map(|(at, file)| Some((at, file.filter(|file| !file.exists())?)));
+    let problems = missing.map(|(at, file)| {
+        let problem = Problem::at(at, format!("there is no file `{}`", file.display()));
+        problem.label("not there").help("paths start from the folder of the calendar")
+    });
+    let mut list: Vec<Diagnostic> = problems.filter_map(|problem| problem.place(source, &tree)).collect();
+    list.sort_by_key(|mistake| mistake.span.start);
+    list
 }
 
 fn beside(folder: &FilePath, file: &FilePath) -> PathBuf {

@@ -12,7 +12,7 @@ use std::{collections::HashSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use check::compile_calendar;
+pub use check::{check_files, compile_calendar};
 pub use values::{Cron, Days, TimeOfDay, Weekdays, Zone};
 
 /// A canard calendar: scenarios by cron expression, the windows in which they may run, and the days on which they may

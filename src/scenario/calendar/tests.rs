@@ -111,3 +111,14 @@ fn values_read_in_the_forms_that_people_write() {
     assert!(guess("berlin").ends_with("such as `Europe/Berlin`"), "{}", guess("berlin"));
     assert!(guess("CET+1").contains("is no time zone"));
 }
+
+#[test]
+fn files_that_are_not_there_are_told_at_their_place() {
+    let text = "time-zone: UTC\nstage: Cargo.toml\nruns:\n  - { scenario: Cargo.toml, cron: '@daily' }\n\
+                \x20 - { scenario: nowhere.yaml, cron: '@daily', stage: neither.yaml }\n";
+    let source = Source::new("calendar.yaml", text);
+    let calendar = compile_calendar(&source).unwrap();
+    let told = check_files(&calendar, &source);
+    let told: Vec<_> = told.iter().map(|mistake| (mistake.line, mistake.message.as_str())).collect();
+    assert_eq!(told, [(5, "there is no file `nowhere.yaml`"), (5, "there is no file `neither.yaml`")]);
+}

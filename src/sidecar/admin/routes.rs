@@ -21,9 +21,10 @@ use super::{
     metrics::{self, Readings},
 };
 use crate::{
+    clock::{self, Timestamp},
     evidence::Evidence,
     layer::{ArmError, LeaseId},
-    scenario::{Document, Plan, compile_document, forbidden},
+    scenario::{Document, Plan, compile_document, forbidden_since},
     sidecar::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus},
 };
 
@@ -89,10 +90,10 @@ impl Admin {
         }
     }
 
-    /// Refuses what the stage forbids, whatever the controller believes where it is.
-    fn permits(&self, document: &Document) -> Result<(), Refusal> {
-        let problems =
-            self.stage.as_ref().map(|stage| forbidden(document, &stage.load())).unwrap_or_default();
+    /// Refuses what the stage forbids, whatever the controller believes where it is; for a run that begins or began then.
+    fn permits(&self, document: &Document, begun: Timestamp) -> Result<(), Refusal> {
+        let problems = self.stage.as_ref().map(|stage| forbidden_since(document, &stage.load(), begun));
+        let problems = problems.unwrap_or_default();
         if problems.is_empty() {
             return Ok(());
         }
@@ -122,7 +123,7 @@ pub(super) async fn arm(
         return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the sidecar is about to end"));
     }
     let plan = compiled(request.scenario)?;
-    admin.permits(&plan.document)?;
+    admin.permits(&plan.document, clock::now())?;
     let scenario = plan.document.name.clone();
     let armed = aside(admin, move |admin| admin.rack.arm(Arc::new(plan), ttl)).await;
     let id = armed.map_err(broken)?.map_err(|error| refused(&error))?;
@@ -138,7 +139,12 @@ pub(super) async fn renew(
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
     let plan = request.scenario.map(|scenario| compiled(*scenario)).transpose()?;
-    plan.iter().try_for_each(|plan| admin.permits(&plan.document))?;
+    if let Some(plan) = &plan {
+        // It ends where it would have: what its timeline is ahead of has passed.
+        let leases = aside(admin.clone(), |admin| admin.rack.status()).await.map_err(broken)?;
+        let position_s = leases.iter().find(|lease| lease.id == id).map_or(0.0, |lease| lease.position_s);
+        admin.permits(&plan.document, clock::now().plus_s(-position_s))?;
+    }
     let renew = move |admin: &Admin| {
         if let Some(plan) = plan {
             admin.rack.replace(id, Arc::new(plan))?;
