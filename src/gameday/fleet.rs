@@ -87,10 +87,7 @@ impl Target for Local {
         ttl: Duration,
         skip_to: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), TargetError>> {
-        Box::pin(async move {
-            self.0.renew(lease, ttl).map_err(refused)?;
-            skip_to.map_or(Ok(()), |phase| self.0.skip_to(lease, phase).map_err(refused))
-        })
+        Box::pin(async move { self.0.update(lease, ttl, None, skip_to).map_err(refused) })
     }
     fn replace<'a>(
         &'a self,
@@ -98,9 +95,7 @@ impl Target for Local {
         plan: &'a Arc<Plan>,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), TargetError>> {
-        Box::pin(async move {
-            self.0.replace(lease, plan.clone()).and_then(|()| self.0.renew(lease, ttl)).map_err(refused)
-        })
+        Box::pin(async move { self.0.update(lease, ttl, Some(plan.clone()), None).map_err(refused) })
     }
     fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
         Box::pin(async move { self.0.disarm(lease).map_err(refused) })

@@ -10,16 +10,18 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
+use http::Request;
 use tokio::time::Instant;
 
 use super::{
     candidates::Candidates,
+    exchange::identity,
     kill::KillFile,
     lease::Lease,
     terms::{ArmError, LeaseId, Limits},
@@ -56,6 +58,8 @@ pub(super) struct Common {
     /// The only thing that a request looks at while nothing is armed: a bit for each slot, and [`CONTROLLED`].
     awake: AtomicU32,
     slots: Box<[ArcSwapOption<Lease>]>,
+    /// Requests without an id of their own.
+    numbers: AtomicU64,
     control: Mutex<Control>,
     pub(super) limits: Limits,
     pub(super) ledger: Ledger,
@@ -63,6 +67,21 @@ pub(super) struct Common {
     kill: OnceLock<KillFile>,
     /// Is there a layer that makes shadows?
     shadows: AtomicBool,
+}
+
+/// The place of a request without an id among all such.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number(pub(super) u64);
+
+/// What is to change in a lease.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    /// It lives so long from now.
+    pub(super) ttl: Option<Duration>,
+    /// Another plan of the same structure takes the place of its own.
+    pub(super) plan: Option<Arc<Plan>>,
+    /// It goes on with this phase.
+    pub(super) skip_to: Option<&'a str>,
 }
 
 /// Serialises arming and disarming; requests never take it.
@@ -88,6 +107,7 @@ impl Common {
         Common {
             awake: AtomicU32::new(0),
             slots: (0..slots.clamp(1, MOST_SLOTS)).map(|_| ArcSwapOption::empty()).collect(),
+            numbers: AtomicU64::new(0),
             control: Mutex::default(),
             limits,
             ledger,
@@ -141,6 +161,24 @@ impl Common {
         }
     }
 
+    /// Gives a request that has no id of its own a number, the same for every plan that it meets.
+    pub(super) fn number<B>(&self, request: &mut Request<B>) {
+        if identity(request.headers()).is_none() && request.extensions().get::<Number>().is_none() {
+            let number = Number(self.numbers.fetch_add(1, Ordering::Relaxed));
+            request.extensions_mut().insert(number);
+        }
+    }
+
+    /// The plans in force.
+    pub(super) fn plans(&self) -> Vec<Arc<Plan>> {
+        self.all_in_force().map(|(_, lease)| lease.plan.clone()).collect()
+    }
+
+    /// May requests ask for faults?
+    pub(super) fn is_controlled(&self) -> bool {
+        self.awake() & CONTROLLED != 0
+    }
+
     pub(super) fn control_requests(&self) {
         self.awake.fetch_or(CONTROLLED, Ordering::Release);
     }
@@ -166,9 +204,14 @@ impl Common {
 
     /// Arms a plan in one slot.
     pub(super) fn arm(&self, slot: usize, plan: Arc<Plan>, ttl: Duration) -> Result<LeaseId, ArmError> {
-        self.grant(plan, ttl, |_| match self.in_force(slot) {
-            Some(lease) => Err(ArmError::AlreadyArmed(lease.plan.document.name.clone())),
-            None => Ok(slot),
+        self.grant(plan, ttl, |plan| {
+            for (other, lease) in self.all_in_force() {
+                if other == slot {
+                    return Err(ArmError::AlreadyArmed(lease.plan.document.name.clone()));
+                }
+                keeps_apart(plan, &lease.plan)?;
+            }
+            Ok(slot)
         })
     }
 
@@ -211,37 +254,38 @@ impl Common {
         Ok(id)
     }
 
-    pub(super) fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
-        self.check(ttl)?;
-        self.not_killed()?;
-        let _control = self.control();
-        self.find(lease)?.1.renew(ttl);
+    /// Changes what a lease is, all of it or nothing.
+    pub(super) fn change(&self, lease: LeaseId, change: Change<'_>) -> Result<(), ArmError> {
+        let Change { ttl, plan, skip_to } = change;
+        ttl.map_or(Ok(()), |ttl| self.check(ttl))?;
+        if ttl.is_some() || plan.is_some() {
+            self.not_killed()?;
+        }
+        let mut control = self.control();
+        let (slot, mut held) = self.find(lease)?;
+        if let Some(plan) = &plan {
+            replaces(plan, &held.plan).map_err(ArmError::OtherStructure)?;
+            for (_, other) in self.all_in_force().filter(|(_, other)| other.id != lease) {
+                keeps_apart(plan, &other.plan)?;
+            }
+        }
+        // The phases of a plan that replaces another are the same.
+        let start = skip_to.map(|phase| {
+            let found = held.plan.phases.iter().find(|p| p.name == phase);
+            found.map(|found| found.start).ok_or_else(|| ArmError::NoSuchPhase(phase.to_owned()))
+        });
+        let start = start.transpose()?;
+        if let Some(plan) = plan {
+            let new = Arc::new(held.replaced(plan));
+            let known = control.known.iter_mut().find(|(_, known)| Arc::ptr_eq(known, &held));
+            known.into_iter().for_each(|(_, known)| *known = new.clone());
+            self.slots[slot].store(Some(new.clone()));
+            held = new;
+        }
+        ttl.into_iter().for_each(|ttl| held.renew(ttl));
+        start.into_iter().for_each(|start| held.skip_to(start));
         // The kill file's thread may just have seen the lease run out.
         self.kill.get().into_iter().for_each(KillFile::armed);
-        Ok(())
-    }
-
-    /// Puts another plan in the place of the one that a lease is for; the lease goes on.
-    pub(super) fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
-        self.not_killed()?;
-        let mut control = self.control();
-        let (slot, old) = self.find(lease)?;
-        replaces(&plan, &old.plan).map_err(ArmError::OtherStructure)?;
-        for (_, other) in self.all_in_force().filter(|(_, other)| other.id != lease) {
-            keeps_apart(&plan, &other.plan)?;
-        }
-        let new = Arc::new(old.replaced(plan));
-        let known = control.known.iter_mut().find(|(_, known)| Arc::ptr_eq(known, &old));
-        known.into_iter().for_each(|(_, known)| *known = new.clone());
-        self.slots[slot].store(Some(new));
-        Ok(())
-    }
-
-    pub(super) fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
-        let _control = self.control();
-        let (_, lease) = self.find(lease)?;
-        let found = lease.plan.phases.iter().find(|p| p.name == phase);
-        lease.skip_to(found.ok_or_else(|| ArmError::NoSuchPhase(phase.to_owned()))?.start);
         Ok(())
     }
 
@@ -375,7 +419,8 @@ mod tests {
         let id = common.arm(0, Arc::new(plan(&[])), Duration::from_secs(2)).unwrap();
         let lease = common.in_force(0).unwrap();
         // A request has seen the lease run out, and before it can say so somebody renews.
-        common.renew(id, Duration::from_secs(2)).unwrap();
+        let ttl = Some(Duration::from_secs(2));
+        common.change(id, Change { ttl, ..Change::default() }).unwrap();
         common.expire(0, &lease);
         assert_eq!(common.in_force(0).map(|lease| lease.id), Some(id));
         assert!(lease.is_live(Instant::now()));

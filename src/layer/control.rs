@@ -5,7 +5,9 @@
 //! an injection's `where` go on holding. The header never reaches the upstream; names that the plan does not
 //! have come back in `x-canard-fault-unknown`. Such a request is in no arm of the evidence.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::victim::Rule;
 use crate::scenario::Plan;
@@ -19,42 +21,59 @@ pub(super) const UNKNOWN: HeaderName = HeaderName::from_static("x-canard-fault-u
 /// Names that one request may give.
 const MOST: usize = 16;
 
-/// What one request asks for by names of faults, or identities of injections.
+/// The names that a request gave, for every plan that it meets.
+#[derive(Debug, Clone)]
+struct Asked(Arc<[String]>);
+
+/// What one request asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Control {
-    /// What the plan has.
+    /// What this plan has of it; none, if only another has.
     pub(super) rules: Vec<Rule>,
-    /// Names that it does not have, for the caller.
+    /// Names that no plan has, for the caller.
     pub(super) unknown: Option<HeaderValue>,
 }
 
 impl Control {
-    /// Takes it off a request. Names that the plan (if any is armed here) does not have are left on it if it
-    /// meets another plan.
-    pub(super) fn take(headers: &mut HeaderMap, plan: Option<&Plan>, meets_another: bool) -> Option<Control> {
-        if !headers.contains_key(ASKS) {
-            return None;
-        }
+    /// Does a request ask for faults?
+    pub(super) fn is_asked(headers: &HeaderMap) -> bool {
+        headers.contains_key(ASKS)
+    }
+
+    /// Takes the header off. The first plan that a request meets does, and tells what none has.
+    pub(super) fn strip(headers: &mut HeaderMap) -> Vec<String> {
         let values = headers.get_all(ASKS).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let names =
             values.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
-        let names: Vec<String> = names.filter(|name| !name.is_empty()).take(MOST).collect();
+        let names = names.filter(|name| !name.is_empty()).take(MOST).collect();
         headers.remove(ASKS);
-        let mut control = Control { rules: Vec::new(), unknown: None };
-        let mut unknown = Vec::new();
-        for name in &names {
-            match plan.and_then(|plan| rule(plan, name)) {
-                Some(rule) if control.rules.contains(&rule) => {}
-                Some(rule) => control.rules.push(rule),
-                None => unknown.push(name.as_str()),
+        names
+    }
+
+    /// What a request asks of a plan, or of another that it meets; `plans` are all in force.
+    pub(super) fn take<B>(
+        request: &mut Request<B>,
+        plan: Option<&Plan>,
+        plans: impl FnOnce() -> Vec<Arc<Plan>>,
+    ) -> Option<Control> {
+        let is_first = Control::is_asked(request.headers());
+        if is_first {
+            let names = Control::strip(request.headers_mut());
+            request.extensions_mut().insert(Asked(names.into()));
+        }
+        let Asked(names) = request.extensions().get::<Asked>().filter(|Asked(names)| !names.is_empty())?;
+        let mut rules = Vec::new();
+        for rule in names.iter().filter_map(|name| rule(plan?, name)) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
             }
         }
-        let unknown = header(&unknown);
-        match unknown {
-            Some(names) if meets_another => _ = headers.insert(ASKS, names),
-            unknown => control.unknown = unknown,
-        }
-        Some(control).filter(|control| control.unknown.is_some() || !control.rules.is_empty())
+        let unknown = is_first.then(|| {
+            let plans = plans();
+            let known = |name: &&String| plans.iter().any(|plan| rule(plan, name).is_some());
+            header(&names.iter().filter(|name| !known(name)).collect::<Vec<_>>())
+        });
+        Some(Control { rules, unknown: unknown.flatten() })
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     Abort,
+    common::Number,
     control::Control,
     course::{Asking, Course},
     ear::Ear,
@@ -161,10 +162,14 @@ impl Exchange {
         if unknown.is_some() {
             lease.recorder.not_assigned("unknown-fault");
         }
-        if rules.is_empty() {
-            return unknown.map_or(Begun::Pass, Begun::Unknown);
+        match unknown {
+            Some(unknown) if rules.is_empty() => return Begun::Unknown(unknown),
+            _ => lease.recorder.not_assigned("asked"),
         }
-        lease.recorder.not_assigned("asked");
+        if rules.is_empty() {
+            // What it asked for acts on it under another plan.
+            return Begun::Pass;
+        }
         Begun::Exchange(Exchange::begun(request, victim, Ear::Nobody, Who::Asked(rules), unknown))
     }
 
@@ -279,7 +284,8 @@ impl Met {
         let hash = id.map_or_else(
             || {
                 lease.recorder.without_identity();
-                UnitHash::from_u64(lease.next_number())
+                let number = request.extensions().get::<Number>();
+                UnitHash::from_u64(number.map_or(0, |Number(number)| *number))
             },
             UnitHash::of,
         );

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     candidates::Candidate,
-    common::{CONTROLLED, Common, armed, shadowed},
+    common::{CONTROLLED, Change, Common, armed, shadowed},
     lease::Lease,
     terms::{ArmError, LeaseId, Limits, Status},
     totals::Totals,
@@ -106,7 +106,7 @@ impl Handle {
     /// # Errors
     /// If the lease is over (it must be armed again, on purpose), `ttl` is out of range, or the kill file exists.
     pub fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
-        self.common.renew(lease, ttl)
+        self.common.change(lease, Change { ttl: Some(ttl), ..Change::default() })
     }
 
     /// Puts another plan of the same structure ([`replaces`](crate::scenario::replaces)) in the place of the one that a
@@ -117,7 +117,7 @@ impl Handle {
     /// If the lease is over, the plan is of another structure or may share units with another one that is armed, or the
     /// kill file exists; the old plan then stays.
     pub fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
-        self.common.replace(lease, plan)
+        self.common.change(lease, Change { plan: Some(plan), ..Change::default() })
     }
 
     /// Jumps to the start of a phase (when the one before it is decided early).
@@ -125,7 +125,7 @@ impl Handle {
     /// # Errors
     /// If the lease is over or the plan has no such phase.
     pub fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
-        self.common.skip_to(lease, phase)
+        self.common.change(lease, Change { skip_to: Some(phase), ..Change::default() })
     }
 
     /// Ends a lease: new requests pass at once, sleeping ones wake up.
@@ -171,12 +171,12 @@ impl Handle {
 
     /// May requests ask for faults?
     pub(super) fn is_controlled(&self) -> bool {
-        self.common.awake() & CONTROLLED != 0
+        self.common.is_controlled()
     }
 
-    /// Is another plan armed that a request meets after this one's?
-    pub(super) fn is_before_another(&self) -> bool {
-        self.common.is_armed_beyond(self.slot)
+    /// All plans in force that a request may meet.
+    pub(super) fn plans(&self) -> Vec<Arc<Plan>> {
+        self.common.plans()
     }
 
     /// The lease in force, if its faults act on what callers get.

@@ -55,7 +55,6 @@ struct Term {
     skipped: AtomicI64,
     ended: AtomicBool,
     changed: Arc<Notify>,
-    sequence: AtomicU64,
 }
 
 impl Term {
@@ -66,7 +65,6 @@ impl Term {
             skipped: AtomicI64::new(0),
             ended: AtomicBool::new(false),
             changed: Arc::default(),
-            sequence: AtomicU64::new(0),
         }
     }
 }
@@ -189,11 +187,6 @@ impl Lease {
     /// Time since arming.
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.term.armed)
-    }
-
-    /// The number of a request that has no id of its own.
-    pub(super) fn next_number(&self) -> u64 {
-        self.term.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What a fault remembers.

@@ -60,7 +60,7 @@ where
         let control = match self.handle.is_controlled() {
             true => {
                 let plan = lease.as_ref().map(|lease| lease.plan.as_ref());
-                Control::take(request.headers_mut(), plan, self.handle.is_before_another())
+                Control::take(&mut request, plan, || self.handle.plans())
             }
             false => None,
         };
@@ -68,6 +68,7 @@ where
             let unknown = control.and_then(|control| control.unknown);
             return ResponseFuture::unknown(self.inner.call(request.map(RequestBody::untouched)), unknown);
         };
+        self.handle.common.number(&mut request);
         // The clone takes the place of the one that is ready.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);

@@ -211,7 +211,10 @@ impl<S, B: Body> Parked<S, B> {
     fn route(&mut self) {
         let Some((rule, upstream)) = self.exchange.course.route.take() else { return };
         let victim = &mut self.exchange.victim;
+        let is_routed = self.request.extensions().get::<RouteTo>().is_some();
         match victim.lease.candidates.find(&upstream) {
+            // Another plan has it.
+            _ if is_routed => victim.skip(rule, "superseded"),
             Some(candidate) if victim.act(rule, &format!("asked {candidate}"), 0) => {
                 self.request.extensions_mut().insert(RouteTo(candidate));
                 return;

@@ -15,7 +15,7 @@ use tower_layer::Layer;
 
 use super::{
     Candidate, Chaos, Handle,
-    common::{Common, armed},
+    common::{Change, Common, armed},
     terms::{ArmError, LeaseId, LeaseStatus, Limits},
     totals::Totals,
 };
@@ -120,7 +120,7 @@ impl Rack {
     /// # Errors
     /// As [`Handle::renew`].
     pub fn renew(&self, lease: LeaseId, ttl: Duration) -> Result<(), ArmError> {
-        self.common.renew(lease, ttl)
+        self.common.change(lease, Change { ttl: Some(ttl), ..Change::default() })
     }
 
     /// As [`Handle::replace`].
@@ -128,7 +128,7 @@ impl Rack {
     /// # Errors
     /// As [`Handle::replace`].
     pub fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
-        self.common.replace(lease, plan)
+        self.common.change(lease, Change { plan: Some(plan), ..Change::default() })
     }
 
     /// As [`Handle::skip_to`].
@@ -136,7 +136,22 @@ impl Rack {
     /// # Errors
     /// As [`Handle::skip_to`].
     pub fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
-        self.common.skip_to(lease, phase)
+        self.common.change(lease, Change { skip_to: Some(phase), ..Change::default() })
+    }
+
+    /// Renews a lease, puts another plan in the place of its own and jumps to a phase, as far as these are given: all
+    /// of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Handle::renew`], [`Handle::replace`] and [`Handle::skip_to`].
+    pub fn update(
+        &self,
+        lease: LeaseId,
+        ttl: Duration,
+        plan: Option<Arc<Plan>>,
+        skip_to: Option<&str>,
+    ) -> Result<(), ArmError> {
+        self.common.change(lease, Change { ttl: Some(ttl), plan, skip_to })
     }
 
     /// Ends a lease: new requests pass at once, sleeping ones wake up.

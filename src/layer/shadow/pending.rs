@@ -164,7 +164,7 @@ impl<S> Pending<S> {
         body: &Result<Bytes, LeftOut>,
     ) -> Option<(Box<Exchange>, Request<()>, Arm)> {
         // What is asked of canard is not asked of a mirror.
-        Control::take(request.headers_mut(), None, false);
+        Control::strip(request.headers_mut());
         let lease = &self.lease;
         let read = body.as_ref().map_err(|why| match why {
             LeftOut::NotWhole => "request-body-broke",

@@ -25,7 +25,7 @@ use crate::{
     exposure::Arm,
     layer::{
         BoxError, Chaos, Exposed, Others, RackBody, RequestBody, ResponseBody, ResponseFuture,
-        exchange::Exchange, lease::Lease, request_body::may_be_json,
+        control::Control, exchange::Exchange, lease::Lease, request_body::may_be_json,
     },
 };
 
@@ -88,9 +88,15 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (asked, callers) = match self.layer.rack.common.is_shadowed() {
-            true => self.met::<B>(&request),
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let common = &self.layer.rack.common;
+        let (asked, callers) = match common.is_shadowed() {
+            // What it asks for is no true answer.
+            true if common.is_controlled() && Control::is_asked(request.headers()) => (None, Vec::new()),
+            true => {
+                common.number(&mut request);
+                self.met::<B>(&request)
+            }
             false => (None, Vec::new()),
         };
         let request = request.map(|body| CallerBody::passing(body, asked));

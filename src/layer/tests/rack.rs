@@ -187,3 +187,99 @@ async fn a_request_asks_every_plan() {
         rack.ledger().lines().into_iter().map(|line| (line.scenario, line.asked_for)).collect();
     assert_eq!(asked, [("late".into(), true), ("late".into(), true), ("down".into(), true)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn slots_keep_apart_whoever_arms_them() {
+    let rack = Rack::new(Limits::default());
+    rack.arm(slow("one", "share: 30%, from: 0%, layer: l"), TTL).unwrap();
+    let slot = rack.slot(1).unwrap();
+    let refused = slot.arm(slow("two", "share: 30%, from: 10%, layer: l"), TTL).unwrap_err();
+    assert!(matches!(refused, ArmError::Overlaps { .. }), "{refused}");
+    assert_eq!(slot.arm(slow("bare", "share: 1%"), TTL), Err(ArmError::NoLayer("one".into())));
+    slot.arm(slow("beside", "share: 30%, from: 30%, layer: l"), TTL).unwrap();
+    assert!(rack.slot(SLOTS).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_id_is_the_same_unit_for_every_plan() {
+    let by_request = |name: &str, from: &str| {
+        let text = format!(
+            "name: {name}\ntarget: {{ protocol: open-inference }}\n\
+             exposure: {{ share: 50%, from: {from}, layer: l }}\n\
+             phases: [{{ name: broken, lasts: 2h, inject: [{{ fault: {{ latency: {{ fixed: 1ms }} }} }}] }}]"
+        );
+        Arc::new(compile(&Source::new("t.yaml", text)).unwrap())
+    };
+    let rack = Rack::new(Limits::default());
+    let ask_without_id = async || ask(&rack, Request::post(INFER).body(Full::from("{}")).unwrap()).await.1;
+    rack.arm(by_request("low", "0%"), TTL).unwrap();
+    for _ in 0..7 {
+        ask_without_id().await;
+    }
+    rack.arm(by_request("high", "50%"), TTL).unwrap();
+    for _ in 0..200 {
+        assert_eq!(ask_without_id().await.len(), 1, "in one of the two slices, and never in both");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_one_plan_is_in_no_arm_of_another() {
+    let rack = Rack::new(Limits::default()).with_request_control();
+    let late = rack.arm(slow("late", "share: 100%, layer: a"), TTL).unwrap();
+    let down = "{ error: { status: 503 } }";
+    let down = rack.arm(scenario("down", "share: 1%, layer: b", down), TTL).unwrap();
+    let mut request = from("ada");
+    request.headers_mut().insert("x-canard-fault", "error".parse().unwrap());
+    let (status, marks, _) = ask(&rack, request).await;
+    assert_eq!((status.as_u16(), marks), (503, vec!["down/error".to_owned()]));
+    for lease in [late, down] {
+        let evidence = rack.evidence(lease).unwrap();
+        assert_eq!(evidence.not_assigned, [("asked".to_owned(), 1)].into());
+        assert_eq!(evidence.phases[0].treated.statuses.len() + evidence.phases[0].control.statuses.len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_refused_changes_nothing() {
+    let rack = Rack::new(Limits::default());
+    let lease = rack.arm(slow("one", "share: 100%, layer: l"), TTL).unwrap();
+    let never = || Some(slow("one", "share: 1%, layer: l"));
+    assert_eq!(
+        rack.update(lease, TTL, never(), Some("nowhere")),
+        Err(ArmError::NoSuchPhase("nowhere".into()))
+    );
+    let too_long = rack.update(lease, Duration::from_secs(3600), never(), None);
+    assert!(matches!(too_long, Err(ArmError::TimeToLive(_))), "{too_long:?}");
+    assert_eq!(ask(&rack, from("ada")).await.1.len(), 1, "the old plan goes on");
+    assert!((rack.status()[0].expires_in_s - TTL.as_secs_f64()).abs() < 0.1);
+    rack.update(lease, TTL, never(), Some("broken")).unwrap();
+    let mut touched = 0;
+    for user in 0..100 {
+        touched += ask(&rack, from(&format!("u{user}"))).await.1.len();
+    }
+    assert!(touched < 10, "{touched}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_routed_once() {
+    let to = |name: &str| Candidate {
+        name: Some(name.to_owned()),
+        address: format!("http://{name}.example").parse().unwrap(),
+    };
+    let rack = Rack::new(Limits::default()).with_candidates([to("old"), to("next")]);
+    let stale = |name: &str, layer: &str| {
+        let fault = format!("{{ stale-model: {{ upstream: {name} }} }}");
+        scenario(name, &format!("share: 100%, layer: {layer}"), &fault)
+    };
+    rack.arm(stale("old", "a"), TTL).unwrap();
+    let second = rack.arm(stale("next", "b"), TTL).unwrap();
+    let service = service_fn(|request: Request<RackBody<RequestBody<Full<Bytes>>>>| async move {
+        assert_eq!(request.extensions().get::<RouteTo>().unwrap().0.host(), Some("old.example"));
+        Ok::<_, Infallible>(answer(ANSWER))
+    });
+    let response = RackLayer::new(rack.clone()).layer(service).oneshot(from("ada")).await.unwrap();
+    drop(response);
+    assert_eq!(rack.ledger().lines().len(), 1);
+    let fault = rack.evidence(second).unwrap().phases[0].faults[0].clone();
+    assert_eq!((fault.perturbed, fault.skipped), (0, [("superseded".to_owned(), 1)].into()));
+}

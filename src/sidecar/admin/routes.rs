@@ -145,15 +145,13 @@ pub(super) async fn renew(
         let position_s = leases.iter().find(|lease| lease.id == id).map_or(0.0, |lease| lease.position_s);
         admin.permits(&plan.document, clock::now().plus_s(-position_s))?;
     }
-    let renew = move |admin: &Admin| {
-        if let Some(plan) = plan {
-            admin.rack.replace(id, Arc::new(plan))?;
-            tracing::info!(lease = %id, "replaced");
-        }
-        admin.rack.renew(id, ttl)?;
-        request.skip_to.map_or(Ok(()), |phase| admin.rack.skip_to(id, &phase))
-    };
-    aside(admin, renew).await.map_err(broken)?.map_err(|error| refused(&error))?;
+    let replaced = plan.is_some();
+    let update =
+        move |admin: &Admin| admin.rack.update(id, ttl, plan.map(Arc::new), request.skip_to.as_deref());
+    aside(admin, update).await.map_err(broken)?.map_err(|error| refused(&error))?;
+    if replaced {
+        tracing::info!(lease = %id, "replaced");
+    }
     Ok(Json(Granted { id, expires_in_s: ttl.as_secs_f64() }))
 }
 
