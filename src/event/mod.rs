@@ -106,11 +106,19 @@ pub struct Outline {
     pub monitors: Vec<String>,
     /// Share of units that are treated.
     pub exposure_share: f64,
+    /// Do faults act on copies of requests only, so that callers get the true answer?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// The release that is rehearsed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
     /// The phases in order.
     pub phases: Vec<PhaseOutline>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn no_unit(listed: &usize) -> bool {
+    *listed == 0
 }
 
 /// One phase of an [`Outline`].
@@ -126,6 +134,9 @@ pub struct PhaseOutline {
     /// Share of units that are treated in it, where it is not the exposure's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// Units beside them that are treated in it because the scenario lists them.
+    #[serde(default, skip_serializing_if = "no_unit")]
+    pub listed: usize,
     /// What it injects.
     pub faults: Vec<FaultOutline>,
 }
@@ -144,8 +155,11 @@ pub struct FaultOutline {
     pub fault: String,
     /// Its size in words.
     pub size: String,
-    /// Share of units that are treated.
+    /// Share of units that get it, as far as shares and groups decide.
     pub exposure_share: f64,
+    /// The group of the treated that gets it, if not all of them do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// How often it acts on what the treated get.
     pub rate: f64,
     /// What its ramp or shape leaves of that, in the mean over its phase; 1 at full size throughout, and for the

@@ -27,7 +27,7 @@ use crate::{
     clock,
     event::{Ending, Event, FORMAT_VERSION, Kind, Outline, Report},
     monitor::{AlertSource, ProbeSource},
-    scenario::{Plan, Release},
+    scenario::{Plan, Release, ShadowDocument},
     verify,
 };
 
@@ -135,7 +135,8 @@ pub fn outline(plan: &Plan, stage: String, monitors: Vec<String>) -> Outline {
         stage,
         monitors,
         exposure_share: plan.exposure.widest().fraction(),
-        release: plan.release.as_ref().map(Release::describe),
+        shadow: plan.shadow().is_some(),
+        release: plan.release.as_ref().map(Release::describe).or(plan.shadow().map(ShadowDocument::describe)),
         phases: plan.outline(),
     }
 }

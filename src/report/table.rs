@@ -32,6 +32,11 @@ pub fn summary(report: &Report, width: u16) -> String {
     if let Some(score) = words::score(report) {
         out.push_str(&format!("{score}.\n"));
     }
+    if report.outline.shadow {
+        let copied: u64 = report.shadows.iter().map(|seen| seen.pairs).sum();
+        let told = format!("Callers got the true answer: faults acted on copies of {copied} requests.");
+        out.push_str(&wrapped(&told, width));
+    }
     if !report.outcomes.is_empty() {
         let mut verdicts = table(width, &["phase", "expectation", "verdict", "time", "what was seen"]);
         verdicts.add_rows(report.outcomes.iter().map(verdict_row));
@@ -43,7 +48,7 @@ pub fn summary(report: &Report, width: u16) -> String {
     }
     for delivery in &report.deliveries {
         out.push('\n');
-        out.push_str(&wrapped(&fault(delivery), width));
+        out.push_str(&wrapped(&fault(delivery, listed_in(&report.outline, &delivery.phase)), width));
     }
     if !report.comparisons.is_empty() {
         let title =
@@ -104,7 +109,7 @@ fn wrapped(text: &str, width: u16) -> String {
 }
 
 /// A fault and what it did: what was asked for, what was changed, what callers saw.
-fn fault(delivery: &Delivery) -> String {
+fn fault(delivery: &Delivery, of_listed: usize) -> String {
     let delivered = words::delivered(delivery);
     let delivered = match delivery.delivered {
         Delivered::Yes => delivered.green().to_string(),
@@ -114,7 +119,7 @@ fn fault(delivery: &Delivery) -> String {
     let mut out = format!("{}: {}, {delivered}\n", asked.id.bold(), asked.size);
     out.push_str(&format!(
         "  at most {} of everything; changed {} of {} treated requests\n",
-        shares(asked),
+        shares(asked, of_listed),
         delivery.perturbed,
         delivery.exposed
     ));
@@ -150,12 +155,23 @@ fn versions(comparison: &Comparison) -> String {
 }
 
 /// The three shares: of units, of what those get (in the mean over the phase), and of everything.
-fn shares(of: &FaultOutline) -> String {
+fn shares(of: &FaultOutline, of_listed: usize) -> String {
     let (exposure, rate, overall) = (percent(of.exposure_share), percent(of.rate), percent(of.overall_share));
+    let group = of.group.as_ref().map_or(String::new(), |group| format!(" (group `{group}`)"));
+    let units = format!("{exposure}% of units{group}{}", listed(of_listed));
     match percent(of.over_time) {
-        100.0 => format!("{exposure}% of units × {rate}% = {overall}%"),
-        part => format!("{exposure}% of units × {rate}% × {part}% over time = {overall}%"),
+        100.0 => format!("{units} × {rate}% = {overall}%"),
+        part => format!("{units} × {rate}% × {part}% over time = {overall}%"),
     }
+}
+
+fn listed_in(outline: &Outline, phase: &str) -> usize {
+    outline.phases.iter().find(|one| one.phase == phase).map_or(0, |one| one.listed)
+}
+
+/// Units that are treated whatever the share: how many requests they send, nobody knows.
+fn listed(units: usize) -> String {
+    if units == 0 { String::new() } else { format!(" + {units} listed") }
 }
 
 fn advice(outcome: &Outcome) -> Option<String> {
@@ -172,7 +188,9 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
         let from = words::span(phase.starts_s);
         let to = words::span(phase.starts_s + phase.lasts_s);
         if phase.faults.is_empty() {
-            let share = phase.share.map_or(String::new(), |share| format!("{}% of units", percent(share)));
+            let share = phase.share.map_or(String::new(), |share| {
+                format!("{}% of units{}", percent(share), listed(phase.listed))
+            });
             phases.add_row(vec![
                 from,
                 to,
@@ -186,9 +204,18 @@ pub fn plan(outline: &Outline, rate_per_s: Option<f64>, width: u16) -> String {
         }
         for fault in &phase.faults {
             let about = rate_per_s.map_or(String::new(), |rate| {
-                format!("at most {:.0} requests", rate * phase.lasts_s * fault.overall_share)
+                let requests = rate * phase.lasts_s;
+                let touched = requests * fault.overall_share;
+                let and = if phase.listed == 0 { "" } else { ", and those of listed units" };
+                match outline.shadow {
+                    false => format!("at most {touched:.0} requests{and}"),
+                    true => format!(
+                        "no caller; at most {touched:.0} of {:.0} copies{and}",
+                        requests * phase.share.unwrap_or(outline.exposure_share)
+                    ),
+                }
             });
-            let share = shares(fault);
+            let share = shares(fault, phase.listed);
             let row = [&from, &to, &phase.phase, &fault.fault, &fault.size, &share, &about].map(Clone::clone);
             phases.add_row(row.to_vec());
         }

@@ -23,6 +23,7 @@ fn fault() -> FaultOutline {
         fault: "mislabel".into(),
         size: "30% virginica → versicolor".into(),
         exposure_share: 0.25,
+        group: None,
         rate: 0.3,
         over_time: 1.0,
         overall_share: 0.075,
@@ -60,6 +61,7 @@ fn report() -> Report {
         stage: "staging <&>".into(),
         monitors: vec!["prometheus".into()],
         exposure_share: 0.25,
+        shadow: false,
         release: None,
         phases: vec![
             PhaseOutline {
@@ -67,6 +69,7 @@ fn report() -> Report {
                 starts_s: 0.0,
                 lasts_s: 30.0,
                 share: None,
+                listed: 0,
                 faults: vec![],
             },
             PhaseOutline {
@@ -74,6 +77,7 @@ fn report() -> Report {
                 starts_s: 30.0,
                 lasts_s: 60.0,
                 share: None,
+                listed: 0,
                 faults: vec![fault()],
             },
         ],

@@ -90,7 +90,13 @@ fn share(checker: &mut Checker<'_>, document: &Document, phase: &PhaseDocument, 
     let Some(share) = phase.share else { return };
     let whole = document.exposure.widest();
     let at = at.then("share");
-    if share > whole && whole != Share::NONE && checker.sound(&path(["exposure", "share"])) {
+    let written = checker.sound(&path(["exposure", "share"]));
+    if whole == Share::NONE && ![Share::NONE, Share::ALL].contains(&share) && written {
+        let problem = Problem::at(at, format!("there is nobody to treat {share} of"));
+        checker.push(problem.label("only listed units are treated").help(
+            "give it 100% to treat the units under `exposure.always`, 0% to treat nobody, or raise `exposure.share`",
+        ));
+    } else if share > whole && whole != Share::NONE && written {
         let message = format!("{share} is more than the blast radius of {whole}");
         let problem = Problem::at(at, message).label("more than `exposure.share`");
         checker.push(problem.help(
@@ -100,6 +106,12 @@ fn share(checker: &mut Checker<'_>, document: &Document, phase: &PhaseDocument, 
         let problem = Problem::at(at, format!("nobody is treated in phase `{}`, and it injects", phase.name));
         checker.push(problem.help("give it a share above 0%, or inject nothing"));
     }
+}
+
+/// Who can have what has this share: no more than the exposure's widest rule lets be treated.
+pub(super) fn share_within(document: &Document, share: Option<Share>) -> Share {
+    let widest = document.exposure.widest();
+    share.filter(|share| *share < widest).unwrap_or(widest)
 }
 
 fn injections(
@@ -143,7 +155,7 @@ fn injections(
             shape: injection.shape.unwrap_or_else(|| Shape::from_ramp(injection.ramp)),
             only: rows::only(checker, &document.target.protocol, &place, injection),
             group: rows::group(checker, &document.target.protocol, &place, &injection.fault),
-            share: injection.share.or(phase.share).unwrap_or(document.exposure.widest()),
+            share: share_within(document, injection.share.or(phase.share)),
             for_group: exposure_check::group_number(&document.exposure, injection.group.as_deref()),
             of_release: false,
             key: Key::new(document.seed, &format!("{}/{index}/{fault}", phase.name)),

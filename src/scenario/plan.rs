@@ -117,6 +117,20 @@ impl Exposure {
         }
     }
 
+    /// A group of the treated by its number, with its share of them.
+    pub fn group(&self, number: usize) -> Option<(&str, f64)> {
+        let group = self.groups.get(number)?;
+        let before = number.checked_sub(1).and_then(|before| self.groups.get(before));
+        let from = before.map_or(0.0, |before| before.until.fraction());
+        Some((&group.name, group.until.fraction() - from))
+    }
+
+    /// How much of a share can have units in it: no more than [`widest`](Exposure::widest).
+    pub fn within(&self, share: Share) -> Share {
+        let widest = self.widest();
+        if share > widest { widest } else { share }
+    }
+
     /// The largest share of any rule but `always`: how wide its slice is.
     pub fn widest(&self) -> Share {
         let segments = self.segments.iter().map(|segment| segment.share);
@@ -270,7 +284,7 @@ impl Plan {
 
     /// The phases, for reports.
     pub fn outline(&self) -> Vec<PhaseOutline> {
-        self.phases.iter().map(Phase::outline).collect()
+        self.phases.iter().map(|phase| phase.outline(&self.exposure)).collect()
     }
 }
 
@@ -280,13 +294,15 @@ impl Phase {
         self.end - self.start
     }
 
-    fn outline(&self) -> PhaseOutline {
+    fn outline(&self, exposure: &Exposure) -> PhaseOutline {
+        let faults = self.injections.iter().map(|injection| injection.outline(self.lasts(), exposure));
         PhaseOutline {
             phase: self.name.clone(),
             starts_s: self.start.as_secs_f64(),
             lasts_s: self.lasts().as_secs_f64(),
-            share: self.share.map(Share::fraction),
-            faults: self.injections.iter().map(|injection| injection.outline(self.lasts())).collect(),
+            share: self.share.map(|share| exposure.within(share).fraction()),
+            listed: if self.share == Some(Share::NONE) { 0 } else { exposure.always.len() },
+            faults: faults.collect(),
         }
     }
 }
@@ -316,8 +332,10 @@ impl Injection {
     }
 
     /// For reports, with its three shares, in a phase of this length.
-    pub fn outline(&self, lasts: Duration) -> FaultOutline {
-        let (exposure, rate) = (self.share.fraction(), self.fault.rate().fraction());
+    pub fn outline(&self, lasts: Duration, exposure: &Exposure) -> FaultOutline {
+        let group = self.for_group.and_then(|number| exposure.group(number));
+        let exposure = self.share.fraction() * group.map_or(1.0, |(_, share)| share);
+        let rate = self.fault.rate().fraction();
         let over_time = match self.fault.scales() {
             Scales::Rate => self.shape.mean(lasts),
             Scales::Size => self.shape.acts_for(lasts),
@@ -328,6 +346,7 @@ impl Injection {
             fault: self.fault.name().to_owned(),
             size: self.size(),
             exposure_share: exposure,
+            group: group.map(|(name, _)| name.to_owned()),
             rate,
             over_time,
             overall_share: exposure * rate * over_time,

@@ -40,6 +40,17 @@ pub struct ShadowDocument {
     pub mirror: Option<String>,
 }
 
+impl ShadowDocument {
+    /// In words: `shadow: faults act on copies, answered by next; callers get the true answer`.
+    pub fn describe(&self) -> String {
+        let answered = match &self.mirror {
+            Some(mirror) => format!("answered by {mirror}"),
+            None => "answered as the caller was".to_owned(),
+        };
+        format!("shadow: faults act on copies, {answered}; callers get the true answer")
+    }
+}
+
 /// A baseline and a candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::{
     check::{Checker, path},
     document::{Document, PhaseDocument},
-    exposure_check,
+    exposure_check, phases,
     plan::Injection,
     problem::{Problem, one_of},
     release::{GroupVersions, Release, ReleaseDocument, TwoVersions},
@@ -227,7 +227,7 @@ pub(super) fn routes(document: &Document, phase: &PhaseDocument) -> Vec<Injectio
             shape: Shape::default(),
             only: None,
             group: None,
-            share,
+            share: phases::share_within(document, phase.share),
             for_group: exposure_check::group_number(&document.exposure, group),
             of_release: true,
             key: Key::new(document.seed, &format!("{}/{number}/release", phase.name)),

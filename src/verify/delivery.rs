@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{Delivered, Delivery, Effect},
+    event::{Delivered, Delivery, Effect, FaultOutline},
     evidence::{ArmEvidence, Evidence, FaultEvidence, Groups, Side},
     fault::{Fault, Stage},
     scenario::{Injection, Phase, Plan},
@@ -55,7 +55,12 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
         let arms = Arms { control, treated: &seen.treated, known, codec: plan.target.codec.as_ref() };
         let pairs = phase.injections.iter().zip(&seen.faults);
-        pairs.map(move |(injection, fault)| arms.check(phase, injection, fault)).collect::<Vec<_>>()
+        pairs
+            .map(move |(injection, fault)| {
+                let outline = injection.outline(phase.lasts(), &plan.exposure);
+                arms.check(phase, injection, fault, outline)
+            })
+            .collect::<Vec<_>>()
     });
     checks.collect()
 }
@@ -78,7 +83,13 @@ pub(super) struct Arms<'a> {
 }
 
 impl Arms<'_> {
-    fn check(&self, phase: &Phase, injection: &Injection, fault: &FaultEvidence) -> Delivery {
+    fn check(
+        &self,
+        phase: &Phase,
+        injection: &Injection,
+        fault: &FaultEvidence,
+        outline: FaultOutline,
+    ) -> Delivery {
         let effects = self.effects(injection, fault);
         let shown =
             effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
@@ -100,7 +111,7 @@ impl Arms<'_> {
         };
         Delivery {
             phase: phase.name.clone(),
-            fault: injection.outline(phase.lasts()),
+            fault: outline,
             eligible: fault.eligible,
             exposed: fault.exposed,
             perturbed: fault.perturbed,

@@ -75,7 +75,7 @@ impl Case {
     fn new() -> Case {
         let source = Source { name: "t.yaml".into(), text: SCENARIO.into(), folder: ".".into() };
         let plan = compile(&source).unwrap();
-        let outline = plan.phases[1].injections[0].outline(plan.phases[1].lasts());
+        let outline = plan.phases[1].injections[0].outline(plan.phases[1].lasts(), &plan.exposure);
         let mut case = Case {
             plan,
             history: History::new(),

@@ -94,6 +94,9 @@ struct PhaseTold {
     /// Share of units that are treated in it, where it has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<Share>,
+    /// Units that are treated in it because they are listed under `always`, where it has a share of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    listed: usize,
     /// The side of the unit in it, where it has a share of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     arm: Option<&'static str>,
@@ -101,6 +104,11 @@ struct PhaseTold {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     faults: Vec<FaultTold>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(listed: &usize) -> bool {
+    *listed == 0
 }
 
 /// One fault for the unit.
@@ -187,12 +195,14 @@ impl PhaseTold {
         let written = &plan.document.phases[number].inject;
         let assignment = &assignment.in_phase(phase);
         let version = plan.release.as_ref().and_then(|release| assignment.version(release));
+        let treats = phase.share.is_some_and(|share| share > Share::NONE);
         let told = |injection: &Injection| {
-            let over = injection.outline(phase.lasts()).over_time;
+            let outline = injection.outline(phase.lasts(), &plan.exposure);
+            let over = outline.over_time;
             let chance = injection.fault.rate().fraction();
             FaultTold {
                 id: injection.id.clone(),
-                size: injection.outline(phase.lasts()).size,
+                size: outline.size,
                 gets: assignment.is_in(injection),
                 because: why_not(&plan.exposure, injection, assignment),
                 share: injection.share,
@@ -206,7 +216,8 @@ impl PhaseTold {
             phase: phase.name.clone(),
             starts_s: phase.start.as_secs_f64(),
             ends_s: phase.end.as_secs_f64(),
-            share: phase.share,
+            share: phase.share.map(|share| plan.exposure.within(share)),
+            listed: if treats { plan.exposure.always.len() } else { 0 },
             arm: phase.share.map(|_| assignment.arm.name()),
             version: version.map(|version| version.name.to_string()),
             faults: phase.injections.iter().map(told).collect(),
@@ -317,7 +328,11 @@ impl PhaseTold {
         let _ = write!(text, "{from} to {until}, {}", self.phase);
         if let (Some(share), Some(arm)) = (self.share, self.arm) {
             let side = if arm == "treated" { "treated" } else { "in the control arm" };
-            let _ = write!(text, ", {share} of units: {side}");
+            let listed = match self.listed {
+                some if some > 0 => format!(" and {some} listed"),
+                _ => String::new(),
+            };
+            let _ = write!(text, ", {share} of units{listed}: {side}");
         }
         if let Some(version) = &self.version {
             let _ = write!(text, ", version `{version}`");

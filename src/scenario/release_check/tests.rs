@@ -104,7 +104,8 @@ fn a_step_bounds_what_its_phase_injects() {
             "name: t\ntarget: {{ protocol: http }}\nexposure: {HALF}\n\
              phases: [{{ name: p, lasts: 1m, share: {share}, inject: {inject} }}]"
         );
-        compile(&Source::new("t.yaml", text)).map(|plan| plan.phases[0].injections[0].outline(plan.lasts()))
+        compile(&Source::new("t.yaml", text))
+            .map(|plan| plan.phases[0].injections[0].outline(plan.lasts(), &plan.exposure))
     };
     assert!((phase("5%", "").unwrap().exposure_share - 0.05).abs() < 1e-12);
     assert!((phase("5%", ", share: 2%").unwrap().exposure_share - 0.02).abs() < 1e-12);
@@ -128,7 +129,35 @@ fn a_version_with_an_upstream_is_routed_in_every_phase_that_has_it_and_travels()
         assert_eq!(ids, ["p/latency", "p/release"]);
         let route = &plan.phases[0].injections[1];
         assert_eq!((route.for_group, route.mark.to_str().unwrap()), (Some(1), "t/release"));
-        assert_eq!(route.outline(plan.lasts()).size, "100% answered by new");
+        assert_eq!(route.outline(plan.lasts(), &plan.exposure).size, "100% answered by new");
         assert!(plan.phases[1].injections.is_empty());
     }
+}
+
+#[test]
+fn a_fault_for_one_group_is_for_its_share_of_the_treated() {
+    let text = "name: t\ntarget: { protocol: http }\nexposure: { share: 80%, groups: { a: 25%, b: 75% } }\n\
+                phases: [{ name: p, lasts: 1m, inject: [{ fault: { latency: { fixed: 1ms } }, group: b }] }]";
+    let plan = compile(&Source::new("t.yaml", text)).unwrap_or_else(|e| panic!("{e}"));
+    let fault = &plan.outline()[0].faults[0];
+    assert!(
+        (fault.exposure_share - 0.6).abs() < 1e-9 && (fault.overall_share - 0.6).abs() < 1e-9,
+        "{fault:?}"
+    );
+    assert_eq!(fault.group.as_deref(), Some("b"));
+}
+
+#[test]
+fn where_only_listed_units_are_treated_a_phase_has_them_all_or_nobody() {
+    let text = |share: &str| {
+        format!(
+            "name: t\ntarget: {{ protocol: http }}\nexposure: {{ unit: 'request.path', always: [x] }}\nphases: [{{ \
+             name: p, lasts: 1m, share: {share}, inject: [{{ fault: {{ latency: {{ fixed: 1ms }} }} }}] }}]"
+        )
+    };
+    assert_eq!(wrong(&text("37%")), ["4: there is nobody to treat 37% of"]);
+    let plan = compile(&Source::new("t.yaml", text("100%"))).unwrap_or_else(|e| panic!("{e}"));
+    let phase = &plan.outline()[0];
+    assert_eq!((phase.share, phase.faults[0].exposure_share), (Some(0.0), 0.0));
+    assert_eq!(phase.listed, 1);
 }
