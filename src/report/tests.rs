@@ -30,6 +30,26 @@ fn fault() -> FaultOutline {
     }
 }
 
+#[test]
+fn a_dry_run_of_a_shadow_says_that_no_caller_is_touched_and_how_many_are_copied() {
+    let text = "name: t\ntarget: { protocol: open-inference }\nexposure: { share: 50%, groups: { a: 50%, b: 50% } }\n\
+                release: { shadow: {} }\nphases: [{ name: p, lasts: 10s, inject: [{ fault: { mislabel: { rate: 30%, to: \
+                setosa } }, group: b }] }]";
+    let source = crate::scenario::Source::new("t.yaml", text);
+    let plan = crate::scenario::compile(&source).unwrap_or_else(|errors| panic!("{errors}"));
+    let outline = crate::gameday::outline(&plan, "here".into(), Vec::new());
+    let told = super::plan(&outline, Some(100.0), 200);
+    for words in
+        ["callers get the true answer", "25% of units (group `b`)", "no caller; at most 75 of 500 copies"]
+    {
+        assert!(told.contains(words), "{told}");
+    }
+    let mut report = report();
+    report.outline = outline;
+    let told = summary(&report, 100);
+    assert!(told.contains("Callers got the true answer: faults acted on copies of 0 requests."), "{told}");
+}
+
 fn outcome(
     alert: &str,
     asked: Asked,

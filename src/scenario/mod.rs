@@ -54,7 +54,7 @@ pub use guard::{
     Whose,
 };
 pub use overlap::{Overlap, check_beside, overlap};
-pub use permit::{Consent, Production, RunLimits, forbidden, forbidden_since};
+pub use permit::{Consent, Production, RunLimits, forbidden, forbidden_beside, forbidden_since};
 pub use plan::{Exposure, Group, Injection, Phase, PlacedExpectation, Plan, Segment, Target};
 #[cfg(feature = "cli")]
 pub(crate) use problem::{nearest, one_of};

@@ -20,7 +20,8 @@ use crate::{
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RunLimits {
-    /// Largest share of units that may be treated; 80% if left out, which leaves a control group to compare with.
+    /// Largest share of units that may be treated, by all scenarios together that a sidecar has armed at once (the sum
+    /// of their shares); 80% if left out, which leaves a control group to compare with.
     pub share: Share,
     /// Longest run, all phases together; 1h if left out.
     pub lasts: Span,
@@ -55,9 +56,10 @@ pub struct Production {
 pub struct Consent {
     /// Who agreed.
     pub by: String,
-    /// Largest share of units that may be treated.
+    /// Largest share of units that may be treated, by all scenarios together that a sidecar has armed at once (the sum
+    /// of their shares).
     pub share: Share,
-    /// Most units that a scenario may list under `always`, which no share counts; none if left out.
+    /// Most units that these scenarios may list under `always`, which no share counts; none if left out.
     #[serde(default, skip_serializing_if = "is_none")]
     pub units: u64,
     /// Longest run.
@@ -215,6 +217,37 @@ pub fn forbidden_since(document: &Document, stage: &StageDocument, begun: Timest
     objections(document, stage, begun).into_iter().map(Problem::in_words).collect()
 }
 
+/// The same for a run that begins or began then, beside others that are armed in one place: what the stage and the consent allow is for all together.
+pub fn forbidden_beside(
+    document: &Document,
+    stage: &StageDocument,
+    begun: Timestamp,
+    others: &[&Document],
+) -> Vec<String> {
+    let mut told = forbidden_since(document, stage, begun);
+    if others.is_empty() || !told.is_empty() {
+        return told;
+    }
+    let all = || others.iter().copied().chain([document]);
+    let share = all().fold(Share::NONE, |sum, one| sum.plus(one.exposure.widest()).unwrap_or(Share::ALL));
+    let listed = all().map(|one| one.exposure.always.len() as u64).sum::<u64>();
+    let what = |amount: String| format!("with what is armed already, {amount}, more than");
+    let consent = stage.production.as_ref().and_then(|production| production.consent.as_ref());
+    if share > stage.limits.share {
+        let most = stage.limits.share;
+        told.push(format!("{} the stage allows: {most}", what(format!("{share} of units would be treated"))));
+    }
+    if let Some(consent) = consent.filter(|consent| share > consent.share) {
+        let what = what(format!("{share} of units would be treated"));
+        told.push(format!("{what} {} agreed to: {}", consent.by, consent.share));
+    }
+    if let Some(consent) = consent.filter(|consent| listed > consent.units) {
+        let what = what(format!("{listed} units would be listed"));
+        told.push(format!("{what} {} agreed to: {}", consent.by, consent.units));
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +321,25 @@ mod tests {
         let mut nobody = agreed.clone();
         nobody.production = Some(Production::default());
         assert!(forbidden(&scenario("1%", "1m", "").0, &nobody)[0].contains("nobody has agreed"));
+    }
+
+    #[test]
+    fn what_is_armed_beside_it_counts_too() {
+        let (mut one, agreed) = (scenario("2%", "1m", "").0, stage(CONSENT));
+        assert!(forbidden_beside(&one, &agreed, clock::now(), &[&one]).is_empty());
+        let message = "with what is armed already, 6% of units would be treated, more than Ada agreed to: 5%";
+        assert_eq!(forbidden_beside(&one, &agreed, clock::now(), &[&one, &one]), [message]);
+        let half = scenario("50%", "1m", "").0;
+        let message =
+            "with what is armed already, 100% of units would be treated, more than the stage allows: 80%";
+        assert_eq!(
+            forbidden_beside(&half, &stage("environment: e\n"), clock::now(), &[&half, &half]),
+            [message]
+        );
+        one.exposure.always = vec!["ada".into()];
+        let listed = stage(&CONSENT.replace("lasts: 10m", "lasts: 10m, units: 1"));
+        let message = "with what is armed already, 2 units would be listed, more than Ada agreed to: 1";
+        assert_eq!(forbidden_beside(&one, &listed, clock::now(), &[&one]), [message]);
     }
 
     #[test]

@@ -177,6 +177,11 @@ impl Rack {
         self.common.all_in_force().map(|(_, lease)| lease.status()).collect()
     }
 
+    /// The plans in force, by slot, with their leases.
+    pub fn plans(&self) -> Vec<(LeaseId, Arc<Plan>)> {
+        self.common.all_in_force().map(|(_, lease)| (lease.id, lease.plan.clone())).collect()
+    }
+
     /// What callers saw under a lease: one in force, or one of the last few that ended.
     pub fn evidence(&self, lease: LeaseId) -> Option<Evidence> {
         self.common.known(|_, known| known.id == lease).map(|lease| lease.recorder.snapshot())

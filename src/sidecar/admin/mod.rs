@@ -5,7 +5,13 @@ mod guard;
 mod metrics;
 mod routes;
 
-use std::{future::IntoFuture as _, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::IntoFuture as _,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -46,6 +52,8 @@ pub(super) struct Admin {
     loopback: bool,
     arm_label: bool,
     stage: Option<Arc<ArcSwap<StageDocument>>>,
+    /// Held from asking what the stage permits beside what is armed until it is armed.
+    arming: Mutex<()>,
     upstream: String,
     listen: SocketAddr,
     body_limit: usize,
@@ -63,6 +71,7 @@ impl Admin {
             loopback: sidecar.admin.is_some_and(|address| address.ip().is_loopback()),
             arm_label: config.arm_label,
             stage: config.stage.clone(),
+            arming: Mutex::default(),
             upstream: config.upstream.to_string(),
             listen: sidecar.listen,
             body_limit: config.limits.admin_body,

@@ -1,6 +1,10 @@
 //! What each route of the admin API does.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -21,10 +25,10 @@ use super::{
     metrics::{self, Readings},
 };
 use crate::{
-    clock::{self, Timestamp},
+    clock,
     evidence::Evidence,
     layer::{ArmError, LeaseId},
-    scenario::{Document, Plan, compile_document, forbidden_since},
+    scenario::{Document, Plan, compile_document, forbidden_beside},
     sidecar::api::{API_VERSION, ArmRequest, Granted, Problem, RenewRequest, SidecarStatus},
 };
 
@@ -90,10 +94,28 @@ impl Admin {
         }
     }
 
-    /// Refuses what the stage forbids, whatever the controller believes where it is; for a run that begins or began then.
-    fn permits(&self, document: &Document, begun: Timestamp) -> Result<(), Refusal> {
-        let problems = self.stage.as_ref().map(|stage| forbidden_since(document, &stage.load(), begun));
-        let problems = problems.unwrap_or_default();
+    /// Does what the stage permits beside all other leases in force, whatever the controller believes where it is.
+    fn permitted<T>(
+        &self,
+        document: &Document,
+        lease: Option<LeaseId>,
+        then: impl FnOnce() -> Result<T, ArmError>,
+    ) -> Result<T, Refusal> {
+        let _arming = self.arming.lock().unwrap_or_else(PoisonError::into_inner);
+        self.permits(document, lease)?;
+        then().map_err(|error| refused(&error))
+    }
+
+    fn permits(&self, document: &Document, lease: Option<LeaseId>) -> Result<(), Refusal> {
+        let Some(stage) = &self.stage else { return Ok(()) };
+        let plans = self.rack.plans();
+        let others = plans.iter().filter(|(id, _)| Some(*id) != lease).map(|(_, plan)| &plan.document);
+        // A run that goes on ends where it would have: what its timeline is ahead of has passed.
+        let leases = self.rack.status();
+        let position_s =
+            leases.iter().find(|held| Some(held.id) == lease).map_or(0.0, |held| held.position_s);
+        let begun = clock::now().plus_s(-position_s);
+        let problems = forbidden_beside(document, &stage.load(), begun, &others.collect::<Vec<_>>());
         if problems.is_empty() {
             return Ok(());
         }
@@ -123,10 +145,11 @@ pub(super) async fn arm(
         return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the sidecar is about to end"));
     }
     let plan = compiled(request.scenario)?;
-    admin.permits(&plan.document, clock::now())?;
+    let plan = Arc::new(plan);
     let scenario = plan.document.name.clone();
-    let armed = aside(admin, move |admin| admin.rack.arm(Arc::new(plan), ttl)).await;
-    let id = armed.map_err(broken)?.map_err(|error| refused(&error))?;
+    let arm =
+        move |admin: &Admin| admin.permitted(&plan.document, None, || admin.rack.arm(plan.clone(), ttl));
+    let id = aside(admin, arm).await.map_err(broken)??;
     tracing::info!(scenario, lease = %id, ?ttl, "armed");
     Ok((StatusCode::CREATED, Json(Granted { id, expires_in_s: ttl.as_secs_f64() })))
 }
@@ -139,16 +162,19 @@ pub(super) async fn renew(
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
     let plan = request.scenario.map(|scenario| compiled(*scenario)).transpose()?;
-    if let Some(plan) = &plan {
-        // It ends where it would have: what its timeline is ahead of has passed.
-        let leases = aside(admin.clone(), |admin| admin.rack.status()).await.map_err(broken)?;
-        let position_s = leases.iter().find(|lease| lease.id == id).map_or(0.0, |lease| lease.position_s);
-        admin.permits(&plan.document, clock::now().plus_s(-position_s))?;
-    }
     let replaced = plan.is_some();
-    let update =
-        move |admin: &Admin| admin.rack.update(id, ttl, plan.map(Arc::new), request.skip_to.as_deref());
-    aside(admin, update).await.map_err(broken)?.map_err(|error| refused(&error))?;
+    let update = move |admin: &Admin| {
+        let update =
+            |plan: Option<Plan>| admin.rack.update(id, ttl, plan.map(Arc::new), request.skip_to.as_deref());
+        match plan {
+            Some(plan) => {
+                let document = plan.document.clone();
+                admin.permitted(&document, Some(id), || update(Some(plan)))
+            }
+            None => update(None).map_err(|error| refused(&error)),
+        }
+    };
+    aside(admin, update).await.map_err(broken)??;
     if replaced {
         tracing::info!(lease = %id, "replaced");
     }

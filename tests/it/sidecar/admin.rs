@@ -377,7 +377,14 @@ async fn what_the_stage_of_a_sidecar_forbids_is_not_armed_there_whoever_asks() {
     assert!(matches!(&refused, AdminError::Refused(why) if why.contains("`staging` only")), "{refused}");
     assert!(!sidecar.rack().is_armed());
     document.environments.clear();
+    document.exposure.layer = Some("one".into());
     admin.arm(&document, Duration::from_secs(30)).await.unwrap();
+    // Ada agreed to 5% of all, not to 5% of each.
+    let mut other = document.clone();
+    (other.name, other.exposure.layer) = ("other".into(), Some("two".into()));
+    other.exposure.share = Some("1%".parse().unwrap());
+    let refused = admin.arm(&other, Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(&refused, AdminError::Refused(why) if why.contains("6% of units")), "{refused}");
 
     // And a run that names no stage, or another, is told before anything is touched.
     let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_canard"))
