@@ -42,7 +42,7 @@ pub struct PhaseRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
-    /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
+    /// Version of the format of events and reports.
     pub format_version: u32,
     /// Version of canard.
     pub canard_version: String,

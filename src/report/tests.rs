@@ -249,6 +249,13 @@ fn the_plan_names_the_three_shares() {
 }
 
 #[test]
+fn who_ended_a_run_is_told() {
+    let ended = |ending| Report { ending, ending_detail: Some("why".into()), exit_code: 4, ..report() };
+    assert!(summary(&ended(Ending::Withdrawn), 100).contains("The run was withdrawn: why."));
+    assert!(summary(&ended(Ending::Guard), 100).contains("A guard ended the run: why."));
+}
+
+#[test]
 fn junit_has_a_case_for_each_expectation() {
     let xml = junit(&report());
     insta::assert_snapshot!(xml);
