@@ -1,24 +1,17 @@
 //! `canard sidecar`.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod stage;
+#[cfg(test)]
+mod tests;
 
-use arc_swap::ArcSwap;
+use std::{net::SocketAddr, path::PathBuf};
+
 use clap::{Args, ValueEnum};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::interval,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{
-    Exit, Failure, load, output,
-    watched::{LOOK, Watched},
-};
+use self::stage::Stage;
+use super::{Exit, Failure, output};
 use crate::{
-    scenario::StageDocument,
     sidecar::{Candidate, Config, HostHeader, PayloadLogSettings, Sidecar, SidecarError, Token, Upstream},
     telemetry,
     unit::{Share, UnitError, meet},
@@ -165,47 +158,6 @@ pub(super) fn run(args: SidecarArgs) -> miette::Result<Exit> {
         stage.map(|stage| tokio::spawn(stage.follow()));
         serve(config).await
     })
-}
-
-/// The stage that the sidecar stands in, and its file.
-struct Stage {
-    file: Watched,
-    document: Arc<ArcSwap<StageDocument>>,
-}
-
-impl Stage {
-    fn read(path: &Path) -> miette::Result<Stage> {
-        let source = load::stage_source(path)?;
-        let document = Arc::new(ArcSwap::from_pointee(load::stage_as_it_says(&source)?));
-        Ok(Stage { file: Watched::new(path, &source), document })
-    }
-
-    /// Takes each change that can be used, for what is armed from then on.
-    async fn follow(mut self) {
-        if self.file.path() == Path::new("-") {
-            return;
-        }
-        let mut ticks = interval(LOOK);
-        loop {
-            ticks.tick().await;
-            let Some(found) = self.file.look() else { continue };
-            let stage = found.map_err(miette::Report::from).and_then(|source| {
-                let stage = load::stage_as_it_says(&source)?;
-                self.file.accept(&source);
-                Ok(stage)
-            });
-            let file = self.file.path().display();
-            match stage {
-                Ok(stage) => {
-                    self.document.store(Arc::new(stage));
-                    tracing::info!(%file, "the stage was changed, and applies to what is armed from now on");
-                }
-                Err(why) => {
-                    tracing::error!(%file, "the stage was changed and can't be used; what it said before goes on\n{why:?}");
-                }
-            }
-        }
-    }
 }
 
 impl SidecarArgs {
@@ -404,6 +356,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,8 @@
 //! Whole runs on a paused clock: the real layer, the real built-in monitor, callers without sockets.
 
 mod guards;
+mod orders;
+mod targets;
 
 use std::{
     convert::Infallible,
@@ -17,6 +19,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
+use self::targets::Odd;
 use super::*;
 use crate::{
     event::{Reason, Verdict},
@@ -261,49 +264,10 @@ async fn a_monitor_that_panics_ends_the_run_disarmed() {
     assert!(report.ending_detail.unwrap().contains("the watch of a monitor failed"));
 }
 
-/// A sidecar that panics when it is asked for evidence, in the middle of the conductor.
-struct Panics(Local, Mutex<bool>);
-
-impl Target for Panics {
-    fn name(&self) -> String {
-        self.0.name()
-    }
-    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
-        *self.1.lock().unwrap() = true;
-        self.0.arm(plan, ttl)
-    }
-    fn renew<'a>(
-        &'a self,
-        lease: LeaseId,
-        ttl: Duration,
-        skip_to: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.0.renew(lease, ttl, skip_to)
-    }
-    fn replace<'a>(
-        &'a self,
-        lease: LeaseId,
-        plan: &'a Arc<Plan>,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.0.replace(lease, plan, ttl)
-    }
-    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
-        self.0.disarm(lease)
-    }
-    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
-        assert!(!*self.1.lock().unwrap(), "as a test asks");
-        self.0.evidence(lease)
-    }
-    fn stop_now(&self, lease: LeaseId) {
-        self.0.stop_now(lease);
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_panic_disarms_and_still_reports() {
     let callers = callers();
-    let fleet = Fleet::new(vec![Box::new(Panics(Local(callers.handle.clone().into()), Mutex::new(false)))]);
+    let fleet = Fleet::new(vec![Box::new(Odd { panics: true, ..Odd::of(&callers.handle) })]);
     let (mut run, _events) = run_of(plan(SLOW), fleet).await;
     run.monitors.clear();
     let report = play(run, std::future::pending()).await;
@@ -311,206 +275,4 @@ async fn a_panic_disarms_and_still_reports() {
     assert!(report.ending_detail.as_deref().unwrap().contains("as a test asks"));
     assert_eq!(verdicts(&report), [(Verdict::Inconclusive, Some(Reason::Aborted)); 2]);
     assert!(!callers.handle.is_armed());
-}
-
-const FAILING: &str = r#"
-phases:
-  - name: failing
-    lasts: 40s
-    inject: [{ fault: { error: { status: 503, rate: 10% } } }]
-"#;
-
-#[tokio::test(start_paused = true)]
-async fn a_plan_is_replaced_while_it_is_armed_and_one_of_another_structure_is_not() {
-    let callers = callers();
-    let (mut run, mut events) = run_of(plan(FAILING), local(&callers.handle)).await;
-    let (giver, orders) = orders();
-    run.orders = orders;
-    let orders = async {
-        sleep(Duration::from_secs(10)).await;
-        giver.replace(plan(&FAILING.replace("40s", "50s")));
-        sleep(Duration::from_secs(10)).await;
-        giver.replace(plan(&FAILING.replace("10%", "100%")));
-        std::future::pending::<()>().await;
-    };
-    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = orders => unreachable!() };
-    assert_eq!(report.ending, Ending::Completed, "{report:#?}");
-    let delivery = &report.deliveries[0];
-    let share = delivery.perturbed as f64 / delivery.exposed as f64;
-    assert!((0.45..0.65).contains(&share), "half the time 10%, half 100%: {share}");
-    assert_eq!(delivery.fault.rate, 1.0, "told by the plan that was armed last");
-    assert_eq!(report.outline.phases[0].faults[0].rate, 1.0);
-    let mut notices = Vec::new();
-    while let Ok(event) = events.try_recv() {
-        if let Kind::Notice { message } = event.kind {
-            notices.push(message);
-        }
-    }
-    let has = |words: &str| assert!(notices.iter().any(|notice| notice.contains(words)), "{notices:?}");
-    has("takes effect at the next run, the plan that is armed goes on: phase `failing` begins or ends");
-    has("the plan was replaced during phase `failing`");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_that_is_not_permitted_any_more_disarms_and_exits_with_4() {
-    let callers = callers();
-    let (mut run, _events) = run_of(plan(FAILING), local(&callers.handle)).await;
-    let (giver, orders) = orders();
-    run.orders = orders;
-    let withdraw = async {
-        sleep(Duration::from_secs(10)).await;
-        giver.withdraw("the consent is gone");
-        giver.withdraw("not this one");
-        std::future::pending::<()>().await;
-    };
-    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = withdraw => unreachable!() };
-    assert_eq!((report.exit_code, report.ending), (4, Ending::Withdrawn));
-    assert_eq!(report.ending_detail.as_deref(), Some("the consent is gone"));
-    assert!(report.ended.since(report.started) < 15.0);
-    assert!(!callers.handle.is_armed());
-}
-
-/// A sidecar that refuses every other plan, or does not answer then.
-struct Stubborn(Local, fn() -> TargetError);
-
-impl Target for Stubborn {
-    fn name(&self) -> String {
-        "stubborn".into()
-    }
-    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
-        self.0.arm(plan, ttl)
-    }
-    fn renew<'a>(
-        &'a self,
-        lease: LeaseId,
-        ttl: Duration,
-        skip_to: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.0.renew(lease, ttl, skip_to)
-    }
-    fn replace<'a>(
-        &'a self,
-        _: LeaseId,
-        _: &'a Arc<Plan>,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        Box::pin(async { Err(self.1()) })
-    }
-    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
-        self.0.disarm(lease)
-    }
-    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
-        self.0.evidence(lease)
-    }
-}
-
-#[tokio::test]
-async fn a_fleet_replaces_its_plan_everywhere_or_nowhere() {
-    let (old, new) = (plan(FAILING), plan(&FAILING.replace("10%", "100%")));
-    let answers: [(fn() -> TargetError, bool); 2] = [
-        (|| TargetError::Refused("no".into()), false),
-        (|| TargetError::Unreachable("silence".into()), true),
-    ];
-    for (answer, splits) in answers {
-        let (one, other) = (Handle::default(), Handle::default());
-        let stubborn = Stubborn(Local(other.into()), answer);
-        let fleet = Fleet::new(vec![Box::new(Local(one.clone().into())), Box::new(stubborn)]);
-        let ttl = Duration::from_secs(10);
-        fleet.arm(&old, ttl).await.unwrap();
-        let error = fleet.replace(&old, &new, ttl).await.unwrap_err();
-        assert_eq!(matches!(error, ReplaceError::Split(_)), splits, "{error}");
-        assert!(error.to_string().contains("stubborn: "), "{error}");
-        let model = service_fn(|_: Request<RequestBody<Full<Bytes>>>| async {
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
-        });
-        let service = ChaosLayer::new(one).layer(model);
-        let mut failed = 0;
-        for n in 0..200 {
-            let request = Request::post("/v2/models/m/infer").header("x-user-id", format!("u{n}"));
-            let request = request.header("x-request-id", n.to_string()).body(Full::default()).unwrap();
-            let Ok(response) = service.clone().oneshot(request).await;
-            failed += u32::from(response.status() == 503);
-        }
-        assert!((1..30).contains(&failed), "the old plan is back: {failed} of 200");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn phases_that_were_over_are_told_of_by_the_plan_that_they_had() {
-    const TWO: &str = r#"
-phases:
-  - { name: first, lasts: 20s, inject: [{ fault: { error: { status: 503, rate: 10% } } }] }
-  - { name: second, lasts: 20s, inject: [{ fault: { error: { status: 503, rate: 10% } } }] }
-"#;
-    let callers = callers();
-    let (mut run, _events) = run_of(plan(TWO), local(&callers.handle)).await;
-    let (giver, orders) = orders();
-    run.orders = orders;
-    let change = async {
-        sleep(Duration::from_secs(25)).await;
-        giver.replace(plan(&TWO.replace("10%", "100%")));
-        std::future::pending::<()>().await;
-    };
-    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = change => unreachable!() };
-    let rates: Vec<f64> = report.outline.phases.iter().map(|phase| phase.faults[0].rate).collect();
-    assert_eq!(rates, [0.1, 1.0]);
-    let rates: Vec<f64> = report.deliveries.iter().map(|delivery| delivery.fault.rate).collect();
-    assert_eq!(rates, [0.1, 1.0], "{report:#?}");
-    assert!(report.deliveries.iter().all(|d| d.delivered == crate::event::Delivered::Yes), "{report:#?}");
-}
-
-/// A sidecar that takes its time for another plan.
-struct Slow(Local);
-
-impl Target for Slow {
-    fn name(&self) -> String {
-        "slow".into()
-    }
-    fn arm<'a>(&'a self, plan: &'a Arc<Plan>, ttl: Duration) -> BoxFuture<'a, Result<LeaseId, TargetError>> {
-        self.0.arm(plan, ttl)
-    }
-    fn renew<'a>(
-        &'a self,
-        lease: LeaseId,
-        ttl: Duration,
-        skip_to: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        self.0.renew(lease, ttl, skip_to)
-    }
-    fn replace<'a>(
-        &'a self,
-        lease: LeaseId,
-        plan: &'a Arc<Plan>,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<(), TargetError>> {
-        Box::pin(async move {
-            sleep(Duration::from_secs(25)).await;
-            self.0.replace(lease, plan, ttl).await
-        })
-    }
-    fn disarm(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), TargetError>> {
-        self.0.disarm(lease)
-    }
-    fn evidence(&self, lease: LeaseId) -> BoxFuture<'_, Result<Evidence, TargetError>> {
-        self.0.evidence(lease)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_lease_does_not_wait_for_a_plan_on_its_way() {
-    let callers = callers();
-    let (mut run, _events) =
-        run_of(plan(FAILING), Fleet::new(vec![Box::new(Slow(Local(callers.handle.clone().into())))])).await;
-    let (giver, orders) = orders();
-    run.orders = orders;
-    let change = async {
-        sleep(Duration::from_secs(5)).await;
-        giver.replace(plan(&FAILING.replace("10%", "100%")));
-        sleep(Duration::from_secs(5)).await;
-        callers.handle.stop();
-        std::future::pending::<()>().await;
-    };
-    let report = tokio::select! { report = play(run, std::future::pending()) => report, () = change => unreachable!() };
-    assert!(report.ending_detail.as_deref().is_some_and(|why| why.contains("lost the lease")), "{report:#?}");
-    assert!(report.phases[0].ended.since(report.started) < 15.0, "{report:#?}");
 }

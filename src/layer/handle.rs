@@ -174,11 +174,6 @@ impl Handle {
         self.common.is_controlled()
     }
 
-    /// All plans in force that a request may meet.
-    pub(super) fn plans(&self) -> Vec<Arc<Plan>> {
-        self.common.plans()
-    }
-
     /// The lease in force, if its faults act on what callers get.
     pub(super) fn acting(&self) -> Option<Arc<Lease>> {
         self.common.acting(self.slot)

@@ -60,7 +60,7 @@ where
         let control = match self.handle.is_controlled() {
             true => {
                 let plan = lease.as_ref().map(|lease| lease.plan.as_ref());
-                Control::take(&mut request, plan, || self.handle.plans())
+                Control::take(&mut request, plan, || self.handle.common.plans())
             }
             false => None,
         };

@@ -123,22 +123,6 @@ impl Rack {
         self.common.change(lease, Change { ttl: Some(ttl), ..Change::default() })
     }
 
-    /// As [`Handle::replace`].
-    ///
-    /// # Errors
-    /// As [`Handle::replace`].
-    pub fn replace(&self, lease: LeaseId, plan: Arc<Plan>) -> Result<(), ArmError> {
-        self.common.change(lease, Change { plan: Some(plan), ..Change::default() })
-    }
-
-    /// As [`Handle::skip_to`].
-    ///
-    /// # Errors
-    /// As [`Handle::skip_to`].
-    pub fn skip_to(&self, lease: LeaseId, phase: &str) -> Result<(), ArmError> {
-        self.common.change(lease, Change { skip_to: Some(phase), ..Change::default() })
-    }
-
     /// Renews a lease, puts another plan in the place of its own and jumps to a phase, as far as these are given: all
     /// of it or nothing.
     ///

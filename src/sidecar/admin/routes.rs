@@ -161,18 +161,14 @@ pub(super) async fn renew(
 ) -> Result<Json<Granted>, Refusal> {
     let request = read(body)?;
     let (id, ttl) = (lease(&id)?, seconds(request.ttl_s)?);
-    let plan = request.scenario.map(|scenario| compiled(*scenario)).transpose()?;
+    let plan = request.scenario.map(|scenario| compiled(*scenario)).transpose()?.map(Arc::new);
     let replaced = plan.is_some();
     let update = move |admin: &Admin| {
-        let update =
-            |plan: Option<Plan>| admin.rack.update(id, ttl, plan.map(Arc::new), request.skip_to.as_deref());
-        match plan {
-            Some(plan) => {
-                let document = plan.document.clone();
-                admin.permitted(&document, Some(id), || update(Some(plan)))
-            }
-            None => update(None).map_err(|error| refused(&error)),
-        }
+        // A lease is renewed for as long as the stage permits what is armed, however it reads by now.
+        let armed = || admin.rack.plans().into_iter().find(|(of, _)| *of == id).map(|(_, plan)| plan);
+        let judged = plan.clone().or_else(armed).ok_or_else(|| refused(&ArmError::NoSuchLease))?;
+        let skip_to = request.skip_to.as_deref();
+        admin.permitted(&judged.document, Some(id), || admin.rack.update(id, ttl, plan, skip_to))
     };
     aside(admin, update).await.map_err(broken)??;
     if replaced {

@@ -363,7 +363,8 @@ async fn what_the_stage_of_a_sidecar_forbids_is_not_armed_there_whoever_asks() {
     let text = "environment: production\nlimits: { share: 100% }\n\
                 production:\n  consent: { by: Ada, share: 5%, lasts: 10m, until: 2099-12-31 }\n";
     let stage = canard::scenario::compile_stage(&Source::new("stage.yaml", text), &|_| None).unwrap();
-    config.stage = Some(std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(stage)));
+    let stage = std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(stage));
+    config.stage = Some(stage.clone());
     let sidecar = Sidecar::start(config).unwrap();
     let admin = client(&sidecar, None);
     assert_eq!(admin.status().await.unwrap().environment.as_deref(), Some("production"));
@@ -378,13 +379,21 @@ async fn what_the_stage_of_a_sidecar_forbids_is_not_armed_there_whoever_asks() {
     assert!(!sidecar.rack().is_armed());
     document.environments.clear();
     document.exposure.layer = Some("one".into());
-    admin.arm(&document, Duration::from_secs(30)).await.unwrap();
+    let lease = admin.arm(&document, Duration::from_secs(30)).await.unwrap();
     // Ada agreed to 5% of all, not to 5% of each.
     let mut other = document.clone();
     (other.name, other.exposure.layer) = ("other".into(), Some("two".into()));
     other.exposure.share = Some("1%".parse().unwrap());
     let refused = admin.arm(&other, Duration::from_secs(30)).await.unwrap_err();
     assert!(matches!(&refused, AdminError::Refused(why) if why.contains("6% of units")), "{refused}");
+
+    // What is not permitted any more is not renewed, and so ends with its lease.
+    admin.renew(lease, Duration::from_secs(30), None).await.unwrap();
+    let mut lowered = stage.load().as_ref().clone();
+    lowered.production.as_mut().unwrap().consent.as_mut().unwrap().share = "1%".parse().unwrap();
+    stage.store(lowered.into());
+    let refused = admin.renew(lease, Duration::from_secs(30), None).await.unwrap_err();
+    assert!(matches!(&refused, AdminError::Refused(why) if why.contains("Ada agreed to: 1%")), "{refused}");
 
     // And a run that names no stage, or another, is told before anything is touched.
     let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_canard"))

@@ -114,7 +114,7 @@ async fn two_real_versions_are_routed_sticky_and_compared() {
 
     // Who gets which: everybody can compute it, and both servers agree.
     let lease = sidecar.rack().arm(plan.clone(), Duration::from_secs(60)).unwrap();
-    sidecar.rack().skip_to(lease, "half").unwrap();
+    sidecar.rack().update(lease, Duration::from_secs(60), None, Some("half")).unwrap();
     let mut versions = BTreeMap::new();
     for user in (0..24).chain(0..24).map(|user| format!("user-{user}")) {
         let (told, answered) = asked(&callers, &user).await;

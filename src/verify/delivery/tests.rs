@@ -1,0 +1,132 @@
+use super::*;
+use crate::scenario::{Source, compile};
+
+/// The delivery of one fault at a share, from what the arms saw.
+fn delivery(
+    share: &str,
+    fault: &str,
+    control: ArmEvidence,
+    treated: ArmEvidence,
+    seen: FaultEvidence,
+) -> Delivery {
+    let text = format!(
+        "name: t\ntarget: {{ protocol: open-inference }}\nexposure: {{ share: {share} }}\n\
+         phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
+    );
+    let source = Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() };
+    let plan = compile(&source).unwrap_or_else(|errors| panic!("{errors}"));
+    let steady = crate::evidence::PhaseEvidence { control: answers(500, 200), ..Default::default() };
+    let broken =
+        crate::evidence::PhaseEvidence { control, treated, faults: vec![seen], ..Default::default() };
+    let evidence = Evidence { phases: vec![steady, broken], ..Default::default() };
+    deliveries(&plan, &evidence, &[]).remove(0)
+}
+
+fn answers(count: u64, status: u16) -> ArmEvidence {
+    ArmEvidence { statuses: [(status, count)].into(), predictions: count, ..Default::default() }
+}
+
+fn acted(exposed: u64, perturbed: u64) -> FaultEvidence {
+    FaultEvidence { eligible: exposed, exposed, perturbed, predictions: perturbed, ..Default::default() }
+}
+
+#[test]
+fn with_everybody_treated_the_time_before_the_fault_is_the_control() {
+    let mislabel = "{ mislabel: { rate: 30%, from: a, to: b } }";
+    let found = delivery("100%", mislabel, ArmEvidence::default(), answers(300, 200), acted(300, 90));
+    assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    let mut treated = answers(180, 200);
+    treated.statuses.insert(503, 120);
+    let error = "{ error: { status: 503, rate: 40% } }";
+    let found = delivery("100%", error, ArmEvidence::default(), treated, acted(300, 120));
+    assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+}
+
+#[test]
+fn an_error_that_is_the_callers_fault_is_measured_too() {
+    let found = delivery(
+        "50%",
+        "{ error: { status: 400 } }",
+        answers(200, 200),
+        answers(200, 400),
+        acted(200, 200),
+    );
+    assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+}
+
+#[test]
+fn a_delay_that_nobody_waited_for_is_delivered() {
+    let treated = ArmEvidence { broken: 100, ..Default::default() };
+    let found =
+        delivery("50%", "{ latency: { fixed: 60s } }", answers(100, 200), treated, acted(100, 100));
+    assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+}
+
+fn within(count: u64, ms: impl Fn(u64) -> u64) -> ArmEvidence {
+    let mut arm = answers(count, 200);
+    (0..count).for_each(|i| arm.latency.record(std::time::Duration::from_millis(ms(i))));
+    arm
+}
+
+#[test]
+fn what_a_fault_promises_decides_and_not_whom_it_touched() {
+    let fast = || within(300, |i| 10 + i % 7);
+    let mut refused = within(200, |i| 10 + i % 7);
+    refused.statuses.insert(429, 100);
+    let overloaded = {
+        let mut arm = within(200, |i| 10 + i % 7);
+        arm.statuses.insert(413, 100);
+        arm
+    };
+    for (fault, treated, delivered, measure) in [
+        ("{ rate-limit: { limit: 10/s } }", refused, true, "share of status 429"),
+        ("{ rate-limit: { limit: 10/s } }", fast(), false, "share of status 429"),
+        ("{ queue: { slots: 2 } }", within(300, |i| 10 + i % 90), true, "mean latency"),
+        ("{ queue: { slots: 2 } }", fast(), false, "mean latency"),
+        (
+            "{ cold-start: { takes: 3s, idle: 5s } }",
+            within(300, |i| if i < 12 { 3000 } else { 10 + i % 7 }),
+            true,
+            "slower than any control",
+        ),
+        ("{ cold-start: { takes: 3s, idle: 5s } }", fast(), false, "slower than any control"),
+        ("{ bandwidth: { bytes-per-second: 100 } }", within(300, |i| 50 + i % 7), true, "mean latency"),
+        ("{ error: { grpc: RESOURCE_EXHAUSTED } }", fast(), false, "error share"),
+        ("{ error: { kind: context-length } }", overloaded, false, "share of status 400"),
+    ] {
+        let found = delivery("50%", fault, fast(), treated, acted(300, 100));
+        assert_eq!(found.delivered == Delivered::Yes, delivered, "{fault}: {found:?}");
+        let decides = found.effects.iter().take(2).find(|effect| effect.measure == measure).unwrap();
+        let shown = decides.difference.is_some_and(Interval::excludes_zero);
+        assert_eq!(shown, delivered, "{fault}: {decides:?}");
+    }
+}
+
+#[test]
+fn a_gap_is_measured_between_the_group_and_the_others() {
+    let compared = |group, others| crate::evidence::Compared {
+        group: Side { positive: group, seen: 1000 },
+        others: Side { positive: others, seen: 1000 },
+    };
+    let fault = "{ parity-gap: { group: 'features[0] > 1', gap: 15%, positive: a, negative: b } }";
+    for (treated, delivered) in [(compared(350, 500), true), (compared(500, 500), false)] {
+        let groups = Groups { control: compared(490, 510), treated };
+        let seen = FaultEvidence { groups, ..acted(2000, 100) };
+        let found = delivery("50%", fault, answers(2000, 200), answers(2000, 200), seen);
+        assert_eq!(found.effects[0].measure, "parity gap");
+        assert_eq!(found.delivered == Delivered::Yes, delivered, "{found:?}");
+    }
+}
+
+#[test]
+fn what_changed_nothing_or_met_nobody_is_not_delivered() {
+    let mislabel = "{ mislabel: { rate: 30%, from: a, to: b } }";
+    let check = |seen| delivery("50%", mislabel, answers(300, 200), answers(300, 200), seen).delivered;
+    assert_eq!(check(acted(300, 0)), Delivered::No);
+    assert_eq!(check(acted(10, 3)), Delivered::TooLittleTraffic);
+    assert_eq!(check(acted(300, 2)), Delivered::TooLittleTraffic);
+    let full = FaultEvidence { skipped: [("ledger-broken".to_owned(), 10)].into(), ..acted(300, 90) };
+    assert_eq!(check(full), Delivered::No, "it stopped when it could not be recorded");
+    let skipped = FaultEvidence { skipped: [("malformed-body".to_owned(), 200)].into(), ..acted(300, 3) };
+    assert_eq!(check(skipped), Delivered::No);
+}
