@@ -6,10 +6,7 @@ mod targets;
 
 use std::{
     convert::Infallible,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::cli::watched::LOOK;
 
 #[derive(Debug, Parser)]
 struct Line {

@@ -11,7 +11,7 @@ pub(super) enum Replaces {
 
 /// A sidecar in this process that is odd in what it is made to be.
 pub(super) struct Odd {
-    inner: Local,
+    pub(super) inner: Local,
     pub(super) replaces: Replaces,
     /// When it is asked for evidence, in the middle of the conductor.
     pub(super) panics: bool,

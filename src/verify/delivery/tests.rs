@@ -44,21 +44,15 @@ fn with_everybody_treated_the_time_before_the_fault_is_the_control() {
 
 #[test]
 fn an_error_that_is_the_callers_fault_is_measured_too() {
-    let found = delivery(
-        "50%",
-        "{ error: { status: 400 } }",
-        answers(200, 200),
-        answers(200, 400),
-        acted(200, 200),
-    );
+    let found =
+        delivery("50%", "{ error: { status: 400 } }", answers(200, 200), answers(200, 400), acted(200, 200));
     assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
 }
 
 #[test]
 fn a_delay_that_nobody_waited_for_is_delivered() {
     let treated = ArmEvidence { broken: 100, ..Default::default() };
-    let found =
-        delivery("50%", "{ latency: { fixed: 60s } }", answers(100, 200), treated, acted(100, 100));
+    let found = delivery("50%", "{ latency: { fixed: 60s } }", answers(100, 200), treated, acted(100, 100));
     assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
 }
 
