@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
     prediction::{another, each, edits, relabel},
     purpose,
     unfit::UNKNOWN_CLASS,
@@ -94,6 +94,14 @@ impl Behaviour for AccuracyDrop {
     /// With few classes it is a little more, for flips that mend what was wrong.
     fn rate(&self) -> Share {
         Share::new(self.drop.fraction() / self.accuracy.fraction()).unwrap_or(Share::ALL)
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::AccuracyDrop {
+            drop: self.drop.fraction(),
+            accuracy: self.accuracy.fraction(),
+            share: self.rate().fraction(),
+        }
     }
 
     fn describe(&self) -> String {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Scales, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Scales, Stage,
     prediction::check_rate, purpose,
 };
 use crate::unit::Share;
@@ -62,6 +62,10 @@ impl Behaviour for Bandwidth {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how much longer a body takes depends on its length" }
     }
 
     fn scales(&self) -> Scales {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Promise, Stage, Step,
+    StreamContext, StreamEdit, Touched,
     prediction::check_rate,
     streams::{Chunks, Picks, acts_within, all},
     unfit::TOO_SHORT,
@@ -75,6 +75,10 @@ impl Behaviour for ChunkOrder {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Pieces, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Scales, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Promise, Scales, Stage,
 };
 use crate::unit::{Share, Span};
 
@@ -86,6 +86,10 @@ impl Behaviour for ColdStart {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how many requests find the model down depends on the traffic" }
     }
 
     fn scales(&self) -> Scales {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
     prediction::{check_class, check_rate, each, edits, relabel},
     unfit::{NO_NUMBER, UNKNOWN_CLASS},
 };
@@ -132,6 +132,10 @@ impl Behaviour for ConceptDrift {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how many inputs are of the group depends on the traffic" }
     }
 
     fn describe(&self) -> String {

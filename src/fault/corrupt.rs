@@ -8,7 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
+    Touched,
     prediction::{check_rate, edits},
     purpose,
     unfit::{NO_VALUE, NOT_DECLARED},
@@ -203,6 +204,13 @@ impl Behaviour for Corrupt {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        if matches!(self.with, Corruption::Nan | Corruption::Null | Corruption::Infinity) {
+            return Promise::Invalid { share: self.rate.fraction() };
+        }
+        Promise::Touch { of: Touched::Predictions, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

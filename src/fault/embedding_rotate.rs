@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Scales,
+    Stage,
     embedding::{direction, dot, edit_vectors, norm},
     prediction::{check_rate, edits},
     unfit::{NO_DIRECTION, OTHER_SHAPE},
@@ -142,6 +143,10 @@ impl Behaviour for EmbeddingRotate {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Cosine { cosine: self.angle().cos(), share: self.rate.fraction() }
     }
 
     fn scales(&self) -> Scales {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Memory, Parameter, Problem,
-    Scales, Stage,
+    Promise, Scales, Stage,
     embedding::{direction, dot, edit_vectors, norm},
     prediction::{check_rate, edits},
     purpose,
@@ -160,6 +160,10 @@ impl Behaviour for EmbeddingVersion {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Cosine { cosine: self.cosine, share: self.rate.fraction() }
     }
 
     fn scales(&self) -> Scales {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage, StreamContext,
-    StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Stage,
+    StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{acts, all, share_of_answers},
     text::{Replace, TextEditor},
@@ -49,6 +49,10 @@ impl Behaviour for EmptyAnswer {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Answers { are: Answers::Empty, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

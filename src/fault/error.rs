@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Stage,
     exclusion::one_takes_all, prediction::check_rate,
 };
 use crate::{
@@ -163,6 +163,10 @@ impl Behaviour for Error {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Failed { status: self.status.map(Status::code), share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

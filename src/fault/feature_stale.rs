@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Promise,
+    Stage, Touched,
     feature::{Columns, index_of},
     prediction::{amends, check_rate},
     purpose,
@@ -165,6 +166,10 @@ impl Behaviour for FeatureStale {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Keys, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

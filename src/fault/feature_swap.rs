@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
+    Touched,
     feature::{Columns, index_of},
     prediction::{amends, check_rate},
     unfit::UNKNOWN_COLUMN,
@@ -69,6 +70,10 @@ impl Behaviour for FeatureSwap {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Rows, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Stage,
+    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Promise, Stage,
+    Touched,
     feedback::{check_path, is_feedback, name, rewrite, select},
     prediction::{amends, check_class, check_rate},
     purpose,
@@ -137,6 +138,13 @@ impl Behaviour for FeedbackFlip {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        if self.from.is_some() {
+            return Promise::Unknown { because: "how many labels are of that class depends on the traffic" };
+        }
+        Promise::Touch { of: Touched::Labels, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,8 @@ mod timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Scales, Stage,
+    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Parameter, Problem, Promise,
+    Scales, Stage, Touched,
     feedback::{check_path, is_feedback, rewrite, select},
     prediction::check_rate,
     unfit::NOT_A_TIME,
@@ -119,6 +120,13 @@ impl Behaviour for FeedbackLate {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        match self.hold {
+            Some(hold) => Promise::delay(|_| hold.as_secs_f64(), true, self.rate.fraction()),
+            None => Promise::Touch { of: Touched::Requests, share: self.rate.fraction() },
+        }
     }
 
     fn scales(&self) -> Scales {

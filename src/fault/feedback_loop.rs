@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Scales,
-    Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Memory, Parameter, Problem, Promise,
+    Scales, Stage,
     prediction::{check_class, each, edits, name_at, relabel, tells_confidence},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     score_shift::check_place,
@@ -143,6 +143,10 @@ impl Behaviour for FeedbackLoop {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how far it goes depends on the model's rate of positives" }
     }
 
     fn scales(&self) -> Scales {

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Fault, Parameter, Problem, Stage,
+    Action, Amended, Behaviour, CheckContext, Decide, EditContext, Entry, Fault, Parameter, Problem, Promise,
+    Stage,
     feedback::{Receipt, check_path, is_feedback, name, select},
     prediction::{amends, check_class},
     purpose,
@@ -116,6 +117,10 @@ impl Behaviour for FeedbackNegative {
     /// Of the positive labels.
     fn rate(&self) -> Share {
         self.lost()
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how many labels are positive depends on the traffic" }
     }
 
     fn describe(&self) -> String {

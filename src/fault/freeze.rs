@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
-    Stage,
+    Promise, Stage,
     prediction::{check_class, check_rate, edits, relabel},
     unfit::OTHER_SHAPE,
 };
@@ -176,6 +176,10 @@ impl Behaviour for Freeze {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "a held prediction may be what the model says anyway" }
     }
 
     fn describe(&self) -> String {

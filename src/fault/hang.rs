@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Stage, Touched,
     exclusion::one_takes_all, prediction::check_rate,
 };
 use crate::unit::{Share, Span};
@@ -63,6 +63,13 @@ impl Behaviour for Hang {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        match self.lasts {
+            Some(lasts) => Promise::delay(|_| lasts.as_secs_f64(), true, self.rate.fraction()),
+            None => Promise::Touch { of: Touched::Requests, share: self.rate.fraction() },
+        }
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Marginals, Members, Memory,
-    Parameter, Problem, Stage,
+    Parameter, Problem, Promise, Stage,
     estimate::{Marginal, check_marginals},
     prediction::{each, edits},
     turn::Turn,
@@ -109,6 +109,11 @@ impl Behaviour for LabelShift {
     /// TV(π, q*); 100% where π is yet to be learnt.
     fn rate(&self) -> Share {
         self.distance().unwrap_or(Share::ALL)
+    }
+
+    fn promise(&self) -> Promise {
+        let to = self.to.iter().map(|(class, share)| (class.clone(), share.fraction())).collect();
+        Promise::Labels { to, distance: self.distance().map(Share::fraction) }
     }
 
     fn describe(&self) -> String {

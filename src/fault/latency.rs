@@ -26,7 +26,7 @@ pub use percentiles::Percentiles;
 pub use trace::{Trace, TraceOrder, TraceUnit};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Memory, Problem, Scales, Stage, StreamContext,
+    Action, Behaviour, CheckContext, Decide, Entry, Memory, Problem, Promise, Scales, Stage, StreamContext,
     StreamEdit, prediction::check_rate, purpose,
 };
 use crate::{
@@ -133,6 +133,11 @@ impl Latency {
         let u = context.dice.at(purpose::SIZE, 0).uniform();
         let number =
             || context.memory.get::<AtomicU64>().map_or(0, |next| next.fetch_add(1, Ordering::Relaxed));
+        self.delay_at_s(u, number, context.request_bytes)
+    }
+
+    /// The delay at a uniform number, of the request with this number and length.
+    fn delay_at_s(&self, u: f64, number: impl FnOnce() -> u64, request_bytes: Option<u64>) -> f64 {
         match self {
             Latency { fixed: Some(fixed), .. } => fixed.as_secs_f64(),
             Latency { uniform: Some(uniform), .. } => uniform.quantile_s(u),
@@ -141,7 +146,7 @@ impl Latency {
             Latency { pareto: Some(pareto), .. } => pareto.quantile_s(u),
             Latency { percentiles: Some(percentiles), .. } => percentiles.quantile_s(u),
             Latency { trace: Some(trace), .. } => trace.delay_s(u, number),
-            Latency { per: Some(per), .. } => per.request_s(context.request_bytes),
+            Latency { per: Some(per), .. } => per.request_s(request_bytes),
             _ => 0.0,
         }
     }
@@ -178,6 +183,19 @@ impl Behaviour for Latency {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let share = self.rate.fraction();
+        if let Some(per) = self.per {
+            return per.promise(share);
+        }
+        let finite = self.pareto.is_none_or(|pareto| pareto.has_variance());
+        let delay_s = |u: f64| {
+            let number = || (u * self.trace.as_ref().map_or(0, |trace| trace.delays.len()) as f64) as u64;
+            seconds(self.delay_at_s(u, number, None)).as_secs_f64()
+        };
+        Promise::delay(delay_s, finite, share)
     }
 
     fn scales(&self) -> Scales {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
-    Stage,
+    Promise, Stage,
     estimate::Histogram,
     prediction::{each, edits, name_at, relabel, tells_confidence},
     score::probabilities,
@@ -83,6 +83,10 @@ impl Behaviour for LowMargin {
 
     fn rate(&self) -> Share {
         self.budget
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Relabel { from: None, to: None, share: self.budget.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
-    Scales, Stage,
+    Promise, Scales, Stage,
     estimate::{ENOUGH, Recent},
     prediction::{each, edits},
     score::{probabilities, rewrite},
@@ -234,6 +234,15 @@ impl Behaviour for Miscalibrate {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn promise(&self) -> Promise {
+        match (self.temperature, self.ece, self.accuracy) {
+            (None, Some(ece), Some(accuracy)) => {
+                Promise::CalibrationError { ece: ece.fraction(), accuracy: accuracy.fraction() }
+            }
+            (temperature, ..) => Promise::Temperature { temperature: temperature.unwrap_or(1.0) },
+        }
     }
 
     fn scales(&self) -> Scales {

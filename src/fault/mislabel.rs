@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
     prediction::{another, can_tell, check_class, check_rate, edits, relabel},
     purpose,
     turn::pick,
@@ -160,6 +160,15 @@ impl Behaviour for Mislabel {
         };
         let rates = confusion.iter().map(|(class, row)| wrong_share(class, row));
         rates.fold(Share::NONE, |a, b| if b > a { b } else { a })
+    }
+
+    fn promise(&self) -> Promise {
+        if self.confusion.is_some() {
+            return Promise::Unknown {
+                because: "which share of the predictions is of each class depends on the model",
+            };
+        }
+        Promise::Relabel { from: self.from.clone(), to: self.to.clone(), share: self.rate().fraction() }
     }
 
     fn describe(&self) -> String {

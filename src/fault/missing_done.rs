@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem,
+    Promise, Stage, Step, StreamContext, StreamEdit, Touched,
     prediction::check_rate,
     streams::{acts, all, brings_text, share_of_answers},
     unfit::{NO_END_MARK, NOT_A_STREAM},
@@ -81,6 +81,13 @@ impl Behaviour for MissingDone {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        match self.what {
+            EndMark::Done => Promise::Touch { of: Touched::Answers, share: self.rate.fraction() },
+            _ => Promise::Answers { are: Answers::WithoutReason, share: self.rate.fraction() },
+        }
     }
 
     fn describe(&self) -> String {

@@ -60,6 +60,7 @@ mod opportunity_gap;
 mod parity_gap;
 mod prediction;
 mod prior_shift;
+mod promise;
 mod quantize;
 mod queue;
 mod rank_drop;
@@ -160,6 +161,7 @@ pub use number_substitute::NumberSubstitute;
 pub use opportunity_gap::OpportunityGap;
 pub use parity_gap::{GivenRates, ParityGap};
 pub use prior_shift::{PriorShift, Towards};
+pub use promise::{Answers, Promise, Touched, Work};
 pub use quantize::Quantize;
 pub use queue::Queue;
 pub use rank_drop::RankDrop;
@@ -333,6 +335,19 @@ pub trait Behaviour {
     /// What its intensity scales: how often it acts, or how much it does when it acts.
     fn scales(&self) -> Scales {
         Scales::Rate
+    }
+
+    /// The effect that its settings promise, at full size and in its own scope.
+    fn promise(&self) -> Promise {
+        let of = match self.needs() {
+            None => Touched::Requests,
+            Some(Content::Features) => Touched::Cells,
+            Some(Content::Predictions) => Touched::Predictions,
+            Some(Content::Embeddings) => Touched::Vectors,
+            Some(Content::Ranking) => Touched::Lists,
+            Some(Content::Text) => Touched::Answers,
+        };
+        Promise::Touch { of, share: self.rate().fraction() }
     }
 
     /// Its size in words, such as `30% virginica → versicolor`.
@@ -523,6 +538,19 @@ impl Fault {
     /// How often it acts on what the treated get.
     pub fn rate(&self) -> Share {
         self.behaviour().rate()
+    }
+
+    /// The effect that its settings promise, at full size and in its own scope.
+    ///
+    /// ```
+    /// use canard::fault::{Fault, Promise};
+    /// let fault: Fault = serde_json::from_str(r#"{ "latency": { "fixed": "250ms", "rate": "40%" } }"#)?;
+    /// let Promise::Delay { mean_s, share, .. } = fault.promise() else { panic!() };
+    /// assert!((mean_s * share - 0.1).abs() < 1e-9, "100 ms in the mean over all treated requests");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn promise(&self) -> Promise {
+        self.behaviour().promise()
     }
 
     /// Its size in words.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Promise, Stage, StreamContext,
+    StreamEdit, Touched,
     prediction::check_rate,
     streams::{Picks, acts_within},
     text::{Rewrite, TextEditor, Token, other_digit},
@@ -49,6 +50,10 @@ impl Behaviour for NumberSubstitute {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Pieces, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

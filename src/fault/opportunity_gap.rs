@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
     prediction::{Poles, each, edits, relabel},
     unfit::UNKNOWN_CLASS,
 };
@@ -114,6 +114,13 @@ impl Behaviour for OpportunityGap {
     /// Of the group's positives.
     fn rate(&self) -> Share {
         Share::new(self.flips().min(1.0)).unwrap_or(Share::ALL)
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::OpportunityGap {
+            gap: self.gap.fraction(),
+            true_positive_rate: self.true_positive_rate.fraction(),
+        }
     }
 
     fn describe(&self) -> String {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Members, Memory, Parameter, Problem,
-    Stage,
+    Promise, Stage,
     estimate::{GroupRates, Rates},
     prediction::{Poles, each, edits, relabel},
     unfit::{ALREADY_THERE, NO_POSITIVES, OUT_OF_REACH, STILL_LEARNING, UNKNOWN_CLASS},
@@ -188,6 +188,10 @@ impl Behaviour for ParityGap {
     fn rate(&self) -> Share {
         let flips = self.rates.as_ref().and_then(|given| self.flips(given.rates(), self.gap.fraction()).ok());
         flips.and_then(|flips| Share::new(flips.group)).unwrap_or(Share::ALL)
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::ParityGap { gap: self.gap.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Marginals, Members, Memory,
-    Parameter, Problem, Scales, Stage,
+    Parameter, Problem, Promise, Scales, Stage,
     estimate::{ENOUGH, check_marginals},
     prediction::{check_rate, each, edits, index_of},
     score::{LARGEST, Logits, at, moving, probabilities, rewrite, tilt},
@@ -253,6 +253,17 @@ impl Behaviour for PriorShift {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let share = self.rate.fraction();
+        match (self.psi, &self.to) {
+            (None, Some(to)) => {
+                let to = to.iter().map(|(class, share)| (class.clone(), share.fraction())).collect();
+                Promise::Priors { to, share }
+            }
+            (psi, _) => Promise::Psi { psi: psi.unwrap_or_default(), share },
+        }
     }
 
     fn scales(&self) -> Scales {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Action, Behaviour, CheckContext, Decide, Entry, Fault, Gate, Memory, Parameter, Problem, Stage};
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Gate, Memory, Parameter, Problem, Promise, Stage,
+};
 use crate::{
     unit::{Share, Span, Status},
     wire::{Failure, FailureKind},
@@ -92,6 +94,10 @@ impl Behaviour for Queue {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how long requests wait depends on the traffic" }
     }
 
     fn describe(&self) -> String {

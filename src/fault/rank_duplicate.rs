@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Stage,
+    Touched,
     prediction::{check_rate, edits},
     purpose,
     ranking::{places, put},
@@ -69,6 +70,10 @@ impl Behaviour for RankDuplicate {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Items, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Parameter, Problem, Scales,
-    Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Parameter, Problem, Promise,
+    Scales, Stage,
     prediction::{check_rate, edits},
     purpose,
     ranking::{MOST_ITEMS, excludes, is_chosen, places, put},
@@ -214,6 +214,14 @@ impl Behaviour for RankSwap {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let share = self.rate.fraction();
+        match (self.tau, self.ndcg_drop) {
+            (Some(tau), _) => Promise::KendallTau { tau, share },
+            (None, drop) => Promise::NdcgDrop { drop: drop.unwrap_or_default(), share },
+        }
     }
 
     fn scales(&self) -> Scales {

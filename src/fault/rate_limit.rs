@@ -13,7 +13,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Stage};
+use super::{
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Memory, Parameter, Problem, Promise, Stage,
+};
 use crate::{
     draw::UnitHash,
     unit::{Rate, Share},
@@ -167,6 +169,10 @@ impl Behaviour for RateLimit {
 
     fn rate(&self) -> Share {
         Share::ALL
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "how many requests come over the limit depends on the traffic" }
     }
 
     fn describe(&self) -> String {

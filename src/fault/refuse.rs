@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Stage,
     exclusion::one_takes_all, prediction::check_rate,
 };
 use crate::unit::Share;
@@ -54,6 +54,10 @@ impl Behaviour for Refuse {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Failed { status: None, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Stage,
+    Action, Behaviour, CheckContext, Decide, Entry, Fault, Parameter, Problem, Promise, Stage, Touched,
     exclusion::one_ends_all, prediction::check_rate,
 };
 use crate::unit::Share;
@@ -64,6 +64,14 @@ impl Behaviour for Reset {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        match self.after_bytes {
+            None => Promise::Failed { status: None, share: self.rate.fraction() },
+            // A body that is over before loses nothing.
+            Some(_) => Promise::Touch { of: Touched::Requests, share: self.rate.fraction() },
+        }
     }
 
     fn describe(&self) -> String {

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Scales, Stage,
+    Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Parameter, Problem, Promise, Scales,
+    Stage,
     prediction::{check_class, check_rate, edits, index_of, tells_confidence},
     score::{LARGEST, moving, probabilities, rewrite, tilt},
     unfit::NOT_A_PROBABILITY,
@@ -123,6 +124,10 @@ impl Behaviour for ScoreShift {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Logit { delta: self.delta, share: self.rate.fraction() }
     }
 
     fn scales(&self) -> Scales {

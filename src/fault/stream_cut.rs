@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Memory, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Edited, Entry, Memory, Parameter, Piece, Problem,
+    Promise, Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     purpose,
     stream_stall::MOST_CHUNKS,
@@ -131,6 +131,11 @@ impl Behaviour for StreamCut {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let are = if self.how == Ending::Reset { Answers::Broken } else { Answers::WithoutReason };
+        Promise::Answers { are, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Promise,
+    Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     stream_stall::{MOST_CHUNKS, first},
     streams::{Chunks, acts, all, check_count, share_of_answers},
@@ -116,6 +116,10 @@ impl Behaviour for StreamError {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Answers { are: Answers::Failed, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Lognormal, Parameter, Piece, Problem, Scales,
-    Stage, Step, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Lognormal, Parameter, Piece, Problem, Promise,
+    Scales, Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{Chunks, acts, all, share_of_answers, size_at},
     unfit::TOO_SHORT,
@@ -116,6 +116,16 @@ impl Behaviour for StreamLatency {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let both = |of: Lognormal| (of.median.as_secs_f64(), of.p99.as_secs_f64());
+        Promise::TokenDelay {
+            first_token_s: self.first_token.map(both),
+            between_tokens_s: self.between_tokens.map(both),
+            tokens_per_s: self.tokens_per_second,
+            share: self.rate.fraction(),
+        }
     }
 
     fn scales(&self) -> Scales {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Promise,
+    Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     stream_stall::{MOST_CHUNKS, first},
     streams::{Chunks, Pass, acts, all, check_count, share_of_answers},
@@ -66,6 +66,10 @@ impl Behaviour for StreamMalformed {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Answers { are: Answers::Malformed, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

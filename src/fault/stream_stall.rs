@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Stage, Step,
+    Action, Behaviour, CheckContext, Decide, Edited, Entry, Parameter, Piece, Problem, Promise, Stage, Step,
     StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{Chunks, acts, all, check_count, share_of_answers},
@@ -77,6 +77,10 @@ impl Behaviour for StreamStall {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Stall { lasts_s: self.lasts.as_secs_f64(), share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

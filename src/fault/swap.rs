@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Marginals, Members, Memory,
-    Parameter, Problem, Stage,
+    Parameter, Problem, Promise, Stage,
     estimate::{Marginal, check_marginals},
     prediction::{can_tell, check_class, check_rate, each, edits, relabel},
     unfit::{NOT_SEEN, STILL_LEARNING, UNKNOWN_CLASS},
@@ -104,6 +104,12 @@ impl Behaviour for Swap {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown {
+            because: "which share of the predictions is of the two classes depends on the model",
+        }
     }
 
     fn describe(&self) -> String {

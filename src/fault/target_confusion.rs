@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Confusion, Decide, EditContext, Edited, Entry, Parameter, Problem,
-    Stage,
+    Promise, Stage,
     prediction::{Derived, check_class, each, edits},
     turn::{Turn, Unturnable},
 };
@@ -91,6 +91,10 @@ impl Behaviour for TargetConfusion {
     /// The share told anew of the class that changes most.
     fn rate(&self) -> Share {
         self.turn().map_or(Share::ALL, Turn::most)
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Unknown { because: "which share of the predictions is of each class depends on the model" }
     }
 
     fn describe(&self) -> String {

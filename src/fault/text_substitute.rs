@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Stage, StreamContext, StreamEdit,
+    Action, Behaviour, CheckContext, Decide, Entry, Parameter, Problem, Promise, Stage, StreamContext,
+    StreamEdit, Touched,
     prediction::check_rate,
     streams::{Picks, acts_within},
     text::{Rewrite, TextEditor, Token, capitalised_like, shuffled},
@@ -87,6 +88,10 @@ impl Behaviour for TextSubstitute {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Touch { of: Touched::Pieces, share: self.rate.fraction() }
     }
 
     fn describe(&self) -> String {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem, Stage, Step,
-    StreamContext, StreamEdit,
+    Action, Answers, Behaviour, CheckContext, Decide, Edited, Entry, Fault, Parameter, Piece, Problem,
+    Promise, Stage, Step, StreamContext, StreamEdit,
     prediction::check_rate,
     streams::{acts, all, share_of_answers},
     unfit::NO_USAGE,
@@ -75,6 +75,13 @@ impl Behaviour for Usage {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        match self.factor {
+            Some(factor) => Promise::TokenCount { factor, share: self.rate.fraction() },
+            None => Promise::Answers { are: Answers::Uncounted, share: self.rate.fraction() },
+        }
     }
 
     fn describe(&self) -> String {

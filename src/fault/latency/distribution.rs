@@ -123,6 +123,11 @@ impl Pareto {
         }
     }
 
+    /// Is its variance finite?
+    pub(super) fn has_variance(&self) -> bool {
+        self.parameters().is_some_and(|(_, shape)| shape > 2.0)
+    }
+
     pub(super) fn quantile_s(&self, u: f64) -> f64 {
         self.parameters().map_or(0.0, |(scale, shape)| scale * (1.0 - u).powf(-1.0 / shape))
     }

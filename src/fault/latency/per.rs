@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Edited, Piece, Problem, Step, StreamEdit};
+use super::super::{Edited, Piece, Problem, Promise, Step, StreamEdit, Work};
 use crate::{
     unit::Span,
     wire::{Role, Value},
@@ -49,6 +49,15 @@ impl Proportion {
             Proportion::Kibibyte(each) => each.as_secs_f64() * request_bytes.unwrap_or(0) as f64 / 1024.0,
             Proportion::Row(_) | Proportion::Token(_) => 0.0,
         }
+    }
+
+    pub(super) fn promise(self, share: f64) -> Promise {
+        let work = match self {
+            Proportion::Kibibyte(_) => Work::Kibibyte,
+            Proportion::Row(_) => Work::Row,
+            Proportion::Token(_) => Work::Token,
+        };
+        Promise::DelayPer { each_s: self.each().as_secs_f64(), work, share }
     }
 
     pub(super) fn describe(self) -> String {
