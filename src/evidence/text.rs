@@ -113,7 +113,7 @@ impl TextEvidence {
             Some(tokens) => self.tokens.record(tokens as f64),
             None => self.uncounted += 1,
         }
-        self.empty += u64::from(reading.characters == 0 && !reading.calls_tool);
+        self.empty += u64::from(reading.is_empty());
         self.failed += u64::from(reading.failed);
         self.malformed += u64::from(reading.malformed);
         let reason = reading.reason.as_deref().unwrap_or(NO_REASON);
@@ -227,6 +227,21 @@ impl TextReading {
             Err(error) => return Err(error),
         }
         Ok(true)
+    }
+
+    /// Why it is no usable text, if it is none: the first of `error`, `malformed` and `empty` that holds.
+    pub const fn invalid(&self) -> Option<&'static str> {
+        match self {
+            _ if self.failed => Some("error"),
+            _ if self.malformed => Some("malformed"),
+            _ if self.is_empty() => Some("empty"),
+            _ => None,
+        }
+    }
+
+    /// Has it neither text nor a tool call?
+    const fn is_empty(&self) -> bool {
+        self.characters == 0 && !self.calls_tool
     }
 
     /// From one chunk of text to the next, on the mean.

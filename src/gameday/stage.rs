@@ -179,7 +179,7 @@ pub async fn stage(staging: Staging) -> Result<Staged, StageError> {
     let (mut site, mut notices) = (Site::default(), Vec::new());
     notices.extend(unmarked(&document));
     let (fleet, description, target) = if sidecars.is_empty() {
-        let upstream = if embedded {
+        let upstream = if embedded || document.has_demo() {
             plan.traffic.as_ref().ok_or(StageError::NoTraffic)?;
             let demo = site.demo.insert(Demo::start().await.map_err(StageError::Demo)?);
             demo.url()

@@ -21,7 +21,7 @@ pub struct StageDocument {
     /// The most that a run may do here.
     #[serde(skip_serializing_if = "RunLimits::is_default")]
     pub limits: RunLimits,
-    /// The model server; `run` puts a sidecar in front of it.
+    /// The model server; `run` puts a sidecar in front of it. `demo` is the demo model, which `run` then hosts as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// Other upstreams that faults may send requests to, by the name that scenarios use.
@@ -45,6 +45,16 @@ pub struct StageDocument {
     /// Addresses that answer with JSON and that guards and expectations may ask, by the name that scenarios use.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub probes: BTreeMap<String, ProbeSettings>,
+}
+
+/// What a stage calls the demo model.
+const DEMO: &str = "demo";
+
+impl StageDocument {
+    /// Is its upstream the demo model that `run` hosts?
+    pub(crate) fn has_demo(&self) -> bool {
+        self.upstream.as_deref() == Some(DEMO)
+    }
 }
 
 /// An address that answers with JSON.

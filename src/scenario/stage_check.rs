@@ -65,7 +65,9 @@ fn read(
 
 fn check(checker: &mut Checker<'_>, stage: &StageDocument) {
     if let Some(upstream) = &stage.upstream {
-        url(checker, path(["upstream"]), upstream);
+        if !stage.has_demo() {
+            url(checker, path(["upstream"]), upstream);
+        }
         if !stage.sidecars.is_empty() {
             let problem = Problem::at(path(["sidecars"]), "a stage has an upstream or sidecars, not both");
             checker.push(problem.label("with `upstream`, canard hosts the sidecar itself").help(

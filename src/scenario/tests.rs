@@ -226,6 +226,7 @@ fn a_stage_takes_secrets_from_variables_and_never_shows_them() {
     let fine = stage(text).unwrap();
     assert!(matches!(&fine.monitors["p"], Monitor::Prometheus(p) if p.token.as_deref() == Some("s3cret")));
     assert!(!format!("{fine:?}").contains("s3cret"));
+    assert!(stage("upstream: demo\n").unwrap().has_demo() && !fine.has_demo());
     let leaky = text.replace("http://h:1", "${TOKEN}").replace("url:", "poll: '${TOKEN}', url:");
     let told = said(stage(&leaky).map(drop));
     assert!(!told.contains("s3cret"), "{told}");

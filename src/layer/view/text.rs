@@ -38,6 +38,12 @@ pub struct TextSeries {
     pub request: Buckets<15>,
     /// Answers by finish reason; `(none)` for those that did not say.
     pub reasons: BTreeMap<String, u64>,
+    /// Characters of text.
+    pub characters: u64,
+    /// Completion tokens, as answers report them.
+    pub tokens: u64,
+    /// Answers that are no usable text, by reason: `empty`, `error`, `malformed`.
+    pub invalid: BTreeMap<&'static str, u64>,
 }
 
 /// A histogram with fixed bounds; the last bucket has none.
@@ -82,6 +88,11 @@ impl TextSeries {
         let reason = reading.reason.as_deref().unwrap_or(NO_REASON);
         let known = self.reasons.contains_key(reason) || self.reasons.len() < reasons;
         *self.reasons.entry(if known { reason } else { OTHER_LABEL }.to_owned()).or_default() += 1;
+        self.characters += reading.characters;
+        self.tokens = self.tokens.saturating_add(reading.tokens.unwrap_or_default());
+        if let Some(reason) = reading.invalid() {
+            *self.invalid.entry(reason).or_default() += 1;
+        }
     }
 
     /// Adds another's counts.
@@ -91,6 +102,11 @@ impl TextSeries {
         self.request.merge(&other.request);
         for (reason, count) in &other.reasons {
             *self.reasons.entry(reason.clone()).or_default() += count;
+        }
+        self.characters += other.characters;
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        for (reason, count) in &other.invalid {
+            *self.invalid.entry(reason).or_default() += count;
         }
     }
 }

@@ -179,6 +179,31 @@ impl Page {
                 self.sample(name, &labels, count);
             }
         }
+        let name = "model_generation_invalid_total";
+        self.family(name, "counter", "Generated texts that are no usable text: empty, error, malformed.");
+        for (key, text) in &series {
+            for (reason, count) in &text.invalid {
+                let labels = vec![("model", key.model.as_str()), ("reason", *reason)];
+                let labels = self.with_arm(labels, key.arm, &key.version);
+                self.sample(name, &labels, count);
+            }
+        }
+        type Sum = fn(&TextSeries) -> u64;
+        let sums: [(&str, &str, Sum); 2] = [
+            ("model_generation_characters_total", "Characters of generated text.", |text| text.characters),
+            (
+                "model_generation_tokens_total",
+                "Completion tokens of generated texts, as their answers report them.",
+                |text| text.tokens,
+            ),
+        ];
+        for (name, help, sum) in sums {
+            self.family(name, "counter", help);
+            for (key, text) in &series {
+                let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm, &key.version);
+                self.sample(name, &labels, sum(text));
+            }
+        }
     }
 
     fn own(&mut self, readings: &Readings<'_>) {
@@ -296,6 +321,8 @@ mod tests {
             (text.first_token.counts[3], text.first_token.sum) = (4, 0.08);
             text.output_token.counts[13] = 1;
             text.reasons.insert("stop".into(), 5);
+            (text.characters, text.tokens) = (120, 30);
+            text.invalid.insert("empty", 2);
             view.texts.insert(TextKey { model: "chat".into(), arm, version: String::new() }, text);
             let key =
                 PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm, version: String::new() };
@@ -332,6 +359,9 @@ mod tests {
             "gen_ai_server_time_per_output_token_seconds_count{model=\"chat\",canard_arm=\"control\"} 1".to_owned(),
             "gen_ai_server_request_duration_seconds_count{model=\"chat\",canard_arm=\"control\"} 0".to_owned(),
             "model_generations_total{model=\"chat\",finish_reason=\"stop\",canard_arm=\"control\"} 5".to_owned(),
+            "model_generation_invalid_total{model=\"chat\",reason=\"empty\",canard_arm=\"control\"} 2".to_owned(),
+            "model_generation_characters_total{model=\"chat\",canard_arm=\"treated\"} 120".to_owned(),
+            "model_generation_tokens_total{model=\"chat\",canard_arm=\"treated\"} 30".to_owned(),
             "canard_armed 0".to_owned(),
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");

@@ -25,6 +25,7 @@ mod payloads;
 mod process;
 mod prometheus;
 mod release;
+mod rules;
 mod server;
 mod shadow;
 mod smoke;
