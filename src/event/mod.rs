@@ -5,6 +5,7 @@
 //! `_share`); times are seconds since the epoch.
 
 mod effect;
+mod reference;
 mod report;
 mod verdict;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 pub use effect::{Compared, Comparison, Delivered, Delivery, Effect, Shadowed};
+pub use reference::{Delay, Part, Reference};
 pub use report::{Ending, LedgerFiles, PhaseRecord, Report};
 pub use verdict::{AlertChange, AlertState, Asked, Measured, Outcome, Reason, Verdict};
 

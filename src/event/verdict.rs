@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Reference;
 use crate::clock::Timestamp;
 
 /// The state of an alert, as its monitor tells it.
@@ -150,4 +151,7 @@ pub struct Outcome {
     pub detail: String,
     /// One sentence: what to do about it.
     pub advice: Option<String>,
+    /// Of an alert that should fire: when a reference detector noticed, on the traffic that the monitors saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }

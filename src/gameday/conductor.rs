@@ -32,7 +32,7 @@ use crate::{
 /// After the last phase, so long at least may pass until every monitor has told what it knows.
 const SETTLE: Duration = Duration::from_secs(15);
 /// Time between looks at the evidence.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// A sidecar that is told to disarm and does not answer: its lease ends it.
 const DISARM_DEADLINE: Duration = Duration::from_secs(3);
 

@@ -13,6 +13,7 @@ mod notebook;
 mod orders;
 mod panel;
 mod recent;
+mod references;
 mod stage;
 mod truth;
 mod watchers;

@@ -9,6 +9,7 @@ use super::{
     Events, Truth,
     guards::{Answer, Asker},
     panel::Panel,
+    references::References,
     watchers::Heard,
 };
 use crate::{
@@ -42,6 +43,7 @@ pub(super) struct Notebook {
     looks: HashMap<(usize, usize), Looks>,
     /// When each `holds` was answered last, in seconds from the start of its phase.
     answered_s: HashMap<(usize, usize), f64>,
+    references: References,
     silent: BTreeSet<String>,
     /// Has injection stopped because it could not be recorded?
     unrecorded: bool,
@@ -72,6 +74,7 @@ impl Notebook {
             outcomes: BTreeMap::new(),
             looks: HashMap::new(),
             answered_s: HashMap::new(),
+            references: References::default(),
             silent: BTreeSet::new(),
             unrecorded: false,
             notices: Vec::new(),
@@ -167,6 +170,7 @@ impl Notebook {
                 }
                 let tripped = self.panel.heard(&heard.monitor, Ok(&reading), &self.history);
                 facts.rules = reading.rules;
+                facts.scrape_interval = reading.scrape_interval;
                 tripped
             }
             Err(error) => {
@@ -230,6 +234,7 @@ impl Notebook {
         if !evidence.phases.is_empty() {
             self.evidence = evidence.clone();
             self.deliveries = self.delivered(evidence);
+            self.references.look(&self.plan, &self.windows, evidence);
         }
         self.panel.see(Some(evidence))
     }
@@ -293,6 +298,7 @@ impl Notebook {
                     }
                     _ => verify::judge(placed, index, facts),
                 };
+                let outcome = outcome.map(|outcome| self.references.beside(index, outcome, &self.monitors));
                 fresh.extend(outcome.map(|outcome| ((index, number), outcome)));
             }
         }
@@ -342,8 +348,12 @@ impl Notebook {
         for outcome in &unexpected {
             self.events.say(Kind::Decided(outcome.clone()));
         }
-        let outcomes: Vec<Outcome> =
-            std::mem::take(&mut self.outcomes).into_values().chain(unexpected).collect();
+        // It may have noticed since an outcome was decided.
+        let last = |((index, _), outcome): ((usize, usize), Outcome)| {
+            self.references.beside(index, outcome, &self.monitors)
+        };
+        let decided = std::mem::take(&mut self.outcomes);
+        let outcomes: Vec<Outcome> = decided.into_iter().map(last).chain(unexpected).collect();
         let mut deliveries = std::mem::take(&mut self.deliveries);
         let ran = |phase: &str| self.plan.phases.iter().zip(&self.windows).any(|(ran, _)| ran.name == phase);
         deliveries.retain(|delivery| ran(&delivery.phase));

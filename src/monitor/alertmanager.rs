@@ -43,6 +43,7 @@ impl Alertmanager {
         Ok(Reading {
             taken_at: answer.received_at,
             skew_s: self.skew.seconds(),
+            scrape_interval: None,
             clock_uncertainty_s: self.skew.uncertainty_s(),
             alerts: alerts.into_iter().map(WireAlert::read).collect::<Result<_, _>>()?,
             rules: None,

@@ -57,6 +57,8 @@ pub struct Reading {
     pub clock_uncertainty_s: f64,
     /// Alerts that are not inactive.
     pub alerts: Vec<AlertInstance>,
+    /// Time from one scrape of its targets to the next, where it scrapes and tells; the longest of them.
+    pub scrape_interval: Option<Duration>,
     /// The rules it has; `None` for a source that only knows what is firing (Alertmanager, a webhook).
     pub rules: Option<Vec<Rule>>,
 }

@@ -18,7 +18,7 @@ use super::{
     AlertInstance, AlertSource, BoxFuture, HttpClient, HttpError, HttpResponse, MonitorError, PromqlValue,
     Reading, Rule, SHORTEST_POLL, promql, skew,
 };
-use crate::{clock::Timestamp, event::AlertState, scenario::PrometheusSettings};
+use crate::{clock::Timestamp, event::AlertState, scenario::PrometheusSettings, unit::Span};
 
 /// Time between looks at its clock and at whether metrics have series.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ pub(super) struct Prometheus {
     /// Does it tell its time to the millisecond? Then the `Date` header, maybe of a proxy, is left out.
     exact: bool,
     probed: Option<Instant>,
+    scrape_interval: Option<Duration>,
     /// Has a metric any series?
     series: BTreeMap<String, bool>,
     /// Names not yet asked for.
@@ -53,6 +54,7 @@ impl Prometheus {
             skew: skew::Skew::default(),
             exact: false,
             probed: None,
+            scrape_interval: None,
             series: BTreeMap::new(),
             queue: BTreeSet::new(),
         })
@@ -76,6 +78,7 @@ impl Prometheus {
         Ok(Reading {
             taken_at: answer.received_at,
             skew_s: self.skew.seconds(),
+            scrape_interval: self.scrape_interval,
             clock_uncertainty_s: self.skew.uncertainty_s(),
             alerts,
             rules: Some(rules),
@@ -92,6 +95,7 @@ impl Prometheus {
             let now = Timestamp::from_unix_s(now.value);
             self.skew.observe((now.plus_s(-0.001), now.plus_s(0.001)), answer.sent_at, answer.answered_at);
         }
+        self.scrape_interval = self.scrapes().await;
         if self.queue.is_empty() {
             self.queue = rules.iter().filter_map(|rule| promql::metrics(&rule.query)).flatten().collect();
         }
@@ -111,6 +115,14 @@ impl Prometheus {
             }
         }
         Ok(())
+    }
+
+    /// The longest of its targets' scrape intervals.
+    async fn scrapes(&self) -> Option<Duration> {
+        let answer = self.http.get("/api/v1/targets?state=active").await.ok()?;
+        let targets: TargetsData = data(&answer).ok()?;
+        let intervals = targets.active_targets.iter().filter_map(|target| target.scrape_interval.as_deref());
+        intervals.filter_map(|interval| interval.parse::<Span>().ok()).map(Span::duration).max()
     }
 
     /// `Some(false)` when it was never evaluated, fails, or none of its metrics has a series; `None` when only
@@ -185,6 +197,18 @@ struct Failure {
 struct Success<T> {
     status: String,
     data: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TargetsData {
+    active_targets: Vec<WireTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireTarget {
+    scrape_interval: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -91,7 +91,14 @@ impl Webhook {
         let mut inbox = open(&self.inbox);
         let mut alerts = mem::take(&mut inbox.ended);
         alerts.extend(inbox.firing.values().map(|notified| notified.instance.clone()));
-        Ok(Reading { taken_at: clock::now(), skew_s: 0.0, clock_uncertainty_s: 0.0, alerts, rules: None })
+        Ok(Reading {
+            taken_at: clock::now(),
+            skew_s: 0.0,
+            clock_uncertainty_s: 0.0,
+            alerts,
+            scrape_interval: None,
+            rules: None,
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 mod json;
 mod junit;
 mod lines;
+mod reference;
 mod shadows;
 mod table;
 mod words;

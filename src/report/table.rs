@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, presets};
 use owo_colors::OwoColorize;
 
-use super::{shadows, words};
+use super::{reference, shadows, words};
 use crate::event::{Comparison, Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
 
 fn table(width: u16, header: &[&str]) -> Table {
@@ -49,6 +49,11 @@ pub fn summary(report: &Report, width: u16) -> String {
     for delivery in &report.deliveries {
         out.push('\n');
         out.push_str(&wrapped(&fault(delivery, listed_in(&report.outline, &delivery.phase)), width));
+    }
+    let references: Vec<_> = report.outcomes.iter().filter_map(reference::line).collect();
+    if let Some(first) = report.outcomes.iter().find_map(|outcome| outcome.reference.as_ref()) {
+        let title = reference::title(first);
+        out.push_str(&format!("\n{}", wrapped(&format!("{title}\n  {}", references.join("\n  ")), width)));
     }
     if !report.comparisons.is_empty() {
         let title =

@@ -70,6 +70,7 @@ fn outcome(
         stages_s: BTreeMap::new(),
         detail: "what was seen".into(),
         advice: (verdict != Verdict::Met).then(|| "what to do".into()),
+        reference: None,
     }
 }
 

@@ -23,13 +23,15 @@ pub(crate) fn latency_bucket(span: Duration) -> usize {
 
 /// The middle of a bucket, in seconds.
 fn bucket_middle_s(index: usize) -> f64 {
+    let width = if (index as u64) < CUTS { 0 } else { 1_u64 << (index as u64 / CUTS - 1) };
+    bucket_low_s(index) + width as f64 / 2.0 * 1e-6
+}
+
+/// The lower end of a bucket, in seconds.
+fn bucket_low_s(index: usize) -> f64 {
     let index = index as u64;
-    if index < CUTS {
-        return index as f64 * 1e-6;
-    }
-    let exponent = index / CUTS - 1;
-    let low = (CUTS + index % CUTS) << exponent;
-    (low as f64 + (1_u64 << exponent) as f64 / 2.0) * 1e-6
+    let low = if index < CUTS { index } else { (CUTS + index % CUTS) << (index / CUTS - 1) };
+    low as f64 * 1e-6
 }
 
 /// Latencies in logarithmic buckets (as HdrHistogram has them), at most 1.6 % off.
@@ -89,6 +91,26 @@ impl Histogram {
             seen += count;
             (seen >= rank).then(|| bucket_middle_s(*index as usize))
         })
+    }
+
+    /// How many lie at or above each of so many evenly spread cuts of every power of two microseconds (1, 2, 4 and so
+    /// on to 64), the lowest first; see [`cut`](Histogram::cut).
+    pub fn above_cuts(&self, per_octave: usize) -> Vec<u64> {
+        let step = CUTS as usize / per_octave;
+        let mut left = self.count();
+        let mut buckets = self.buckets.iter().peekable();
+        let above = |cut: usize| {
+            while let Some((_, count)) = buckets.next_if(|(bucket, _)| (**bucket as usize) < cut * step) {
+                left -= count;
+            }
+            left
+        };
+        (1..LATENCY_BUCKETS / step).map(above).collect()
+    }
+
+    /// Where a cut of [`above_cuts`](Histogram::above_cuts) lies, by its number, in seconds.
+    pub fn cut(number: usize, per_octave: usize) -> f64 {
+        bucket_low_s((number + 1) * (CUTS as usize / per_octave))
     }
 
     /// Mean in seconds; `None` when empty.

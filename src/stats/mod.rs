@@ -6,6 +6,7 @@ mod histogram;
 mod interval;
 mod online;
 mod ranking;
+mod sequential;
 
 pub use calibration::{calibration_error, entropy};
 pub use divergence::{jensen_shannon, kolmogorov_smirnov, psi, total_variation};
@@ -18,3 +19,4 @@ pub use interval::{
 };
 pub use online::{P2, Welford};
 pub use ranking::{cosine, dcg, discount, inversions, kendall_tau, ndcg};
+pub use sequential::{ChangeDetector, Counts, Question, log_evidence_of_change};

@@ -66,7 +66,7 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
 }
 
 /// What everybody saw before the first fault.
-fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
+pub(super) fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence {
     let quiet = plan.phases.iter().zip(&evidence.phases).take_while(|(phase, _)| phase.injections.is_empty());
     quiet.fold(ArmEvidence::default(), |mut all, (_, seen)| {
         all.merge(&seen.everybody());

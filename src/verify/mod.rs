@@ -12,6 +12,7 @@ mod clears;
 mod comparison;
 mod delivery;
 mod fires;
+mod reference;
 mod score;
 mod shadows;
 mod silent;
@@ -31,6 +32,7 @@ use crate::{
 
 pub use comparison::comparisons;
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
+pub use reference::{FALSE_ALARM_DAYS, ReferenceWatch, Waits};
 pub use score::{exit_code, score};
 pub use shadows::shadows;
 pub use silent::unexpected;
@@ -53,6 +55,8 @@ pub struct MonitorFacts {
     pub knows_rules: bool,
     /// Is it the end of the chain, somebody's inbox?
     pub is_notification: bool,
+    /// Time from one scrape to the next, if it scrapes and tells.
+    pub scrape_interval: Option<Duration>,
     /// Why it does not answer now; `None` when it does.
     pub error: Option<String>,
     /// Time between looks.
@@ -212,6 +216,7 @@ fn outcome(phase: &str, asked: Asked, subject: &str, line: Option<usize>) -> Out
         stages_s: BTreeMap::new(),
         detail: String::new(),
         advice: None,
+        reference: None,
     }
 }
 

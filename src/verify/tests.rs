@@ -97,7 +97,14 @@ impl Case {
     fn hears(&mut self, now: f64, monitor: &str, alerts: Vec<AlertInstance>) {
         self.now = now;
         let rules = self.monitors[monitor].rules.clone();
-        let reading = Reading { taken_at: at(now), skew_s: 0.0, clock_uncertainty_s: 0.1, alerts, rules };
+        let reading = Reading {
+            taken_at: at(now),
+            skew_s: 0.0,
+            clock_uncertainty_s: 0.1,
+            alerts,
+            scrape_interval: None,
+            rules,
+        };
         self.history.apply(monitor, &reading);
     }
 

@@ -113,6 +113,7 @@ fn firing_from(seconds: f64) -> Box<dyn AlertSource> {
         Some(Ok(Reading {
             taken_at: now,
             skew_s: 0.0,
+            scrape_interval: None,
             clock_uncertainty_s: 0.0,
             alerts: if fires { vec![instance] } else { Vec::new() },
             rules: Some(vec![rule]),

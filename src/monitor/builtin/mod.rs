@@ -145,6 +145,7 @@ impl Builtin {
         Reading {
             taken_at: now,
             skew_s: 0.0,
+            scrape_interval: None,
             clock_uncertainty_s: 0.0,
             alerts: alerts.collect(),
             rules: Some(rules.collect()),

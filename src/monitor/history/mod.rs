@@ -49,7 +49,14 @@ const MOST_GAPS: usize = 1_000;
 ///     ended: None,
 /// };
 /// let reading =
-///     Reading { taken_at: at(106.0), skew_s: 2.0, clock_uncertainty_s: 0.1, alerts: vec![fired], rules: None };
+///     Reading {
+///         taken_at: at(106.0),
+///         skew_s: 2.0,
+///         clock_uncertainty_s: 0.1,
+///         alerts: vec![fired],
+///         scrape_interval: None,
+///         rules: None,
+///     };
 /// let mut history = History::new();
 /// let changes = history.apply("alertmanager", &reading);
 /// assert_eq!((changes[0].state, changes[0].at), (AlertState::Firing, at(105.0)));

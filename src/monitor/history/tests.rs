@@ -38,7 +38,14 @@ fn prometheus(at: f64, evaluated: f64, alerts: Vec<AlertInstance>) -> Reading {
 }
 
 fn plain(at: f64, alerts: Vec<AlertInstance>) -> Reading {
-    Reading { taken_at: t(at), skew_s: 0.0, clock_uncertainty_s: 0.1, alerts, rules: None }
+    Reading {
+        taken_at: t(at),
+        skew_s: 0.0,
+        clock_uncertainty_s: 0.1,
+        alerts,
+        scrape_interval: None,
+        rules: None,
+    }
 }
 
 fn pending(active: f64) -> Vec<AlertInstance> {
