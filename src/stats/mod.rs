@@ -13,9 +13,13 @@ mod logs;
 mod noncentral;
 mod online;
 mod paired;
+mod power;
 mod ranking;
 mod root;
 mod sequential;
+#[cfg(test)]
+mod simulation;
+mod student;
 mod survival;
 #[cfg(test)]
 mod vectors;
@@ -36,6 +40,7 @@ pub use interval::{
 pub use logs::{ratio_of_geometric_means, ratio_of_times};
 pub use online::{P2, Welford};
 pub use paired::{Pairs, paired_mean};
+pub use power::{Contrast, Sides};
 pub use ranking::{cosine, dcg, discount, inversions, kendall_tau, ndcg};
 pub use sequential::{ChangeDetector, Counts, Question, log_evidence_of_change};
 pub use survival::{KaplanMeier, SurvivalStep, TimeQuantile};

@@ -10,7 +10,7 @@ use super::root::{beyond, boundary};
 /// Terms smaller than this, next to a sum of at most 1, no longer count.
 const SMALL: f64 = 1e-17;
 /// Most terms of a series.
-const TERMS: usize = 100_000;
+pub(super) const TERMS: usize = 100_000;
 
 /// The standard normal distribution function.
 pub(super) fn normal_below(x: f64) -> f64 {
