@@ -31,6 +31,8 @@ pub(super) struct Show {
     pub(super) quiet: bool,
     /// Its name, where several are shown: each of its lines then has it.
     pub(super) run: Option<String>,
+    /// Is it one of several, of which the verdicts are enough?
+    pub(super) brief: bool,
 }
 
 impl Show {

@@ -1,5 +1,6 @@
 //! The command line: arguments, one file per command, diagnostics, exit codes.
 
+mod campaign;
 mod catalogue;
 mod check;
 mod completions;
@@ -39,7 +40,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Faults(faults::FaultsArgs),
@@ -113,7 +114,7 @@ pub fn main() -> ExitCode {
     diagnostics::install();
     raise_descriptor_limit();
     let result = match Cli::parse().command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Faults(args) => faults::run(args),

@@ -81,7 +81,12 @@ pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report>
     report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
     let shown = match show.format {
-        live::Format::Text if show.quiet => output::print(&report::verdicts(&report)),
+        live::Format::Text if show.quiet || show.brief => {
+            let name =
+                show.run.as_ref().filter(|_| show.brief).map_or(String::new(), |run| format!("{run} "));
+            let lines = report::verdicts(&report);
+            output::print(&lines.lines().map(|line| format!("{name}{line}\n")).collect::<String>())
+        }
         live::Format::Text => output::print(&(report::summary(&report, live::width()) + "\n")),
         live::Format::Json => Ok(()),
     };
@@ -90,7 +95,7 @@ pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report>
     if let Err(failure) = &written {
         anstream::eprintln!("{:?}", miette::Report::new(failure.clone()));
         report.exit_code = if report.exit_code == 0 { Exit::Inconclusive as u8 } else { report.exit_code };
-    } else if show.format == live::Format::Text && !show.quiet {
+    } else if show.format == live::Format::Text && !show.quiet && !show.brief {
         let _ = output::print(&format!("report: {}\n", folder.join("report.json").display()));
     }
     let close = async {
@@ -148,6 +153,11 @@ impl Signals {
         Ok(Signals(told))
     }
 
+    /// Has one come?
+    pub(super) fn came(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Resolves once the first has come.
     pub(super) fn first(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut told = self.0.clone();
@@ -175,17 +185,19 @@ pub(super) fn writable(folder: &Path) -> Result<(), Failure> {
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(cannot)
 }
 
-/// Writes each file whole or not at all.
 fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
-    for (name, bytes) in [("report.json", report::json(report)), ("junit.xml", report::junit(report))] {
-        let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
-        fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
-            let _ = fs::remove_file(&part);
-            let message = format!("`{}` can't be written: {error}", path.display());
-            Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
-        })?;
-    }
-    Ok(())
+    let files = [("report.json", report::json(report)), ("junit.xml", report::junit(report))];
+    files.iter().try_for_each(|(name, text)| write_whole(folder, name, text))
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_whole(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
+    fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
+        let _ = fs::remove_file(&part);
+        let message = format!("`{}` can't be written: {error}", path.display());
+        Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
+    })
 }
 
 impl Exit {

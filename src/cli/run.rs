@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     Exit, Failure,
+    campaign::{self, Campaign, Times, agenda, scenarios},
     live::{self, Format, Show},
     load, output,
     play::{Play, Signals, play, writable},
@@ -14,27 +15,37 @@ use super::{
 use crate::{
     gameday::{self, Options},
     report,
-    scenario::{Plan, unnamed_stage},
-    unit::Span,
+    scenario::{MOST_RUNS, Plan, StageDocument, unnamed_stage},
+    unit::{Share, Span},
 };
 
-/// Run a scenario: inject its faults, watch the monitors, tell which alert noticed.
+/// Run scenarios: inject their faults, watch the monitors, tell which alert noticed.
 ///
 /// With no stage, everything runs in this process: a demo model, generated traffic, a sidecar and the
 /// built-in monitor.
 ///
+/// Several scenarios, a folder of them, or one that is repeated are a campaign: ordinary runs one after another, and at the
+/// end the detection matrix, faults down and alerts across, in `matrix.json` and `matrix.md`. It goes on after a run that
+/// a guard ended, and stops at Ctrl-C.
+///
 /// Exit codes: 0 everything as expected; 1 the monitoring fell short; 2 the scenario, the stage or the
 /// command line is wrong; 3 it can't be told; 4 a guard ended the run, or its stage does not permit it any more; 130
-/// interrupted.
+/// interrupted. Of a campaign: the gravest of its runs, of 130, 2, 4, 1, 3 and 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   canard run scenarios/quickstart.yaml
   canard run scenario.yaml --stage staging.yaml --report out/
   canard run scenario.yaml --stage staging.yaml --dry-run
-  canard run scenario.yaml --sidecar http://10.0.0.7:9900 --sidecar http://10.0.0.8:9900")]
+  canard run scenario.yaml --sidecar http://10.0.0.7:9900 --sidecar http://10.0.0.8:9900
+  canard run scenarios/
+  canard run scenario.yaml --repeat 10 --null-runs 5 --require 80%
+  canard run scenarios/ --write-baseline baseline.yaml
+  canard run scenarios/ --baseline baseline.yaml")]
 pub(super) struct RunArgs {
-    /// The scenario file; `-` reads standard input.
-    scenario: PathBuf,
+    /// Scenario files, and folders: all scenarios in a folder (*.yaml, *.yml; not in folders inside it), in the order of
+    /// their names. `-` reads standard input.
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<PathBuf>,
     /// The stage file: where the upstream, the sidecars and the monitors are.
     #[arg(long, value_name = "FILE")]
     stage: Option<PathBuf>,
@@ -45,9 +56,35 @@ pub(super) struct RunArgs {
     /// Where generated traffic goes when sidecars are named; without it they get real traffic only.
     #[arg(long, value_name = "URL")]
     traffic_to: Option<String>,
-    /// Where `report.json` and `junit.xml` go.
+    /// Where `report.json` and `junit.xml` go; those of a campaign's runs into folders in it.
     #[arg(long, value_name = "DIR", default_value = "canard-report")]
     report: PathBuf,
+    /// Play each scenario so often, whatever its `repeat` says: each time with a seed of its own, and its faults in an order
+    /// that this draws.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_RUNS)))]
+    repeat: Option<u32>,
+    /// So many runs of each scenario in which nothing is injected, among the others, whatever its `null-runs` says: what
+    /// fires in them is a false alarm.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_RUNS)))]
+    null_runs: Option<u32>,
+    /// This seed in place of the scenario's: `--seed` and `--shuffle` play a run of a campaign again.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// The faults in an order that the seed draws, as repeats have them.
+    #[arg(long)]
+    shuffle: bool,
+    /// Be content when each alert notices its fault in time in this share of the runs; without it every miss counts. False
+    /// alarms count in any case.
+    #[arg(long, value_name = "SHARE")]
+    require: Option<Share>,
+    /// Compare with what alerts caught before: exit with 1 only where an alert that used to catch a fault in time (in half of
+    /// the runs, or in the share of `--require`) no longer does, and with 3 where that can't be told. Known misses do not
+    /// fail again, and neither do false alarms.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write what alerts catch now, for `--baseline`: a line of YAML for each fault, to be reviewed like code.
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
     /// Keep to the full time of each phase, even when everything in it is decided.
     #[arg(long)]
     no_early_stop: bool,
@@ -59,7 +96,7 @@ pub(super) struct RunArgs {
     /// Read the scenario and the stage again when they change, and go on without disarming: the scenario's sizes, rates,
     /// shapes, conditions, shares and caps apply at once (phases, faults, seed, unit, guards and expectations at the next
     /// run); when the stage's limits or consent do not permit the run any more, it ends with exit code 4.
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "repeat", "null_runs", "seed", "shuffle"])]
     reload: bool,
     /// Show the timeline, who would be touched and how often; touch nothing.
     #[arg(long)]
@@ -72,6 +109,22 @@ pub(super) struct RunArgs {
     quiet: bool,
 }
 
+impl RunArgs {
+    /// Is it more than one run, or judged as if it were?
+    fn is_campaign(&self) -> bool {
+        let judged = self.require.is_some() || self.baseline.is_some() || self.write_baseline.is_some();
+        judged || self.scenarios.len() > 1 || self.scenarios[0].is_dir()
+    }
+
+    fn times(&self) -> Times {
+        Times { repeat: self.repeat, null_runs: self.null_runs, seed: self.seed, shuffle: self.shuffle }
+    }
+
+    fn options(&self) -> Options {
+        Options { early_stop: !self.no_early_stop, lease: self.lease.duration() }
+    }
+}
+
 pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let stage_source = args.stage.as_deref().map(load::stage_source).transpose()?;
     let document = match &stage_source {
@@ -79,34 +132,88 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
         None if !args.sidecar.is_empty() => unnamed_stage(),
         None => load::stage(None)?,
     };
-    let source = load::source(&args.scenario)?;
     let elsewhere = !args.sidecar.is_empty();
-    let plan = Arc::new(load::scenario(&source, &load::elsewhere(&document, elsewhere))?);
+    let fits = load::elsewhere(&document, elsewhere);
+    let stage = args.stage.is_some().then(|| document.clone());
+    if args.is_campaign() {
+        let Some(plans) = scenarios(&args.scenarios, &fits)? else { return Ok(Exit::Usage) };
+        return several(args, plans, stage);
+    }
+    let source = load::source(&args.scenarios[0])?;
+    let plan = Arc::new(load::scenario(&source, &fits)?);
+    if args.times().of(&plan) != (1, 0) {
+        return several(args, vec![plan], stage);
+    }
+    let plan = if args.seed.is_some() || args.shuffle { one(&args, plan)? } else { plan };
     let (giver, orders) = gameday::orders();
     let stage_file = args.stage.as_deref().zip(stage_source.as_ref());
     let reload = || {
-        let scenario = (args.scenario.as_path(), &source);
+        let scenario = (args.scenarios[0].as_path(), &source);
         Reload::new(scenario, stage_file, document.clone(), plan.clone(), giver)
             .map(|one| one.elsewhere(elsewhere))
     };
     let reload = args.reload.then(reload).transpose()?;
-    let stage = args.stage.is_some().then_some(document);
     if args.dry_run {
         return Ok(dry_run(&plan, args.format)?);
     }
     writable(&args.report)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
-    let show = Show { format: args.format, quiet: args.quiet, run: None };
-    let options = Options { early_stop: !args.no_early_stop, lease: args.lease.duration() };
-    let report = runtime.block_on(async {
+    let show = Show { format: args.format, quiet: args.quiet, run: None, brief: false };
+    let options = args.options();
+    let code = block_on(async {
         let signals = Signals::install()?;
         let RunArgs { sidecar: sidecars, traffic_to, report, .. } = args;
-        play(Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show }, signals).await
+        let play =
+            play(Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show }, signals);
+        Ok(play.await?.exit_code)
     })?;
+    Ok(Exit::of_code(code))
+}
+
+/// The scenario under another seed, or with its faults in another order.
+fn one(args: &RunArgs, plan: Arc<Plan>) -> Result<Arc<Plan>, Failure> {
+    let item = agenda(&[plan], args.times())?.pop();
+    item.map(|item| item.plan).ok_or_else(|| Failure::new("there is nothing to run"))
+}
+
+/// A campaign of these scenarios.
+fn several(args: RunArgs, plans: Vec<Arc<Plan>>, stage: Option<StageDocument>) -> miette::Result<Exit> {
+    if args.reload {
+        let failure = Failure::new("--reload is for one run, and this is a campaign of several");
+        return Err(failure.help("leave it out, or run one scenario with --repeat 1 --null-runs 0").into());
+    }
+    let times = args.times();
+    let items = agenda(&plans, times)?;
+    let baseline = args.baseline.as_deref().map(campaign::baseline::read).transpose()?;
+    let options = args.options();
+    let campaign = Campaign {
+        scenarios: plans,
+        items,
+        stage,
+        sidecars: args.sidecar,
+        traffic_to: args.traffic_to,
+        report: args.report,
+        options,
+        require: args.require,
+        baseline,
+        write_baseline: args.write_baseline,
+        format: args.format,
+        quiet: args.quiet,
+    };
+    if args.dry_run {
+        campaign::dry_run(&campaign)?;
+        return Ok(Exit::Met);
+    }
+    writable(&campaign.report)?;
+    block_on(async { campaign::campaign(campaign, Signals::install()?).await })
+}
+
+fn block_on<T>(work: impl Future<Output = miette::Result<T>>) -> miette::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
+    let done = runtime.block_on(work);
     // Blocking leftovers (a name look-up, say) must not hold up the exit code.
     runtime.shutdown_background();
-    Ok(Exit::of_code(report.exit_code))
+    done
 }
 
 fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {

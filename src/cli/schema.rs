@@ -5,11 +5,11 @@ use schemars::Schema;
 
 use super::{Exit, Failure, output};
 use crate::{
-    event::{Event, Report},
+    event::{Event, Matrix, Report},
     scenario::{CalendarDocument, Document, StageDocument},
 };
 
-/// Print the JSON Schema of the scenario language (or of stage files, calendars, reports, events).
+/// Print the JSON Schema of the scenario language (or of stage files, calendars, reports, matrices, events).
 ///
 /// Editors that know JSON Schema complete and check scenarios with it: put
 /// `# yaml-language-server: $schema=scenario.schema.json` on the first line, as `canard init` does.
@@ -36,6 +36,8 @@ pub(super) enum Described {
     Calendar,
     /// `report.json`
     Report,
+    /// `matrix.json`
+    Matrix,
     /// One line of `canard run --format json`
     Event,
 }
@@ -52,6 +54,7 @@ pub(super) fn text(of: Described) -> Result<String, Failure> {
         Described::Stage => ("canard stage", schemars::schema_for!(StageDocument)),
         Described::Calendar => ("canard calendar", schemars::schema_for!(CalendarDocument)),
         Described::Report => ("canard report", schemars::schema_for!(Report)),
+        Described::Matrix => ("canard detection matrix", schemars::schema_for!(Matrix)),
         Described::Event => ("canard event", schemars::schema_for!(Event)),
     };
     schema.insert("title".to_owned(), title.into());

@@ -5,6 +5,7 @@
 //! `_share`); times are seconds since the epoch.
 
 mod effect;
+mod matrix;
 mod reference;
 mod report;
 mod verdict;
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 pub use effect::{Compared, Comparison, Delivered, Delivery, Effect, Shadowed};
+pub use matrix::{
+    AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Expected, FaultRow, Matrix, MatrixCell, Portion,
+};
 pub use reference::{Delay, Part, Reference};
 pub use report::{Ending, LedgerFiles, PhaseRecord, Report};
 pub use verdict::{AlertChange, AlertState, Asked, Measured, Outcome, Reason, Verdict};
@@ -88,8 +92,10 @@ pub enum Kind {
     },
     /// Nothing is injected any more.
     Disarmed,
-    /// The run is over: the last event.
+    /// The run is over: its last event.
     RunEnded(Box<Report>),
+    /// All runs of a campaign are over: the last event of `canard run` with several.
+    CampaignEnded(Box<Matrix>),
 }
 
 /// What a run is going to do.

@@ -70,6 +70,9 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// Every change of every alert.
     pub alerts: Vec<AlertChange>,
+    /// Alerts that each monitor has a rule for, of the monitors that tell their rules, as of the end of the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, Vec<String>>,
     /// Requests that no arm could be told for, by reason.
     pub not_assigned: BTreeMap<String, u64>,
     /// Share of delivered faults whose alerts fired in time; none if no fault had an expectation.

@@ -172,6 +172,7 @@ fn failed(plan: &Plan, outline: Outline, started: clock::Timestamp, detail: Stri
         exit_code: verify::exit_code(&outcomes, Ending::Failed),
         outcomes,
         alerts: Vec::new(),
+        rules: Default::default(),
         not_assigned: Default::default(),
         score: None,
         notices: Vec::new(),

@@ -385,11 +385,21 @@ impl Notebook {
             comparisons,
             outcomes,
             alerts: self.history.changes().to_vec(),
+            rules: rules(&self.monitors),
             not_assigned: self.evidence.not_assigned,
             notices: self.notices,
             ledger: None,
         }
     }
+}
+
+/// The alerts that each monitor has a rule for.
+fn rules(monitors: &BTreeMap<String, MonitorFacts>) -> BTreeMap<String, Vec<String>> {
+    let names = |facts: &MonitorFacts| {
+        let names: BTreeSet<&String> = facts.rules.as_ref()?.iter().map(|rule| &rule.alert).collect();
+        Some(names.into_iter().cloned().collect())
+    };
+    monitors.iter().filter_map(|(name, facts)| Some((name.clone(), names(facts)?))).collect()
 }
 
 fn numbers(arm: &ArmEvidence) -> ArmNumbers {

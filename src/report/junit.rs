@@ -12,7 +12,18 @@ use crate::event::{Ending, Outcome, Report, Verdict};
 
 /// The report as JUnit XML.
 pub fn junit(report: &Report) -> String {
-    let mut suite = TestSuite::new(report.outline.scenario.as_str());
+    junit_of_all(&[(report.outline.scenario.as_str(), report)])
+}
+
+/// Several reports, each under a name of its own, as one JUnit XML.
+pub fn junit_of_all(reports: &[(&str, &Report)]) -> String {
+    let mut junit = Junit::new("canard");
+    junit.add_test_suites(reports.iter().map(|(name, report)| suite(name, report)));
+    junit.to_string().unwrap_or_default()
+}
+
+fn suite(name: &str, report: &Report) -> TestSuite {
+    let mut suite = TestSuite::new(name);
     suite.set_time(seconds(report.ended.since(report.started)));
     suite.add_property(("seed", report.outline.seed.to_string().as_str()));
     suite.add_property(("stage", report.outline.stage.as_str()));
@@ -22,9 +33,7 @@ pub fn junit(report: &Report) -> String {
         run.set_classname(report.outline.scenario.as_str());
         suite.add_test_case(run);
     }
-    let mut junit = Junit::new("canard");
-    junit.add_test_suite(suite);
-    junit.to_string().unwrap_or_default()
+    suite
 }
 
 fn seconds(seconds: f64) -> Duration {

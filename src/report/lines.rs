@@ -19,7 +19,7 @@ pub fn line(event: &Event, since_s: f64) -> Option<String> {
         }
         Kind::PhaseEnded { early: false, .. } => return None,
         Kind::PhaseEnded { phase, early: true } => format!("phase {phase}: everything is decided, going on"),
-        Kind::Progress(_) | Kind::RunEnded(_) => return None,
+        Kind::Progress(_) | Kind::RunEnded(_) | Kind::CampaignEnded(_) => return None,
         Kind::AlertChanged(change) => {
             let state = match (change.state, change.notification) {
                 (AlertState::Inactive, false) => "cleared".green().to_string(),

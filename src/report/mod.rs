@@ -6,14 +6,17 @@
 mod json;
 mod junit;
 mod lines;
+mod matrix;
 mod reference;
 mod shadows;
 mod table;
 mod words;
+mod words_matrix;
 #[cfg(test)]
 mod tests;
 
-pub use json::json;
-pub use junit::junit;
+pub use json::{json, matrix_json};
+pub use junit::{junit, junit_of_all};
 pub use lines::line;
+pub use matrix::{difference, matrix, matrix_markdown};
 pub use table::{plan, summary, verdicts};

@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 use super::{reference, shadows, words};
 use crate::event::{Comparison, Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
 
-fn table(width: u16, header: &[&str]) -> Table {
+pub(super) fn table(width: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
@@ -103,7 +103,7 @@ fn verdict_row(outcome: &Outcome) -> Vec<Cell> {
 }
 
 /// Lines of text, broken between words where they are too long; what follows a break is indented.
-fn wrapped(text: &str, width: u16) -> String {
+pub(super) fn wrapped(text: &str, width: u16) -> String {
     let fill = |line: &str| {
         let indent = line.len() - line.trim_start().len();
         let further = " ".repeat(indent + 4);

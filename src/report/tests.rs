@@ -139,6 +139,7 @@ fn report() -> Report {
             outcome("Slow", Asked::Clears, Verdict::Inconclusive, Some(Reason::NeverFired), None),
         ],
         alerts: vec![],
+        rules: BTreeMap::new(),
         not_assigned: BTreeMap::from([("no-unit".to_owned(), 3)]),
         shadows: vec![],
         score: Some(0.5),

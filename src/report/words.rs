@@ -1,5 +1,6 @@
 //! How reports put things: one wording for every format.
 
+pub(super) use super::words_matrix::{broken_off, campaign, curve, difference, false_alarms, portion};
 use crate::event::{
     Asked, Compared, Comparison, Delivered, Delivery, Effect, Ending, Measured, Outcome, Reason, Report,
     Verdict,

@@ -34,6 +34,9 @@ impl<'a> Places<'a> {
     }
 }
 
+/// A scenario is not played more often than this in one campaign.
+pub const MOST_RUNS: u32 = 1000;
+
 /// Collects what is wrong.
 #[derive(Debug)]
 pub(super) struct Checker<'a> {
@@ -154,6 +157,12 @@ pub(super) fn path<const N: usize>(steps: [&str; N]) -> Path {
 pub(super) fn build(document: Document, places: Option<&Places<'_>>) -> (Option<Plan>, Vec<Problem>) {
     let mut checker = Checker::new(places);
     checker.name(&path(["name"]), "name of the scenario", &document.name);
+    for (key, count, least) in [("repeat", document.repeat, 1), ("null-runs", document.null_runs, 0)] {
+        if let Some(count) = count.filter(|count| !(least..=MOST_RUNS).contains(count)) {
+            let message = format!("{count} is no number of runs");
+            checker.push(Problem::at(path([key]), message).help(format!("from {least} to {MOST_RUNS}")));
+        }
+    }
     let target = target(&mut checker, &document.target);
     let exposure = exposure_check::build(&mut checker, &document);
     let traffic = document.traffic.as_ref().map(|t| traffic(&mut checker, t));

@@ -29,6 +29,16 @@ pub struct Document {
     /// Seed of every decision; the same seed touches the same units in the same way.
     #[serde(default)]
     pub seed: u64,
+    /// How often `canard run` plays it, each time with a seed of its own and the faults in an order that this draws: from
+    /// 1 to 1000, and once if left out. `--repeat` goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
+    pub repeat: Option<u32>,
+    /// Runs among those with nothing injected: what fires in them is a false alarm. From 0 to 1000, and none if left
+    /// out. `--null-runs` goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1000)))]
+    pub null_runs: Option<u32>,
     /// Which requests may be touched, and which protocol they speak.
     pub target: TargetDocument,
     /// Who is treated.

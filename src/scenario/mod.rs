@@ -35,12 +35,14 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod variant;
 
 #[cfg(feature = "cli")]
 pub use calendar::{
     CalendarDocument, Cron, Days, ScheduledRun, TimeOfDay, Weekdays, WindowDocument, Zone, check_files,
     compile_calendar,
 };
+pub use check::MOST_RUNS;
 pub use compile::{compile, compile_document, compile_for};
 pub use document::{
     AlertClears, AlertFires, AlertSilent, Document, Expectation, InjectionDocument, Mark, PhaseDocument,
@@ -68,3 +70,4 @@ pub use stage::{
     WebhookSettings, default_stage, unnamed_stage,
 };
 pub use stage_check::{compile_stage, read_stage};
+pub use variant::seed_of_repeat;

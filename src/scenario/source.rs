@@ -100,6 +100,12 @@ impl FileKind {
         FileKind::told(source).unwrap_or(FileKind::Scenario)
     }
 
+    /// Is it YAML with keys, whatever they are?
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_a_mapping(source: &Source) -> bool {
+        matches!(Node::parse(source), Ok(Node { kind: Kind::Map(_), .. }))
+    }
+
     /// What a source surely is.
     pub(crate) fn told(source: &Source) -> Option<FileKind> {
         let Ok(Node { kind: Kind::Map(map), .. }) = Node::parse(source) else { return None };
@@ -108,6 +114,8 @@ impl FileKind {
             "name",
             "hypothesis",
             "seed",
+            "repeat",
+            "null-runs",
             "target",
             "exposure",
             "traffic",

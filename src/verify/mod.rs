@@ -8,10 +8,13 @@
 //! The alert's own timestamps decide, not the moment canard heard of them, so a slow poll makes no alert late.
 
 mod alerts;
+mod baseline;
 mod clears;
 mod comparison;
 mod delivery;
+mod episodes;
 mod fires;
+mod matrix;
 mod reference;
 mod score;
 mod shadows;
@@ -30,8 +33,10 @@ use crate::{
     unit::Span,
 };
 
+pub use baseline::{BASELINE_VERSION, Baseline, CATCHES};
 pub use comparison::comparisons;
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
+pub use matrix::{Played, campaign_exit_code, matrix};
 pub use reference::{FALSE_ALARM_DAYS, ReferenceWatch, Waits};
 pub use score::{exit_code, score};
 pub use shadows::shadows;

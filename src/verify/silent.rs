@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// After a fault, what it set in motion may still surface for so long without being a false alarm.
-const AFTERMATH_S: f64 = 10.0;
+pub(super) const AFTERMATH_S: f64 = 10.0;
 
 pub(super) fn judge(
     wanted: &AlertSilent,

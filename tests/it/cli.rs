@@ -32,6 +32,7 @@ fn generated_files_are_up_to_date() {
     committed("scenarios/stage.schema.json", &["schema", "stage"]);
     committed("scenarios/calendar.schema.json", &["schema", "calendar"]);
     committed("scenarios/report.schema.json", &["schema", "report"]);
+    committed("scenarios/matrix.schema.json", &["schema", "matrix"]);
     committed("docs/faults.md", &["faults", "--format", "markdown"]);
 }
 

@@ -1,0 +1,198 @@
+//! Which alerts catch which faults: written once, reviewed like code, and compared with every later campaign.
+//!
+//! Only what used to be caught can be lost. Faults that nothing caught stay in the file as such: they are known, and do
+//! not fail a build again and again until nobody looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{BaselineDifference, Catch, Expected, FaultRow, Matrix};
+
+/// A baseline file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Baseline {
+    /// Version of this format.
+    pub version: u32,
+    /// For each fault, by its row in the matrix, the alerts that catch it in time.
+    pub catches: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The version that this canard reads and writes.
+pub const BASELINE_VERSION: u32 = 1;
+
+/// An alert catches a fault that it notices in time in at least this share of the runs that could tell.
+pub const CATCHES: f64 = 0.5;
+
+impl Baseline {
+    /// What a campaign caught: an alert catches a fault that it was expected to notice and did, in time, in at least
+    /// `required` of the runs that could tell.
+    pub fn of(matrix: &Matrix, required: f64) -> Baseline {
+        let told = |row: &&FaultRow| row.cells.values().any(|cell| cell.told() > 0);
+        let catches = matrix.faults.iter().filter(told).map(|row| {
+            let caught = row.cells.keys().filter(|alert| caught(row, alert, required) == Some(true));
+            (row.name(), caught.cloned().collect())
+        });
+        Baseline { version: BASELINE_VERSION, catches: catches.collect() }
+    }
+
+    /// Compares a campaign with it.
+    pub fn compare(&self, matrix: &Matrix, required: f64) -> BaselineDifference {
+        let mut difference = BaselineDifference::default();
+        let rows: BTreeMap<String, &FaultRow> = matrix.faults.iter().map(|row| (row.name(), row)).collect();
+        for (fault, alerts) in &self.catches {
+            let Some(row) = rows.get(fault) else {
+                difference.absent.push(fault.clone());
+                continue;
+            };
+            for alert in alerts {
+                let pair = Catch { fault: fault.clone(), alert: alert.clone() };
+                match caught(row, alert, required) {
+                    Some(true) => {}
+                    Some(false) => difference.lost.push(pair),
+                    None => difference.untold.push(pair),
+                }
+            }
+        }
+        let none = BTreeSet::new();
+        for (fault, alerts) in Baseline::of(matrix, required).catches {
+            let before = self.catches.get(&fault).unwrap_or(&none);
+            let new = alerts.into_iter().filter(|alert| !before.contains(alert));
+            difference.gained.extend(new.map(|alert| Catch { fault: fault.clone(), alert }));
+        }
+        difference
+    }
+
+    /// The file: a line for each fault, in the order of their names.
+    pub fn text(&self) -> String {
+        let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        let mut out =
+            "# Alerts that catch each fault in time; `canard run --write-baseline` writes this file.\n\
+                       # [] is a fault that nothing catches: a known gap.\n"
+                .to_owned();
+        out.push_str(&format!("version: {}\n", self.version));
+        out.push_str(if self.catches.is_empty() { "catches: {}\n" } else { "catches:\n" });
+        for (fault, alerts) in &self.catches {
+            let alerts: Vec<String> = alerts.iter().map(quoted).collect();
+            out.push_str(&format!("  {}: [{}]\n", quoted(fault), alerts.join(", ")));
+        }
+        out
+    }
+}
+
+/// Does an alert catch a fault? `None` where it can't be told.
+fn caught(row: &FaultRow, alert: &str, required: f64) -> Option<bool> {
+    let cell = row.cells.get(alert).filter(|cell| cell.expected == Expected::Fires);
+    match cell {
+        Some(cell) => cell.probability.map(|part| part.share.estimate >= required),
+        // Nobody asks for it any more.
+        None => (row.runs > 0).then_some(false),
+    }
+}
+
+/// 1 if something was lost, 3 if it can't be told whether, else 0.
+pub(super) fn exit_code(difference: &BaselineDifference) -> u8 {
+    match (difference.lost.is_empty(), difference.untold.is_empty()) {
+        (false, _) => 1,
+        (true, false) => 3,
+        (true, true) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{FORMAT_VERSION, MatrixCell, Portion};
+
+    fn matrix(rows: &[(&str, &[(&str, u64, u64)])]) -> Matrix {
+        let cell = |(alert, detected, told): &(&str, u64, u64)| {
+            let cell = MatrixCell {
+                expected: Expected::Fires,
+                detected: *detected,
+                missed: told - detected,
+                inconclusive: u64::from(*told == 0),
+                probability: Portion::new(*detected, *told),
+                ..MatrixCell::default()
+            };
+            ((*alert).to_owned(), cell)
+        };
+        let row = |(fault, cells): &(&str, &[(&str, u64, u64)])| FaultRow {
+            scenario: "s".into(),
+            fault: (*fault).into(),
+            size: String::new(),
+            runs: 1,
+            delivered: 1,
+            detected: None,
+            cells: cells.iter().map(cell).collect(),
+        };
+        Matrix {
+            format_version: FORMAT_VERSION,
+            canard_version: String::new(),
+            runs: vec![],
+            faults: rows.iter().map(row).collect(),
+            alerts: BTreeMap::new(),
+            never_fired: vec![],
+            unseen: vec![],
+            score: None,
+            baseline: None,
+            exit_code: 0,
+        }
+    }
+
+    fn pairs(list: &[Catch]) -> Vec<String> {
+        list.iter().map(|Catch { fault, alert }| format!("{fault} {alert}")).collect()
+    }
+
+    #[test]
+    fn a_baseline_is_a_small_file_that_reads_back() {
+        let found = matrix(&[
+            ("slow/latency", &[("Slow", 4, 5), ("Other", 1, 5)]),
+            ("odd/mislabel", &[("Drift", 0, 5)]),
+        ]);
+        let baseline = Baseline::of(&found, 0.5);
+        let text = baseline.text();
+        assert!(
+            text.ends_with(
+                "version: 1\ncatches:\n  \"s: odd/mislabel\": []\n  \"s: slow/latency\": [\"Slow\"]\n"
+            ),
+            "{text}"
+        );
+        assert_eq!(serde_saphyr::from_str::<Baseline>(&text).unwrap(), baseline);
+        let empty = Baseline::of(&matrix(&[]), 0.5);
+        assert_eq!(serde_saphyr::from_str::<Baseline>(&empty.text()).unwrap(), empty);
+    }
+
+    #[test]
+    fn only_what_was_caught_can_be_lost() {
+        let before = Baseline::of(
+            &matrix(&[
+                ("a/x", &[("A", 5, 5), ("B", 5, 5)]),
+                ("b/x", &[("A", 0, 5)]),
+                ("c/x", &[("C", 5, 5)]),
+                ("d/x", &[("D", 5, 5)]),
+            ]),
+            0.5,
+        );
+        let now = matrix(&[
+            ("a/x", &[("A", 5, 5), ("B", 2, 5)]),
+            ("b/x", &[("A", 0, 5)]),
+            ("c/x", &[("C", 0, 0)]),
+            ("e/x", &[("E", 5, 5)]),
+        ]);
+        let difference = before.compare(&now, 0.5);
+        assert_eq!(pairs(&difference.lost), ["s: a/x B"]);
+        assert_eq!(pairs(&difference.untold), ["s: c/x C"]);
+        assert_eq!(pairs(&difference.gained), ["s: e/x E"]);
+        assert_eq!(difference.absent, ["s: d/x"]);
+        assert_eq!(exit_code(&difference), 1);
+        assert_eq!(exit_code(&before.compare(&now, 0.4)), 3, "2 of 5 are enough then");
+        assert_eq!(exit_code(&Baseline::of(&now, 0.5).compare(&now, 0.5)), 0, "known misses fail nothing");
+    }
+
+    #[test]
+    fn an_alert_that_nobody_asks_for_any_more_is_lost() {
+        let before = Baseline::of(&matrix(&[("a/x", &[("A", 1, 1)])]), 0.5);
+        assert_eq!(exit_code(&before.compare(&matrix(&[("a/x", &[("B", 1, 1)])]), 0.5)), 1);
+    }
+}
