@@ -8,6 +8,9 @@ mod architecture;
 mod catalogue_index;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod campaign;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod catalogue;
 #[cfg(test)]
 mod conformance;

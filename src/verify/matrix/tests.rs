@@ -66,6 +66,7 @@ fn outcome(phase: &str, asked: Asked, alert: &str, verdict: Verdict, seconds: Op
         stages_s: BTreeMap::new(),
         detail: String::new(),
         advice: None,
+        reference: None,
     }
 }
 
