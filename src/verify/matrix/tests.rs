@@ -237,6 +237,7 @@ fn what_was_not_delivered_is_in_no_denominator() {
     lost.outcomes[0] = outcome("slow", Asked::Fires, ALERTS[0], Verdict::Inconclusive, None);
     lost.outcomes[0].reason = Some(Reason::NotDelivered);
     lost.alerts.drain(..3);
+    lost.exit_code = 3;
     let matrix = of(vec![lost.clone()]);
     let row = &matrix.faults[0];
     assert_eq!((row.runs, row.delivered, row.detected), (1, 0, None));
