@@ -4,6 +4,7 @@
 //! plain, serialisable data; `canard run --format json` prints one a line. Keys carry their unit (`_s`,
 //! `_share`); times are seconds since the epoch.
 
+mod cause;
 mod effect;
 mod matrix;
 mod reference;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
+pub use cause::{Cause, CauseKind, Closest, Observation};
 pub use effect::{Compared, Comparison, Delivered, Delivery, Effect, Shadowed};
 pub use matrix::{
     AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Expected, FaultRow, Matrix, MatrixCell, Portion,

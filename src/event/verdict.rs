@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Reference;
+use super::{Cause, Reference};
 use crate::clock::Timestamp;
 
 /// The state of an alert, as its monitor tells it.
@@ -154,4 +154,7 @@ pub struct Outcome {
     /// Of an alert that should fire: when a reference detector noticed, on the traffic that the monitors saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// Why it was missed or late, where the monitoring told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Cause>>,
 }

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Events, Fleet, Orders, ReplaceError, Run,
     guards::{self, Answer},
+    inquiry::inquire,
     keeper::{Keeper, Replaced},
     notebook::Notebook,
     panel::Panel,
@@ -175,6 +176,14 @@ pub(super) async fn conduct(
             () = stop.interrupt.as_mut() => {
                 (ending, detail) = (Ending::Interrupted, Some("interrupted while the monitors settled".into()));
             }
+        }
+    }
+    notes.judge(Some(ending));
+    if ending != Ending::Interrupted {
+        let questions = notes.questions();
+        tokio::select! {
+            found = inquire(&questions, &desk, &mut inbox.heard) => notes.explain(&questions, &found),
+            () = stop.interrupt.as_mut() => {}
         }
     }
     notes.report(outline, ending, detail)

@@ -8,6 +8,7 @@
 mod conductor;
 mod fleet;
 mod guards;
+mod inquiry;
 mod keeper;
 mod notebook;
 mod orders;

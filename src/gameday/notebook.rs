@@ -8,6 +8,7 @@ use std::{
 use super::{
     Events, Truth,
     guards::{Answer, Asker},
+    inquiry::Place,
     panel::Panel,
     references::References,
     watchers::Heard,
@@ -19,7 +20,10 @@ use crate::{
         Progress, Report,
     },
     evidence::{ArmEvidence, Evidence},
-    monitor::History,
+    monitor::{
+        History,
+        findings::{Findings, Question},
+    },
     scenario::{Expectation, Plan},
     verify::{self, Facts, Looks, MonitorFacts, Window},
 };
@@ -326,6 +330,29 @@ impl Notebook {
     /// Is every expectation decided?
     pub(super) fn all_decided(&self) -> bool {
         self.outcomes.len() == self.plan.phases.iter().map(|phase| phase.expectations.len()).sum::<usize>()
+    }
+
+    /// What to ask the monitors about what was missed or late, once everything is decided.
+    pub(super) fn questions(&self) -> Vec<(Place, Question)> {
+        let ask = |(place, outcome): (&Place, &Outcome)| {
+            let (phase, number) = *place;
+            let placed = self.plan.phases.get(phase)?.expectations.get(number)?;
+            Some((*place, verify::question(placed, phase, outcome, self.facts(None))?))
+        };
+        self.outcomes.iter().filter_map(ask).collect()
+    }
+
+    /// What the monitors answered to that.
+    pub(super) fn explain(
+        &mut self,
+        questions: &[(Place, Question)],
+        found: &BTreeMap<Place, Vec<(String, Findings)>>,
+    ) {
+        for (place, question) in questions {
+            let Some(outcome) = self.outcomes.get_mut(place) else { continue };
+            let findings = found.get(place).map_or(&[][..], Vec::as_slice);
+            outcome.cause = verify::cause(outcome, question, findings).map(Box::new);
+        }
     }
 
     /// The report: everything that is still open is decided now.

@@ -12,7 +12,10 @@ use tokio::{
 
 use crate::{
     clock::{self, Timestamp},
-    monitor::{AlertSource, MonitorError, ProbeSource, PromqlValue, Reading},
+    monitor::{
+        AlertSource, MonitorError, ProbeSource, PromqlValue, Reading,
+        findings::{self, Findings},
+    },
     scenario::AnswerCondition,
 };
 
@@ -33,9 +36,9 @@ pub(super) struct Heard {
     pub(super) notices: Vec<String>,
 }
 
-struct Question {
-    promql: String,
-    reply: oneshot::Sender<Result<Vec<PromqlValue>, MonitorError>>,
+enum Question {
+    Promql { promql: String, reply: oneshot::Sender<Result<Vec<PromqlValue>, MonitorError>> },
+    Why { question: Box<findings::Question>, reply: oneshot::Sender<Findings> },
 }
 
 /// Asks PromQL of the monitors that are being watched, and the probes.
@@ -47,7 +50,10 @@ pub(super) struct Desk {
 
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.promql)
+        match self {
+            Question::Promql { promql, .. } => f.write_str(promql),
+            Question::Why { question, .. } => f.write_str(&question.alert),
+        }
     }
 }
 
@@ -57,7 +63,7 @@ impl Desk {
         let gone = || MonitorError::Unreachable(format!("no monitor `{monitor}` is watched"));
         let (_, desk) = self.monitors.iter().find(|(name, _)| name == monitor).ok_or_else(gone)?;
         let (reply, answer) = oneshot::channel();
-        let question = Question { promql: promql.to_owned(), reply };
+        let question = Question::Promql { promql: promql.to_owned(), reply };
         let exchange = async {
             desk.send(question).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
@@ -69,6 +75,23 @@ impl Desk {
         let reading =
             if shown.is_empty() { "nothing but zeros or no series".to_owned() } else { shown.join(", ") };
         Ok((true_ones.count() > 0, reading))
+    }
+
+    /// The names of the monitors.
+    pub(super) fn monitors(&self) -> Vec<String> {
+        self.monitors.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What a monitor can find out about an alert; nothing if it does not answer.
+    pub(super) async fn examine(&self, monitor: &str, question: findings::Question) -> Findings {
+        let Some((_, desk)) = self.monitors.iter().find(|(name, _)| name == monitor) else {
+            return Findings::default();
+        };
+        let (reply, answer) = oneshot::channel();
+        if desk.send(Question::Why { question: Box::new(question), reply }).await.is_err() {
+            return Findings::default();
+        }
+        answer.await.unwrap_or_default()
     }
 
     /// Is a condition true of what a probe answers?
@@ -126,8 +149,17 @@ async fn attend(
                 }
             }
             Some(question) = questions.recv() => {
-                let answer = source.query(&question.promql).await;
-                let _ = question.reply.send(answer);
+                match question {
+                    Question::Promql { promql, reply } => {
+                        let _ = reply.send(source.query(&promql).await);
+                    }
+                    Question::Why { question, mut reply } => tokio::select! {
+                        findings = source.examine(&question) => {
+                            let _ = reply.send(findings);
+                        }
+                        () = reply.closed() => {}
+                    },
+                }
             }
         }
     }

@@ -4,12 +4,19 @@
 //! and inhibited alerts are told apart from firing ones: they fire, but no receiver gets them. An alert that
 //! it has not yet sorted (`unprocessed`) fires as far as anybody knows.
 
+mod calendar;
+mod config;
+mod examine;
+mod matchers;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
-    AlertInstance, AlertSource, BoxFuture, HttpClient, HttpError, MonitorError, Reading, SHORTEST_POLL, skew,
+    AlertInstance, AlertSource, BoxFuture, HttpClient, HttpError, MonitorError, Reading, SHORTEST_POLL,
+    findings::{Findings, Question},
+    skew,
 };
 use crate::{event::AlertState, scenario::AlertmanagerSettings};
 
@@ -21,6 +28,7 @@ pub(super) struct Alertmanager {
     http: HttpClient,
     poll: Duration,
     skew: skew::Skew,
+    memory: examine::Memory,
 }
 
 impl Alertmanager {
@@ -30,6 +38,7 @@ impl Alertmanager {
             http: http.map_err(|HttpError(error)| MonitorError::Setup(error))?,
             poll: settings.poll.duration().max(SHORTEST_POLL),
             skew: skew::Skew::default(),
+            memory: examine::Memory::default(),
         })
     }
 
@@ -40,6 +49,10 @@ impl Alertmanager {
         if let Some(date) = skew::date(&answer.headers) {
             self.skew.observe(date, answer.sent_at, answer.answered_at);
         }
+        for alert in &alerts {
+            self.memory.keep(alert, answer.received_at);
+        }
+        self.count_once().await;
         Ok(Reading {
             taken_at: answer.received_at,
             skew_s: self.skew.seconds(),
@@ -60,6 +73,10 @@ impl AlertSource for Alertmanager {
         self.poll
     }
 
+    fn examine<'a>(&'a mut self, question: &'a Question) -> BoxFuture<'a, Findings> {
+        Box::pin(self.examine_alert(question))
+    }
+
     fn knows_rules(&self) -> bool {
         false
     }
@@ -70,6 +87,7 @@ impl AlertSource for Alertmanager {
 struct WireAlert {
     labels: BTreeMap<String, String>,
     starts_at: String,
+    fingerprint: Option<String>,
     status: Status,
 }
 
@@ -81,6 +99,8 @@ struct Status {
     silenced_by: Vec<String>,
     #[serde(default)]
     inhibited_by: Vec<String>,
+    #[serde(default)]
+    muted_by: Vec<String>,
 }
 
 impl WireAlert {

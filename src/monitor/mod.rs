@@ -8,6 +8,8 @@
 mod alertmanager;
 mod builtin;
 mod client;
+mod exposition;
+pub mod findings;
 mod history;
 mod probe;
 mod prometheus;
@@ -20,6 +22,7 @@ use std::{collections::BTreeMap, future::Future, net::SocketAddr, pin::Pin, sync
 use crate::{clock::Timestamp, event::AlertState, evidence::Evidence, scenario::Monitor};
 
 pub use client::{HttpClient, HttpError, HttpResponse};
+use findings::{Findings, Question};
 pub use history::{History, Life};
 pub use probe::{ProbeAnswer, ProbeSource, probe};
 
@@ -100,6 +103,8 @@ pub struct Rule {
     pub query: String,
     /// Does its expression have data to work on? `None` if not known.
     pub has_data: Option<bool>,
+    /// The labels that it sets itself.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A value of an instant vector, with its labels.
@@ -124,6 +129,12 @@ pub trait AlertSource: Send {
     /// Answers a PromQL query.
     fn query<'a>(&'a self, _promql: &'a str) -> BoxFuture<'a, Result<Vec<PromqlValue>, MonitorError>> {
         Box::pin(async { Err(MonitorError::Unsupported("this monitor answers no PromQL".into())) })
+    }
+
+    /// What it can find out, afterwards, of an alert that was missed or late. Best effort: what it can't tell stays
+    /// empty.
+    fn examine<'a>(&'a mut self, _question: &'a Question) -> BoxFuture<'a, Findings> {
+        Box::pin(async { Findings::default() })
     }
 
     /// Does this source tell which rules exist (so that a missing one is `no-such-alert`)?

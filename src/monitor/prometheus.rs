@@ -6,6 +6,11 @@
 //! the time to detect, not of its uncertainty. The clock is compared by the `Date` header (±0.5 s) and, where
 //! instant queries are answered, by `time()`, which is good to the millisecond.
 
+mod examine;
+mod handover;
+mod series;
+mod value;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -16,7 +21,9 @@ use tokio::time::Instant;
 
 use super::{
     AlertInstance, AlertSource, BoxFuture, HttpClient, HttpError, HttpResponse, MonitorError, PromqlValue,
-    Reading, Rule, SHORTEST_POLL, promql, skew,
+    Reading, Rule, SHORTEST_POLL,
+    findings::{Findings, Question},
+    promql, skew,
 };
 use crate::{clock::Timestamp, event::AlertState, scenario::PrometheusSettings, unit::Span};
 
@@ -43,6 +50,10 @@ pub(super) struct Prometheus {
     series: BTreeMap<String, bool>,
     /// Names not yet asked for.
     queue: BTreeSet<String>,
+    /// The rules as they were read for the last question of why.
+    examined: Option<(Instant, Vec<Rule>)>,
+    /// Notifications that had failed when it was first asked, by Alertmanager.
+    errors_before: Option<BTreeMap<String, u64>>,
 }
 
 impl Prometheus {
@@ -57,6 +68,8 @@ impl Prometheus {
             scrape_interval: None,
             series: BTreeMap::new(),
             queue: BTreeSet::new(),
+            examined: None,
+            errors_before: None,
         })
     }
 
@@ -67,6 +80,7 @@ impl Prometheus {
             self.skew.observe(date, answer.sent_at, answer.answered_at);
         }
         let (mut rules, alerts) = rules.read()?;
+        self.count_once().await;
         if self.probed.is_none_or(|at| at.elapsed() >= PROBE_EVERY) {
             self.probed = Some(Instant::now());
             // Best effort: without it the clock is known to half a second, and `has_data` is not known.
@@ -159,6 +173,10 @@ impl AlertSource for Prometheus {
         Box::pin(async move { data::<QueryData>(&self.ask(promql).await?)?.values() })
     }
 
+    fn examine<'a>(&'a mut self, question: &'a Question) -> BoxFuture<'a, Findings> {
+        Box::pin(self.examine_alert(question))
+    }
+
     fn knows_rules(&self) -> bool {
         true
     }
@@ -233,6 +251,7 @@ struct WireRule {
     query: String,
     #[serde(default)]
     duration: f64,
+    labels: Option<BTreeMap<String, String>>,
     alerts: Option<Vec<WireAlert>>,
     health: String,
     last_error: Option<String>,
@@ -278,6 +297,7 @@ impl RulesData {
                     hold: seconds(rule.duration),
                     query: rule.query,
                     has_data: None,
+                    labels: rule.labels.unwrap_or_default(),
                 });
             }
         }

@@ -4,7 +4,13 @@
 //! nobody exposes never fires and never errs. Where the text alone can't tell (a selector without a name,
 //! `absent(…)`, which works on nothing), the answer is `None`, not a guess.
 
+mod condition;
+mod select;
+
 use std::collections::BTreeSet;
+
+pub(super) use condition::{Written, condition, number};
+pub(super) use select::{duration, longest_window, metric, narrowed, selectors, written};
 
 /// Words that stand where a metric could. Functions and aggregations are told by what follows them.
 const KEYWORDS: [&str; 15] = [

@@ -58,8 +58,11 @@ fn case(report: &Report, outcome: &Outcome) -> TestCase {
     if outcome.verdict != Verdict::Met {
         let advice = outcome.advice.as_deref().map_or(String::new(), |advice| format!("\n{advice}"));
         status.set_type(words::verdict(outcome));
-        status.set_message(format!("{}: {}", words::verdict(outcome), outcome.detail));
-        status.set_description(format!("{}{advice}", outcome.detail));
+        let why = outcome.cause.as_deref().map_or(String::new(), |cause| format!(" ({})", words::why(cause)));
+        let in_full = outcome.cause.as_deref();
+        let in_full = in_full.map_or(String::new(), |cause| format!("\n{}", words::why_in_full(cause)));
+        status.set_message(format!("{}: {}{why}", words::verdict(outcome), outcome.detail));
+        status.set_description(format!("{}{advice}{in_full}", outcome.detail));
     }
     let mut case = TestCase::new(words::expectation(outcome), status);
     case.set_classname(format!("{}.{}", report.outline.scenario, outcome.phase));

@@ -182,6 +182,9 @@ fn listed(units: usize) -> String {
 fn advice(outcome: &Outcome) -> Option<String> {
     let why = outcome.reason.map_or(String::new(), |reason| format!(" ({})", words::meaning(reason)));
     let line = outcome.line.map_or(String::new(), |line| format!(" [line {line}]"));
+    if let Some(cause) = &outcome.cause {
+        return Some(format!("{} {}{line}: {}", "→".cyan(), outcome.subject.bold(), words::why(cause)));
+    }
     let advice = outcome.advice.as_ref()?;
     Some(format!("{} {}{line}{why}: {advice}", "→".cyan(), outcome.subject.bold()))
 }

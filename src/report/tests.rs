@@ -71,6 +71,7 @@ fn outcome(
         detail: "what was seen".into(),
         advice: (verdict != Verdict::Met).then(|| "what to do".into()),
         reference: None,
+        cause: None,
     }
 }
 

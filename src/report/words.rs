@@ -2,8 +2,8 @@
 
 pub(super) use super::words_matrix::{broken_off, campaign, curve, difference, false_alarms, portion};
 use crate::event::{
-    Asked, Compared, Comparison, Delivered, Delivery, Effect, Ending, Measured, Outcome, Reason, Report,
-    Verdict,
+    Asked, Cause, Compared, Comparison, Delivered, Delivery, Effect, Ending, Measured, Observation, Outcome,
+    Reason, Report, Verdict,
 };
 
 /// `HighLatency fires within 30s`
@@ -118,6 +118,21 @@ pub(super) fn headline(report: &Report) -> String {
 /// The share of delivered faults that were detected in time, in words.
 pub(super) fn score(report: &Report) -> Option<String> {
     report.score.map(|score| format!("{:.0}% of the delivered faults were detected in time", score * 100.0))
+}
+
+/// Why it was missed or late, in a line: `for-too-long: it was pending …; with a …`.
+pub(super) fn why(cause: &Cause) -> String {
+    let remedy = cause.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+    format!("{}: {}{remedy}", kebab(&cause.kind), cause.summary)
+}
+
+/// The same with all that shows it, a line each.
+pub(super) fn why_in_full(cause: &Cause) -> String {
+    let line = |seen: &Observation| {
+        let at = seen.at.map_or(String::new(), |at| format!(" [{at}]"));
+        format!("\n  {}: {}{at}", seen.asked, seen.answer)
+    };
+    why(cause) + &cause.evidence.iter().map(line).collect::<String>()
 }
 
 /// What lies behind a reason, for a reader who meets the word for the first time.

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod baseline;
+mod cause;
 mod clears;
 mod comparison;
 mod delivery;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub use baseline::{BASELINE_VERSION, Baseline, CATCHES};
+pub use cause::{cause, question};
 pub use comparison::comparisons;
 pub use delivery::{Accuracy, PhaseAccuracy, deliveries};
 pub use matrix::{Played, campaign_exit_code, matrix};
@@ -222,6 +224,7 @@ fn outcome(phase: &str, asked: Asked, subject: &str, line: Option<usize>) -> Out
         detail: String::new(),
         advice: None,
         reference: None,
+        cause: None,
     }
 }
 

@@ -57,6 +57,7 @@ fn rule(alert: &str) -> Rule {
         hold: None,
         query: "up == 0".into(),
         has_data: Some(true),
+        labels: BTreeMap::new(),
     }
 }
 

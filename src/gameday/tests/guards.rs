@@ -109,6 +109,7 @@ fn firing_from(seconds: f64) -> Box<dyn AlertSource> {
             hold: None,
             query: String::new(),
             has_data: None,
+            labels: Default::default(),
         };
         Some(Ok(Reading {
             taken_at: now,

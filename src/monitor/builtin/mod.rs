@@ -141,6 +141,7 @@ impl Builtin {
             hold: Some(rule.hold.duration()),
             query: signal::describe(rule),
             has_data: has_data.get(alert).copied().unwrap_or(Some(false)),
+            labels: BTreeMap::new(),
         });
         Reading {
             taken_at: now,

@@ -33,6 +33,7 @@ fn prometheus(at: f64, evaluated: f64, alerts: Vec<AlertInstance>) -> Reading {
         hold: Some(Duration::from_secs(3)),
         query: "up == 0".into(),
         has_data: Some(true),
+        labels: BTreeMap::new(),
     };
     Reading { rules: Some(vec![rule]), ..plain(at, alerts) }
 }

@@ -19,8 +19,13 @@ pub(crate) struct Alertmanager {
 impl Alertmanager {
     /// Starts a server that notifies `webhook` one second after an alert fires or resolves.
     pub(crate) async fn start(webhook: Option<&str>) -> Alertmanager {
+        Alertmanager::configured(&config(webhook)).await
+    }
+
+    /// Starts a server with a configuration of its own.
+    pub(crate) async fn configured(config: &str) -> Alertmanager {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("alertmanager.yml"), config(webhook)).unwrap();
+        std::fs::write(dir.path().join("alertmanager.yml"), config).unwrap();
         let mut command = program("prometheus-alertmanager");
         command.current_dir(&dir).args([
             "--config.file=alertmanager.yml",
