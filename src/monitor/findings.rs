@@ -174,6 +174,11 @@ pub enum SeriesState {
         /// Metrics with a name like it.
         near: Vec<String>,
     },
+    /// Its window held too few requests (of the built-in monitor).
+    TooFew {
+        /// How many it needs.
+        at_least: u64,
+    },
     /// The last value was before the fault began, or so soon after that it saw nothing of it.
     Stale {
         /// When.

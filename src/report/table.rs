@@ -4,7 +4,9 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, 
 use owo_colors::OwoColorize;
 
 use super::{reference, shadows, words};
-use crate::event::{Comparison, Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict};
+use crate::event::{
+    CauseKind, Comparison, Delivered, Delivery, FaultOutline, Outcome, Outline, Report, Verdict,
+};
 
 pub(super) fn table(width: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -183,7 +185,15 @@ fn advice(outcome: &Outcome) -> Option<String> {
     let why = outcome.reason.map_or(String::new(), |reason| format!(" ({})", words::meaning(reason)));
     let line = outcome.line.map_or(String::new(), |line| format!(" [line {line}]"));
     if let Some(cause) = &outcome.cause {
-        return Some(format!("{} {}{line}: {}", "→".cyan(), outcome.subject.bold(), words::why(cause)));
+        // Where a value was not enough, it also matters in which other one the fault shows.
+        let shows = outcome.advice.as_ref().filter(|_| cause.kind == CauseKind::ThresholdNotReached);
+        let shows = shows.map_or(String::new(), |advice| format!("\n    {advice}"));
+        return Some(format!(
+            "{} {}{line}: {}{shows}",
+            "→".cyan(),
+            outcome.subject.bold(),
+            words::why(cause)
+        ));
     }
     let advice = outcome.advice.as_ref()?;
     Some(format!("{} {}{line}{why}: {advice}", "→".cyan(), outcome.subject.bold()))

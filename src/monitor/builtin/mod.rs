@@ -6,6 +6,7 @@
 //! silence in the data must not pass for an all-clear, and the rule reports that it has no data. Counts that
 //! no longer move at all say nothing of that either: the run may be over.
 
+mod examine;
 mod signal;
 
 use std::{
@@ -13,7 +14,9 @@ use std::{
     time::Duration,
 };
 
-use super::{AlertInstance, AlertSource, BoxFuture, EvidenceSource, MonitorError, Reading, Rule};
+use super::{
+    AlertInstance, AlertSource, BoxFuture, EvidenceSource, Findings, MonitorError, Question, Reading, Rule,
+};
 use crate::{
     clock::{self, Timestamp},
     event::AlertState,
@@ -37,6 +40,7 @@ pub(super) struct Builtin {
     states: BTreeMap<String, State>,
     /// Which rules had data when the counts last moved; nothing while they never did.
     had_data: HadData,
+    measured: examine::Measurements,
 }
 
 /// Of each rule: did it have data? `None` if it can't have any yet.
@@ -60,6 +64,7 @@ impl Builtin {
             scenario: String::new(),
             states: BTreeMap::new(),
             had_data: HadData::new(),
+            measured: examine::Measurements::new(),
         }
     }
 
@@ -122,6 +127,7 @@ impl Builtin {
                 None => signal::Measured::NotYet,
             };
             has_data.insert(alert.clone(), measured.has_data());
+            examine::keep(&mut self.measured, alert, now, measured);
             if let signal::Measured::Value(value) = measured {
                 let state = self.states.entry(alert.clone()).or_default();
                 *state = state.next(rule, rule.fires.holds(value), now);
@@ -190,6 +196,10 @@ impl AlertSource for Builtin {
 
     fn interval(&self) -> Duration {
         EVERY
+    }
+
+    fn examine<'a>(&'a mut self, question: &'a Question) -> BoxFuture<'a, Findings> {
+        Box::pin(std::future::ready(self.findings(question)))
     }
 
     fn knows_rules(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{figures, found, seen, span, value};
 use crate::{
+    clock::Timestamp,
     event::{Cause, CauseKind, Observation},
     monitor::findings::{Findings, Question, RuleFacts, RuleFinding},
 };
@@ -145,13 +146,13 @@ fn held(
     findings: &Findings,
 ) -> Option<(CauseKind, String, Option<String>)> {
     let hold = rule.hold.as_secs_f64();
-    let length = |span: &&(_, _)| -> f64 { crate::clock::Timestamp::since(span.1, span.0) };
+    let length = |span: &&(Timestamp, Timestamp)| span.1.since(span.0);
     let longest = findings.pending.iter().max_by(|a, b| length(a).total_cmp(&length(b)))?;
     let (lasts, after) = (length(&longest), longest.0.since(question.from));
     let interval = rule.interval.map_or(1.0, |every| every.as_secs_f64());
-    let to_the_end = longest.1.plus_s(2.0 * interval).since(question.ended) >= 0.0;
+    let to_the_end = |span: &(_, Timestamp)| span.1.plus_s(2.0 * interval).since(question.ended) >= 0.0;
     let fault = question.ended.since(question.from);
-    if to_the_end || hold >= fault {
+    if findings.pending.iter().all(to_the_end) || hold >= fault {
         let summary = format!(
             "it was pending for {} of its `for` of {} when the fault ended (true after {}, the fault lasted {})",
             span(lasts),

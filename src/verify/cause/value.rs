@@ -212,11 +212,17 @@ fn no_value(question: &Question, monitor: &str, comparison: &Comparison) -> Opti
     }
     let gone = |series: &&Series| matches!(series.state, SeriesState::Stale { .. });
     let empty = |series: &&Series| matches!(series.state, SeriesState::Empty { .. });
-    let series = comparison.series.iter().find(empty).or_else(|| comparison.series.iter().find(gone))?;
+    let few = |series: &&Series| matches!(series.state, SeriesState::TooFew { .. });
+    let find = |state: &dyn Fn(&&Series) -> bool| comparison.series.iter().find(state);
+    let series = find(&empty).or_else(|| find(&gone)).or_else(|| find(&few))?;
     let selector = &series.selector;
     let mut evidence = vec![series.seen.clone()];
     let (kind, summary) = match &series.state {
         SeriesState::Present => return None,
+        SeriesState::TooFew { at_least } => (
+            CauseKind::TooFewSamples,
+            format!("its window never held the {at_least} requests that it needs (`{selector}`)"),
+        ),
         SeriesState::Empty { other_labels: true, .. } => (
             CauseKind::SeriesEmpty,
             format!("`{selector}` selects no series: the metric has none with these labels"),

@@ -31,6 +31,7 @@ mod shadow;
 mod smoke;
 mod tap;
 mod transparency;
+mod why;
 
 pub(crate) use alertmanager::Alertmanager;
 pub(crate) use mlserver::MlServer;
