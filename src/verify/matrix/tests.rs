@@ -67,6 +67,7 @@ fn outcome(phase: &str, asked: Asked, alert: &str, verdict: Verdict, seconds: Op
         detail: String::new(),
         advice: None,
         reference: None,
+        cause: None,
     }
 }
 
