@@ -28,12 +28,36 @@ pub struct Effect {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivered {
-    /// The evidence shows it.
+    /// The evidence shows it, and does not rule out that it was as large as promised.
     Yes,
+    /// The evidence shows it, and that it was less than promised: see [`Delivery::achieved`].
+    Partly,
     /// The evidence shows that it did not.
     No,
     /// Too little traffic to tell.
     TooLittleTraffic,
+}
+
+impl Delivered {
+    /// Was there an effect, whole or in part? A monitor can be asked about that much, and no more.
+    pub fn took_effect(self) -> bool {
+        matches!(self, Delivered::Yes | Delivered::Partly)
+    }
+}
+
+/// What a fault's settings promise here, as the difference between the arms by which it is judged: at the size that
+/// its requests met (its ramp), and diluted where it acts on a part of the treated only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Promised {
+    /// The promise at full size, in words.
+    pub what: String,
+    /// The measure that tells whether it was kept, one of the delivery's effects.
+    pub measure: String,
+    /// `share`, `s` or nothing.
+    pub unit: String,
+    /// Treated minus control, as promised.
+    pub amount: f64,
 }
 
 /// The delivery check of one fault.
@@ -57,6 +81,12 @@ pub struct Delivery {
     pub skipped: BTreeMap<String, u64>,
     /// What treated and control callers saw.
     pub effects: Vec<Effect>,
+    /// What the fault promised, where its settings and the control arm tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised: Option<Promised>,
+    /// The measured difference as a share of the promised one, with its confidence interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub achieved: Option<Interval>,
     /// The verdict on the delivery.
     pub delivered: Delivered,
     /// What kinds of monitor should see this fault.

@@ -106,10 +106,20 @@ pub struct FaultEvidence {
     pub eligible: u64,
     /// Those of units that get it.
     pub exposed: u64,
+    /// How large it was when those arrived, 0 to 1 of its full size, summed in millionths: a ramp, a shape and a
+    /// phase that ended early leave less than `exposed` of it.
+    #[serde(default)]
+    pub intensity_millionths: u64,
     /// Those that it changed.
     pub perturbed: u64,
     /// Predictions that it changed.
     pub predictions: u64,
+    /// Rows that it was shown: predictions, vectors or feature rows.
+    #[serde(default)]
+    pub rows: u64,
+    /// Those of them that it may touch (its `where`).
+    #[serde(default)]
+    pub rows_in_scope: u64,
     /// Requests that it changed because they asked for it (`x-canard-fault`); none of the others counts them.
     #[serde(default)]
     pub asked_for: u64,
@@ -167,6 +177,19 @@ impl ArmEvidence {
     }
 }
 
+impl FaultEvidence {
+    /// How large it was for the exposed in the mean, 0 to 1; `None` where that was not counted.
+    pub fn mean_intensity(&self) -> Option<f64> {
+        let counted = self.exposed > 0 && self.intensity_millionths > 0;
+        counted.then(|| (self.intensity_millionths as f64 / 1e6 / self.exposed as f64).min(1.0))
+    }
+
+    /// Share of the rows that it may touch, of those that it was shown; 1 where it was shown none.
+    pub fn row_share(&self) -> f64 {
+        if self.rows == 0 { 1.0 } else { self.rows_in_scope as f64 / self.rows as f64 }
+    }
+}
+
 impl PhaseEvidence {
     /// All callers together: what a monitor sees. What shadows answered no caller saw.
     pub fn everybody(&self) -> ArmEvidence {
@@ -197,7 +220,10 @@ impl Evidence {
             for (fault, more) in mine.faults.iter_mut().zip(&theirs.faults) {
                 fault.eligible += more.eligible;
                 fault.exposed += more.exposed;
+                fault.intensity_millionths += more.intensity_millionths;
                 fault.perturbed += more.perturbed;
+                fault.rows += more.rows;
+                fault.rows_in_scope += more.rows_in_scope;
                 fault.asked_for += more.asked_for;
                 fault.predictions += more.predictions;
                 add(&mut fault.skipped, &more.skipped);

@@ -78,7 +78,10 @@ impl Course {
             }
             victim.cell(rule).exposed();
             match excluded.flatten() {
-                Some(reason) => victim.skip(rule, reason),
+                Some(reason) => {
+                    victim.note_intensity(rule);
+                    victim.skip(rule, reason);
+                }
                 None => course.add(victim, rule, request),
             }
         }

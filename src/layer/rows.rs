@@ -21,12 +21,21 @@ pub(super) struct Account {
     changed: usize,
     unfit: Option<&'static str>,
     void: bool,
+    /// Rows that it was shown, and how many of them it may touch.
+    rows: (usize, usize),
 }
 
 impl Account {
     /// With the right to perturb; without it there is none.
     pub(super) fn open(victim: &Victim, rule: Rule) -> Option<Account> {
-        victim.reserve(rule).map(|permit| Account { rule, permit, changed: 0, unfit: None, void: false })
+        victim.reserve(rule).map(|permit| Account {
+            rule,
+            permit,
+            changed: 0,
+            unfit: None,
+            void: false,
+            rows: (0, 0),
+        })
     }
 
     /// Notes what the fault did.
@@ -47,6 +56,9 @@ impl Account {
 
     /// Puts it on record: what changed, or why nothing could.
     pub(super) fn settle(self, victim: &mut Victim, of: &str) {
+        if !victim.asked() && self.rows.0 > 0 {
+            victim.cell(self.rule).shown(self.rows.0, self.rows.1);
+        }
         match if self.void { 0 } else { self.changed } {
             0 => self.unfit.into_iter().for_each(|reason| victim.skip(self.rule, reason)),
             changed => {
@@ -135,7 +147,7 @@ impl RowEdits {
         let (offset, rows) = (self.offset, answer.rows.len());
         let labels = answer.labels(&victim.lease.plan.target.labels);
         let mut edited = Vec::with_capacity(self.accounts.len());
-        for account in &self.accounts {
+        for account in &mut self.accounts {
             let fault = victim.fault(account.rule);
             let masks = victim.masks.only(account.rule, offset, rows);
             let masks = masks.and_then(|only| Ok((only, victim.masks.members(account.rule, offset, rows)?)));
@@ -143,6 +155,8 @@ impl RowEdits {
                 Err(reason) => unfit(reason),
                 Ok(_) if fault.needs().is_some_and(|needs| needs != answer.content) => unfit(OTHER_CONTENT),
                 Ok((only, members)) => {
+                    let in_scope = (0..rows).filter(|row| only.contains(*row)).count();
+                    account.rows = (account.rows.0 + rows, account.rows.1 + in_scope);
                     let first = self.first.as_ref();
                     let context = victim.edit_context(account.rule);
                     let context = EditContext {

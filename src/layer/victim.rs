@@ -118,6 +118,9 @@ impl Victim {
         if !self.asked() && !self.lease.tally(rule).admits(&injection.shape, self.unit) {
             return None;
         }
+        if !self.asked() {
+            self.note_intensity(rule);
+        }
         let memory = self.lease.memory(rule);
         self.fault(rule).decide(&Decide {
             unit: self.unit,
@@ -172,6 +175,11 @@ impl Victim {
             Cause::Asked => 1.0,
             Cause::Drawn => self.injection(rule).intensity(self.since_phase(rule)),
         }
+    }
+
+    /// Counts how large a fault is for this request: what its promise is held against.
+    pub(super) fn note_intensity(&self, rule: Rule) {
+        self.cell(rule).intensity(self.intensity(rule));
     }
 
     fn since_phase(&self, rule: Rule) -> Duration {

@@ -120,7 +120,7 @@ fn fault(delivery: &Delivery, of_listed: usize) -> String {
     let delivered = words::delivered(delivery);
     let delivered = match delivery.delivered {
         Delivered::Yes => delivered.green().to_string(),
-        Delivered::No | Delivered::TooLittleTraffic => delivered.yellow().to_string(),
+        Delivered::Partly | Delivered::No | Delivered::TooLittleTraffic => delivered.yellow().to_string(),
     };
     let asked = &delivery.fault;
     let mut out = format!("{}: {}, {delivered}\n", asked.id.bold(), asked.size);
@@ -130,6 +130,9 @@ fn fault(delivery: &Delivery, of_listed: usize) -> String {
         delivery.perturbed,
         delivery.exposed
     ));
+    if let Some(promise) = words::promise(delivery) {
+        out.push_str(&format!("  {promise}\n"));
+    }
     if !delivery.skipped.is_empty() {
         let list: Vec<_> =
             delivery.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();

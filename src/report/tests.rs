@@ -129,6 +129,8 @@ fn report() -> Report {
                 treated: 0.3,
                 difference: Some(difference),
             }],
+            promised: None,
+            achieved: None,
             delivered: Delivered::Yes,
             seen_by: "labels".into(),
         }],

@@ -89,13 +89,31 @@ fn signed(amount: String) -> String {
     if amount.starts_with('-') { amount } else { format!("+{amount}") }
 }
 
-/// `delivered`, `not delivered` or `too little traffic to tell`.
-pub(super) fn delivered(delivery: &Delivery) -> &'static str {
-    match delivery.delivered {
-        Delivered::Yes => "delivered",
-        Delivered::No => "not delivered",
-        Delivered::TooLittleTraffic => "too little traffic to tell",
+/// `delivered`, `partly delivered (46% of the promise)`, `not delivered` or `too little traffic to tell`.
+pub(super) fn delivered(delivery: &Delivery) -> String {
+    match (delivery.delivered, delivery.achieved) {
+        (Delivered::Yes, _) => "delivered".to_owned(),
+        (Delivered::Partly, Some(achieved)) => {
+            format!("partly delivered ({:.0}% of the promise)", achieved.estimate * 100.0)
+        }
+        (Delivered::Partly, None) => "partly delivered".to_owned(),
+        (Delivered::No, _) => "not delivered".to_owned(),
+        (Delivered::TooLittleTraffic, _) => "too little traffic to tell".to_owned(),
     }
+}
+
+/// `promised error share +30.0% → measured +28.8% (88% to 104% of the promise)`
+pub(super) fn promise(delivery: &Delivery) -> Option<String> {
+    let (promised, achieved) = (delivery.promised.as_ref()?, delivery.achieved?);
+    let of = |amount| signed(self::amount(&promised.unit, amount));
+    Some(format!(
+        "promised {} {} → measured {} ({:.0}% to {:.0}% of the promise)",
+        promised.measure,
+        of(promised.amount),
+        of(promised.amount * achieved.estimate),
+        achieved.low * 100.0,
+        achieved.high * 100.0,
+    ))
 }
 
 /// The verdict on the whole run, in one sentence.

@@ -156,7 +156,7 @@ fn not_fired(
         return Outcome { reason: Some(reason), detail, ..outcome };
     }
     let deliveries = of_phase(facts.deliveries, &facts.plan.phases[phase].name);
-    if let Some(delivery) = deliveries.clone().find(|delivery| delivery.delivered != Delivered::Yes) {
+    if let Some(delivery) = deliveries.clone().find(|delivery| !delivery.delivered.took_effect()) {
         (outcome.reason, outcome.detail, outcome.advice) = undelivered(delivery);
         return outcome;
     }
@@ -168,6 +168,11 @@ fn not_fired(
     outcome.verdict = Verdict::Missed;
     let lasted = window.ended.unwrap_or(facts.now).since(window.started);
     outcome.detail = format!("the fault was there for {lasted:.0} s and it did not fire");
+    let part = deliveries.clone().filter(|delivery| delivery.delivered == Delivered::Partly);
+    for (delivery, achieved) in part.filter_map(|delivery| Some((delivery, delivery.achieved?))) {
+        let share = achieved.estimate * 100.0;
+        outcome.detail.push_str(&format!("; `{}` was {share:.0}% of what it promised", delivery.fault.id));
+    }
     let faults: Vec<_> = deliveries.map(|d| format!("`{}` shows in: {}", d.fault.fault, d.seen_by)).collect();
     outcome.advice = (!faults.is_empty()).then(|| faults.join("; "));
     if let Some((monitor, detail)) = facts.blind(alert, monitor, true) {
@@ -240,7 +245,7 @@ fn undelivered(delivery: &Delivery) -> (Option<Reason>, String, Option<String>) 
             format!("`{id}` was too little to be seen ({what})"),
             "more traffic, a larger exposure share, or a longer phase",
         ),
-        Delivered::No | Delivered::Yes => {
+        Delivered::No | Delivered::Partly | Delivered::Yes => {
             let most = delivery.skipped.iter().max_by_key(|(_, count)| **count);
             let why =
                 most.map_or(String::new(), |(reason, count)| format!("; skipped {count} times: {reason}"));

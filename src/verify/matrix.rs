@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::episodes::{Stray, Timeline, fired};
 use crate::{
     event::{
-        AlertRow, Asked, CampaignRun, Curve, Delivered, Expected, FORMAT_VERSION, FaultRow, Matrix,
-        MatrixCell, Outcome, Outline, PhaseOutline, Portion, Report, Verdict,
+        AlertRow, Asked, CampaignRun, Curve, Expected, FORMAT_VERSION, FaultRow, Matrix, MatrixCell, Outcome,
+        Outline, PhaseOutline, Portion, Report, Verdict,
     },
     stats::exact_rate,
 };
@@ -132,7 +132,7 @@ fn row(
         };
         row.runs += 1;
         let mut deliveries = report.deliveries.iter().filter(|d| d.phase == phase.phase).peekable();
-        let delivered = deliveries.peek().is_some() && deliveries.all(|d| d.delivered == Delivered::Yes);
+        let delivered = deliveries.peek().is_some() && deliveries.all(|d| d.delivered.took_effect());
         row.delivered += u64::from(delivered);
         let timeline = Timeline::of(report);
         let outcomes = || report.outcomes.iter().filter(|outcome| outcome.phase == phase.phase);

@@ -1,6 +1,6 @@
 //! One number and one exit code for a run.
 
-use crate::event::{Asked, Delivered, Delivery, Ending, Outcome, Verdict};
+use crate::event::{Asked, Delivery, Ending, Outcome, Verdict};
 
 /// Share of delivered faults that were detected in time: of the phases whose faults were delivered and that
 /// expect an alert, those where every such alert fired in time. Phases where that can't be told are left out.
@@ -9,7 +9,7 @@ pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
     let mut phases: Vec<&str> = deliveries.iter().map(|delivery| delivery.phase.as_str()).collect();
     phases.dedup();
     let delivered =
-        |phase: &str| deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered == Delivered::Yes);
+        |phase: &str| deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered.took_effect());
     let (mut faults, mut detected) = (0_u32, 0_u32);
     for phase in phases.into_iter().filter(|phase| delivered(phase)) {
         let asked = outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires);

@@ -161,6 +161,8 @@ fn delivery(fault: FaultOutline, delivered: Delivered) -> Delivery {
         asked_for: 0,
         skipped: BTreeMap::new(),
         effects: Vec::new(),
+        promised: None,
+        achieved: None,
         delivered,
         seen_by: "delayed-label accuracy".into(),
     }

@@ -1,6 +1,9 @@
 //! What is measured for a fault on generated text: a table of measures, the one that decides first.
 
-use super::delivery::{Arms, LEVEL, effect, proportions};
+use super::delivery::{
+    Arms, LEVEL,
+    shares::{effect, proportions},
+};
 use crate::{
     event::Effect,
     evidence::{ArmEvidence, FaultEvidence, Sums, TextEvidence},
@@ -23,6 +26,7 @@ impl Arms<'_> {
                     other,
                     self.quantile("time to first token", 0.99, |text| &text.time_to_first_token),
                     self.tail_between_tokens(),
+                    touched(),
                 ]
             }
             Fault::StreamStall(_) => {

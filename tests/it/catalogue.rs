@@ -13,6 +13,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// Runs side by side: they mostly wait, and even a slow machine of two cores has room for so many.
 const AT_ONCE: usize = 3;
 
+/// Faults that a short scenario can deliver in part only: of most users nothing is known that is old enough to be stale.
+const PARTLY: [&str; 1] = ["feature-stale"];
+
 fn scenarios() -> Vec<PathBuf> {
     let folder = repo("scenarios/catalogue");
     let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -35,7 +38,11 @@ async fn play(scenario: PathBuf) -> Result<(), String> {
     let report =
         std::fs::read_to_string(out.path().join("report.json")).map_err(|error| error.to_string())?;
     let report: Report = serde_json::from_str(&report).map_err(|error| error.to_string())?;
-    let missing = report.deliveries.iter().filter(|delivery| delivery.delivered != Delivered::Yes);
+    let missing = report.deliveries.iter().filter(|delivery| match delivery.delivered {
+        Delivered::Yes => false,
+        Delivered::Partly => !PARTLY.contains(&delivery.fault.fault.as_str()),
+        Delivered::No | Delivered::TooLittleTraffic => true,
+    });
     let missing: Vec<String> = missing
         .map(|d| format!("{} was not delivered: {:?}, skipped {:?}", d.fault.id, d.delivered, d.skipped))
         .collect();

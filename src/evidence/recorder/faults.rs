@@ -19,8 +19,11 @@ use crate::{
 pub struct FaultCell {
     eligible: AtomicU64,
     exposed: AtomicU64,
+    intensity_millionths: AtomicU64,
     perturbed: AtomicU64,
     predictions: AtomicU64,
+    rows: AtomicU64,
+    rows_in_scope: AtomicU64,
     asked_for: AtomicU64,
     skipped: Tally,
     capped: [AtomicU64; Cap::ALL.len()],
@@ -83,6 +86,17 @@ impl FaultCell {
         self.exposed.fetch_add(1, Relaxed);
     }
 
+    /// It was of this size for one of those, 0 to 1 of its full size.
+    pub fn intensity(&self, intensity: f64) {
+        self.intensity_millionths.fetch_add((intensity.clamp(0.0, 1.0) * 1e6) as u64, Relaxed);
+    }
+
+    /// It was shown so many rows, and may touch some of them.
+    pub fn shown(&self, rows: usize, in_scope: usize) {
+        self.rows.fetch_add(rows as u64, Relaxed);
+        self.rows_in_scope.fetch_add(in_scope as u64, Relaxed);
+    }
+
     /// Its response was changed, so many predictions among it.
     pub fn perturbed(&self, predictions: usize) {
         self.perturbed.fetch_add(1, Relaxed);
@@ -117,7 +131,10 @@ impl FaultCell {
             id: id.to_owned(),
             eligible: self.eligible.load(Relaxed),
             exposed: self.exposed.load(Relaxed),
+            intensity_millionths: self.intensity_millionths.load(Relaxed),
             perturbed: self.perturbed.load(Relaxed),
+            rows: self.rows.load(Relaxed),
+            rows_in_scope: self.rows_in_scope.load(Relaxed),
             predictions: self.predictions.load(Relaxed),
             asked_for: self.asked_for.load(Relaxed),
             skipped,

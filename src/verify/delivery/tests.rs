@@ -1,4 +1,5 @@
 use super::*;
+use crate::evidence::{Groups, Side};
 use crate::scenario::{Source, compile};
 
 /// The delivery of one fault at a share, from what the arms saw.
@@ -123,4 +124,79 @@ fn what_changed_nothing_or_met_nobody_is_not_delivered() {
     assert_eq!(check(full), Delivered::No, "it stopped when it could not be recorded");
     let skipped = FaultEvidence { skipped: [("malformed-body".to_owned(), 200)].into(), ..acted(300, 3) };
     assert_eq!(check(skipped), Delivered::No);
+}
+
+#[test]
+fn what_falls_short_of_its_promise_is_partly_delivered() {
+    let failing = |failed: u64| {
+        let mut arm = answers(1000 - failed, 200);
+        arm.statuses.insert(503, failed);
+        arm
+    };
+    let error = "{ error: { status: 503, rate: 40% } }";
+    for (failed, delivered) in [(390, Delivered::Yes), (200, Delivered::Partly), (0, Delivered::No)] {
+        let found = delivery("50%", error, answers(1000, 200), failing(failed), acted(1000, failed.max(1)));
+        assert_eq!(found.delivered, delivered, "{found:?}");
+    }
+    let half = delivery("50%", error, answers(1000, 200), failing(200), acted(1000, 200));
+    let (promised, achieved) = (half.promised.unwrap(), half.achieved.unwrap());
+    assert_eq!((promised.measure.as_str(), promised.unit.as_str()), ("share of status 503", "share"));
+    assert!((promised.amount - 0.4).abs() < 1e-9 && (achieved.estimate - 0.5).abs() < 1e-9, "{achieved:?}");
+    assert!(achieved.low > 0.4 && achieved.high < 0.6, "{achieved:?}");
+}
+
+#[test]
+fn a_promise_is_that_of_the_ramp_and_of_the_part_that_the_fault_acts_on() {
+    let error = "{ error: { status: 503, rate: 40% } }";
+    let mut treated = answers(900, 200);
+    treated.statuses.insert(503, 100);
+    // Half of the treated get it, at half its size: 10 % of the arm.
+    let seen = FaultEvidence { intensity_millionths: 250_000_000, ..acted(500, 100) };
+    let found = delivery("50%", error, answers(1000, 200), treated, seen);
+    assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
+    assert!((found.achieved.unwrap().estimate - 1.0).abs() < 1e-9, "{found:?}");
+}
+
+#[test]
+fn stale_features_for_half_of_those_that_were_promised_are_half_a_delivery() {
+    let stale = "{ feature-stale: { age: 3s } }";
+    let seen = FaultEvidence { skipped: [("not-old-enough".to_owned(), 540)].into(), ..acted(1000, 460) };
+    let found = delivery("50%", stale, answers(1000, 200), answers(1000, 200), seen);
+    assert_eq!(found.delivered, Delivered::Partly, "{found:?}");
+    assert!((found.achieved.unwrap().estimate - 0.46).abs() < 1e-9);
+}
+
+#[test]
+fn a_delay_is_promised_in_the_mean_and_waiting_callers_are_not_counted_against_it() {
+    let slow = "{ latency: { fixed: 100ms, rate: 50% } }";
+    let delayed = |ms: u64| within(400, move |i| 10 + i % 7 + ms * (i % 2));
+    for (ms, delivered) in [(100, Delivered::Yes), (20, Delivered::Partly), (0, Delivered::No)] {
+        let found = delivery("50%", slow, within(400, |i| 10 + i % 7), delayed(ms), acted(400, 200));
+        assert_eq!(found.delivered, delivered, "{found:?}");
+        assert!((found.promised.unwrap().amount - 0.05).abs() < 1e-9);
+    }
+    // Those that are delayed have not ended yet.
+    let found =
+        delivery("50%", slow, within(400, |i| 10 + i % 7), within(200, |i| 10 + i % 7), acted(400, 200));
+    assert_eq!(found.promised.unwrap().measure, "requests touched", "{:?}", found.delivered);
+}
+
+#[test]
+fn of_a_class_the_promise_is_that_class_only() {
+    let mislabel = "{ mislabel: { rate: 50%, from: a, to: b } }";
+    let told = |a: u64, b: u64| ArmEvidence {
+        labels: [("a".to_owned(), a), ("b".to_owned(), b)].into(),
+        ..answers(a + b, 200)
+    };
+    for (changed, delivered) in [(148, Delivered::Yes), (60, Delivered::Partly)] {
+        let found = delivery(
+            "50%",
+            mislabel,
+            told(310, 690),
+            told(300 - changed, 700 + changed),
+            acted(1000, changed),
+        );
+        assert_eq!(found.delivered, delivered, "{found:?}");
+        assert!((found.promised.unwrap().amount - 0.15).abs() < 1e-9);
+    }
 }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::{
     clock::Timestamp,
-    event::{AlertChange, AlertState, Delivery, Ending, FaultOutline, Measured, PhaseRecord, Reason},
+    event::{
+        AlertChange, AlertState, Delivered, Delivery, Ending, FaultOutline, Measured, PhaseRecord, Reason,
+    },
 };
 
 const ALERTS: [&str; 2] = ["HighLatency", "HighErrorRate"];
@@ -97,6 +99,8 @@ fn report(outcomes: Vec<Outcome>, alerts: Vec<AlertChange>) -> Report {
         eligible: 100,
         exposed: 50,
         perturbed: 50,
+        promised: None,
+        achieved: None,
         delivered: Delivered::Yes,
         seen_by: String::new(),
         ..delivery()
@@ -144,6 +148,8 @@ fn delivery() -> Delivery {
         asked_for: 0,
         skipped: BTreeMap::new(),
         effects: vec![],
+        promised: None,
+        achieved: None,
         delivered: Delivered::No,
         seen_by: String::new(),
     }

@@ -1,0 +1,91 @@
+//! Shares of requests and of predictions.
+
+use super::{Arms, LEVEL};
+use crate::{
+    event::Effect,
+    evidence::{ArmEvidence, FaultEvidence},
+    fault::Fault,
+    stats::{self, Interval},
+};
+
+pub(in crate::verify) const ERRORS: &str = "error share";
+pub(in crate::verify) const INVALID: &str = "invalid predictions";
+pub(in crate::verify) const CHANGED: &str = "changed predictions";
+pub(in crate::verify) const TOUCHED: &str = "requests touched";
+/// The status follows.
+pub(in crate::verify) const STATUS: &str = "share of status";
+pub(in crate::verify) const MEAN_LATENCY: &str = "mean latency";
+pub(in crate::verify) const MEDIAN_LATENCY: &str = "p50 latency";
+
+impl Arms<'_> {
+    pub(in crate::verify) fn error_share(&self) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.failed(), arm.requests());
+        proportions(ERRORS, group(self.control), group(self.treated))
+    }
+
+    pub(in crate::verify) fn invalid_share(&self) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.invalid.values().sum(), arm.predictions);
+        proportions(INVALID, group(self.control), group(self.treated))
+    }
+
+    pub(in crate::verify) fn status_share(&self, status: u16) -> Option<Effect> {
+        let group = |arm: &ArmEvidence| (arm.statuses.get(&status).copied().unwrap_or(0), arm.requests());
+        proportions(&format!("{STATUS} {status}"), group(self.control), group(self.treated))
+    }
+
+    /// The control's share of a status.
+    pub(in crate::verify) fn control_share_of(&self, status: u16) -> f64 {
+        let count = self.control.statuses.get(&status).copied().unwrap_or(0);
+        count as f64 / self.control.requests().max(1) as f64
+    }
+
+    /// The control's share of invalid predictions.
+    pub(in crate::verify) fn control_invalid(&self) -> f64 {
+        self.control.invalid.values().sum::<u64>() as f64 / self.control.predictions.max(1) as f64
+    }
+
+    /// The HTTP status that a fault on requests answers with, if it is that of a failure.
+    pub(in crate::verify) fn failure_status(&self, fault: &Fault) -> Option<u16> {
+        let Fault::Error(error) = fault else { return None };
+        // gRPC fails under a 200; the evidence counts what its code stands for.
+        let answered = self.codec.error("/", &error.failure()).status;
+        (answered.is_client_error() || answered.is_server_error()).then(|| answered.as_u16())
+    }
+
+    /// Predictions that the fault changed; without it none are, by construction.
+    pub(in crate::verify) fn changed_predictions(&self, fault: &FaultEvidence) -> Option<Effect> {
+        let predictions = self.treated.predictions;
+        against_nothing(CHANGED, fault.predictions.min(predictions), predictions)
+    }
+
+    /// Requests that the fault held or broke; without it none are, by construction.
+    pub(in crate::verify) fn touched(&self, fault: &FaultEvidence) -> Option<Effect> {
+        against_nothing(TOUCHED, fault.perturbed.min(fault.exposed), fault.exposed)
+    }
+}
+
+pub(in crate::verify) fn effect(
+    measure: &str,
+    unit: &str,
+    control: f64,
+    treated: f64,
+    difference: Option<Interval>,
+) -> Effect {
+    Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
+}
+
+/// A share whose counterpart in the control arm is known to be zero.
+pub(in crate::verify) fn against_nothing(measure: &str, hits: u64, n: u64) -> Option<Effect> {
+    let share = stats::proportion(hits, n, LEVEL)?;
+    Some(effect(measure, "share", 0.0, share.estimate, Some(share)))
+}
+
+pub(in crate::verify) fn proportions(
+    measure: &str,
+    control: (u64, u64),
+    treated: (u64, u64),
+) -> Option<Effect> {
+    let difference = stats::difference_of_proportions(control, treated, LEVEL)?;
+    let share = |(hits, n): (u64, u64)| hits as f64 / n as f64;
+    Some(effect(measure, "share", share(control), share(treated), Some(difference)))
+}
