@@ -105,8 +105,11 @@ mod tests {
     use super::*;
     use crate::event::{FORMAT_VERSION, MatrixCell, Portion};
 
-    fn matrix(rows: &[(&str, &[(&str, u64, u64)])]) -> Matrix {
-        let cell = |(alert, detected, told): &(&str, u64, u64)| {
+    /// An alert, and in how many of how many runs it was in time.
+    type Counts<'a> = (&'a str, u64, u64);
+
+    fn matrix(rows: &[(&str, &[Counts<'_>])]) -> Matrix {
+        let cell = |(alert, detected, told): &Counts<'_>| {
             let cell = MatrixCell {
                 expected: Expected::Fires,
                 detected: *detected,
@@ -117,7 +120,7 @@ mod tests {
             };
             ((*alert).to_owned(), cell)
         };
-        let row = |(fault, cells): &(&str, &[(&str, u64, u64)])| FaultRow {
+        let row = |(fault, cells): &(&str, &[Counts<'_>])| FaultRow {
             scenario: "s".into(),
             fault: (*fault).into(),
             size: String::new(),
