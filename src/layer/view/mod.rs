@@ -26,7 +26,9 @@ use crate::wire::{Codec, Labels};
 pub use payload::{Payload, Payloads, Tapped};
 pub use reader::Reader;
 pub use service::{Shown, Viewed, ViewedBody};
-pub use snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot};
+pub use snapshot::{
+    Arms, DurationKey, Durations, EmbeddingReading, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot,
+};
 pub use text::{
     Buckets, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S, OUTPUT_TOKEN_BOUNDS_S, TextKey, TextSeries,
 };

@@ -17,7 +17,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     DURATION_BOUNDS_S, TextKey, TextSeries, ViewSettings,
-    snapshot::{Arms, DurationKey, Durations, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot},
+    snapshot::{
+        Arms, DurationKey, Durations, EmbeddingReading, PredictionKey, ScoreKey, ScoreReading, ViewSnapshot,
+    },
 };
 use crate::{
     evidence::{OTHER_LABEL, Sample, TextReading},
@@ -61,6 +63,7 @@ struct DurationSeries {
 struct Readings {
     predictions: BTreeMap<PredictionKey, u64>,
     scores: BTreeMap<ScoreKey, ScoreReading>,
+    embeddings: BTreeMap<ScoreKey, EmbeddingReading>,
     texts: BTreeMap<TextKey, TextSeries>,
     invalid: BTreeMap<PredictionKey, u64>,
     unread: BTreeMap<&'static str, u64>,
@@ -179,15 +182,13 @@ impl Shard {
             if let Some(reason) = row.invalid(answer.content) {
                 count(&mut readings.invalid, key(reason), self.settings.series);
             }
-            if answer.content != Content::Embeddings
-                && let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
+            let key = ScoreKey { model: model.to_owned(), arm, version: version.to_owned() };
+            if answer.content == Content::Embeddings {
+                within(&mut readings.embeddings, key, self.settings.series).record(row);
+            } else if let Some(score) = row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
                 && score.is_finite()
             {
-                let mut key = ScoreKey { model: model.to_owned(), arm, version: version.to_owned() };
-                if !readings.scores.contains_key(&key) && readings.scores.len() >= self.settings.series {
-                    (key.model, key.version) = (OTHER_LABEL.to_owned(), String::new());
-                }
-                readings.scores.entry(key).or_default().record(score);
+                within(&mut readings.scores, key, self.settings.series).record(score);
             }
         }
     }
@@ -224,6 +225,9 @@ impl Shard {
         }
         for (key, count) in &readings.invalid {
             *snapshot.invalid.entry(key.clone()).or_default() += count;
+        }
+        for (key, embeddings) in &readings.embeddings {
+            snapshot.embeddings.entry(key.clone()).or_default().merge(embeddings);
         }
         for (key, scores) in &readings.scores {
             snapshot.scores.entry(key.clone()).or_default().merge(scores);
@@ -293,6 +297,14 @@ pub(super) fn arm(sample: &Sample) -> Arms {
 /// The version of an exchange; empty if it has none.
 fn version(sample: &Sample) -> &str {
     sample.version.as_deref().unwrap_or_default()
+}
+
+/// The reading of a key, or of all others where there are too many.
+fn within<T: Default>(readings: &mut BTreeMap<ScoreKey, T>, mut key: ScoreKey, limit: usize) -> &mut T {
+    if !readings.contains_key(&key) && readings.len() >= limit {
+        (key.model, key.version) = (OTHER_LABEL.to_owned(), String::new());
+    }
+    readings.entry(key).or_default()
 }
 
 fn count(counts: &mut BTreeMap<PredictionKey, u64>, mut key: PredictionKey, limit: usize) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{DURATION_BOUNDS_S, TextKey, TextSeries};
-use crate::stats::SCORE_BINS;
+use crate::{stats::SCORE_BINS, wire::Row};
 
 /// Which side callers were on, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +86,17 @@ pub struct ScoreReading {
     pub sum: f64,
 }
 
+/// Embeddings: how many, and sums over them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct EmbeddingReading {
+    /// How many whose values are all finite.
+    pub count: u64,
+    /// Sum of their dimensions.
+    pub dimensions: u64,
+    /// Sum of their Euclidean norms.
+    pub norms: f64,
+}
+
 /// A reading of the service view.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ViewSnapshot {
@@ -95,6 +106,8 @@ pub struct ViewSnapshot {
     pub predictions: BTreeMap<PredictionKey, u64>,
     /// Scores.
     pub scores: BTreeMap<ScoreKey, ScoreReading>,
+    /// Embeddings.
+    pub embeddings: BTreeMap<ScoreKey, EmbeddingReading>,
     /// Generated text.
     pub texts: BTreeMap<TextKey, TextSeries>,
     /// Predictions that are no usable value, by reason.
@@ -118,6 +131,24 @@ impl Durations {
     }
 }
 
+impl EmbeddingReading {
+    pub(super) fn record(&mut self, row: &Row) {
+        let squares = row.scores.iter().map(|value| value.as_f64().map(|x| x * x));
+        if let Some(sum) = squares.sum::<Option<f64>>().filter(|sum| sum.is_finite()) {
+            self.count += 1;
+            self.dimensions += row.scores.len() as u64;
+            self.norms += sum.sqrt();
+        }
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &EmbeddingReading) {
+        self.count += other.count;
+        self.dimensions += other.dimensions;
+        self.norms += other.norms;
+    }
+}
+
 impl ScoreReading {
     /// How many.
     pub fn count(&self) -> u64 {
@@ -134,5 +165,26 @@ impl ScoreReading {
     pub fn merge(&mut self, other: &ScoreReading) {
         self.bins.iter_mut().zip(other.bins).for_each(|(a, b)| *a += b);
         self.sum += other.sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Value;
+
+    #[test]
+    fn a_vector_counts_by_its_norm_and_its_dimensions_if_it_is_one() {
+        let row =
+            |values: &[f64]| Row { label: None, scores: values.iter().copied().map(Value::Float).collect() };
+        let mut seen = EmbeddingReading::default();
+        for values in [&[3.0, -4.0][..], &[0.0, 0.0, 0.0], &[1.0, f64::NAN], &[1.0, f64::INFINITY]] {
+            seen.record(&row(values));
+        }
+        seen.record(&Row { label: None, scores: vec![Value::Float(1.0), Value::Null] });
+        assert_eq!(seen, EmbeddingReading { count: 2, dimensions: 5, norms: 5.0 });
+        let mut twice = seen;
+        twice.merge(&seen);
+        assert_eq!(twice, EmbeddingReading { count: 4, dimensions: 10, norms: 10.0 });
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     layer::{
         LeaseStatus, Totals,
         view::{
-            Arms, DURATION_BOUNDS_S, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S, OUTPUT_TOKEN_BOUNDS_S,
-            TextSeries, ViewSnapshot,
+            Arms, DURATION_BOUNDS_S, EmbeddingReading, FIRST_TOKEN_BOUNDS_S, GENERATION_BOUNDS_S,
+            OUTPUT_TOKEN_BOUNDS_S, TextSeries, ViewSnapshot,
         },
     },
     stats::SCORE_BINS,
@@ -135,10 +135,29 @@ impl Page {
             let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm, &key.version);
             self.histogram(name, &labels, &bounds, &scores.bins, scores.sum);
         }
+        self.embeddings(view);
         let name = "canard_view_unread_total";
         self.family(name, "counter", "Prediction responses that the service view did not read.");
         for (reason, count) in &view.unread {
             self.sample(name, &vec![("reason", reason)], count);
+        }
+    }
+
+    fn embeddings(&mut self, view: &ViewSnapshot) {
+        type Sum = fn(&EmbeddingReading) -> f64;
+        let sums: [(&str, &str, Sum); 2] = [
+            ("model_embedding_norm", "Euclidean norm of embeddings.", |all| all.norms),
+            ("model_embedding_dimensions", "Dimensions of embeddings.", |all| all.dimensions as f64),
+        ];
+        let series =
+            self.merged(&view.embeddings, |key| key.arm = Arms::Control, |all, more| all.merge(more));
+        for (name, help, sum) in sums {
+            self.family(name, "summary", help);
+            for (key, embeddings) in &series {
+                let labels = self.with_arm(vec![("model", key.model.as_str())], key.arm, &key.version);
+                self.sample(&format!("{name}_sum"), &labels, sum(embeddings));
+                self.sample(&format!("{name}_count"), &labels, embeddings.count);
+            }
         }
     }
 
@@ -299,7 +318,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::view::{DurationKey, Durations, PredictionKey, TextKey};
+    use crate::layer::view::{DurationKey, Durations, PredictionKey, ScoreKey, TextKey};
 
     fn view() -> ViewSnapshot {
         let mut view = ViewSnapshot::default();
@@ -324,6 +343,8 @@ mod tests {
             (text.characters, text.tokens) = (120, 30);
             text.invalid.insert("empty", 2);
             view.texts.insert(TextKey { model: "chat".into(), arm, version: String::new() }, text);
+            let key = ScoreKey { model: "embed".into(), arm, version: String::new() };
+            view.embeddings.insert(key, EmbeddingReading { count: 2, dimensions: 64, norms: 2.5 });
             let key =
                 PredictionKey { model: "iris".into(), label: "a\"b\\c".into(), arm, version: String::new() };
             view.predictions.insert(key, 3);
@@ -362,6 +383,9 @@ mod tests {
             "model_generation_invalid_total{model=\"chat\",reason=\"empty\",canard_arm=\"control\"} 2".to_owned(),
             "model_generation_characters_total{model=\"chat\",canard_arm=\"treated\"} 120".to_owned(),
             "model_generation_tokens_total{model=\"chat\",canard_arm=\"treated\"} 30".to_owned(),
+            "model_embedding_norm_sum{model=\"embed\",canard_arm=\"control\"} 2.5".to_owned(),
+            "model_embedding_norm_count{model=\"embed\",canard_arm=\"control\"} 2".to_owned(),
+            "model_embedding_dimensions_sum{model=\"embed\",canard_arm=\"treated\"} 64".to_owned(),
             "canard_armed 0".to_owned(),
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
@@ -396,5 +420,6 @@ mod tests {
         assert!(!page.contains("arm="), "{page}");
         assert!(page.contains(r#"model_predictions_total{model="iris",label="a\"b\\c"} 6"#), "{page}");
         assert!(page.contains(r#"model_generations_total{model="chat",finish_reason="stop"} 10"#), "{page}");
+        assert!(page.contains(r#"model_embedding_norm_sum{model="embed"} 5"#), "{page}");
     }
 }
