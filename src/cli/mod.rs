@@ -12,6 +12,7 @@ mod init;
 mod ledger;
 mod live;
 mod load;
+mod matrix;
 mod output;
 mod play;
 mod reload;
@@ -46,6 +47,7 @@ enum Command {
     Faults(faults::FaultsArgs),
     Init(init::InitArgs),
     Ledger(Box<ledger::LedgerArgs>),
+    Matrix(matrix::MatrixArgs),
     Schedule(schedule::ScheduleArgs),
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Faults(args) => faults::run(args),
         Command::Init(args) => init::run(args),
         Command::Ledger(args) => ledger::run(*args),
+        Command::Matrix(args) => matrix::run(args),
         Command::Schedule(args) => schedule::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),
