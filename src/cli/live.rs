@@ -29,6 +29,8 @@ pub(super) enum Format {
 pub(super) struct Show {
     pub(super) format: Format,
     pub(super) quiet: bool,
+    /// Not even its verdicts are printed.
+    pub(super) silent: bool,
     /// Its name, where several are shown: each of its lines then has it.
     pub(super) run: Option<String>,
     /// Is it one of several, of which the verdicts are enough?

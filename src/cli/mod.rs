@@ -22,6 +22,7 @@ mod schema;
 mod search;
 mod sidecar;
 mod stop;
+mod sweep;
 mod watched;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
     Stop(stop::StopArgs),
+    Sweep(Box<sweep::SweepArgs>),
     Completions(completions::CompletionsArgs),
 }
 
@@ -127,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),
         Command::Stop(args) => stop::run(args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Completions(args) => completions::run(args),
     };
     match result {

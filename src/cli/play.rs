@@ -81,6 +81,7 @@ pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report>
     report.notices.extend(traffic.as_ref().and_then(|traffic| unsent(&traffic.tally())));
     let _ = presenter.await;
     let shown = match show.format {
+        live::Format::Text if show.silent => Ok(()),
         live::Format::Text if show.quiet || show.brief => {
             let name =
                 show.run.as_ref().filter(|_| show.brief).map_or(String::new(), |run| format!("{run} "));

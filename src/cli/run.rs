@@ -157,7 +157,7 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
         return Ok(dry_run(&plan, args.format)?);
     }
     writable(&args.report)?;
-    let show = Show { format: args.format, quiet: args.quiet, run: None, brief: false };
+    let show = Show { format: args.format, quiet: args.quiet, run: None, brief: false, silent: false };
     let options = args.options();
     let code = block_on(async {
         let signals = Signals::install()?;

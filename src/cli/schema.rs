@@ -5,11 +5,11 @@ use schemars::Schema;
 
 use super::{Exit, Failure, output};
 use crate::{
-    event::{Event, Matrix, Report},
+    event::{Event, Matrix, Report, Sweep},
     scenario::{CalendarDocument, Document, StageDocument},
 };
 
-/// Print the JSON Schema of the scenario language (or of stage files, calendars, reports, matrices, events).
+/// Print the JSON Schema of the scenario language (or of stage files, calendars, reports, matrices, sweeps, events).
 ///
 /// Editors that know JSON Schema complete and check scenarios with it: put
 /// `# yaml-language-server: $schema=scenario.schema.json` on the first line, as `canard init` does.
@@ -38,6 +38,8 @@ pub(super) enum Described {
     Report,
     /// `matrix.json`
     Matrix,
+    /// `sweep.json`
+    Sweep,
     /// One line of `canard run --format json`
     Event,
 }
@@ -55,6 +57,7 @@ pub(super) fn text(of: Described) -> Result<String, Failure> {
         Described::Calendar => ("canard calendar", schemars::schema_for!(CalendarDocument)),
         Described::Report => ("canard report", schemars::schema_for!(Report)),
         Described::Matrix => ("canard detection matrix", schemars::schema_for!(Matrix)),
+        Described::Sweep => ("canard sweep", schemars::schema_for!(Sweep)),
         Described::Event => ("canard event", schemars::schema_for!(Event)),
     };
     schema.insert("title".to_owned(), title.into());

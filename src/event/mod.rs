@@ -9,6 +9,8 @@ mod effect;
 mod matrix;
 mod reference;
 mod report;
+#[cfg(feature = "cli")]
+mod sweep;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ pub use matrix::{
 };
 pub use reference::{Delay, Part, Reference};
 pub use report::{Ending, LedgerFiles, PhaseRecord, Report};
+#[cfg(feature = "cli")]
+pub use sweep::{CurvePoint, Known, Probe, Search, Seen, SizeCurve, Sweep, SweepEnding, Threshold};
 pub use verdict::{AlertChange, AlertState, Asked, Measured, Outcome, Reason, Verdict};
 
 /// Version of the event and report format; it grows when a field changes its meaning or goes.

@@ -8,6 +8,8 @@ mod calendar;
 mod check;
 mod compile;
 mod document;
+#[cfg(feature = "cli")]
+mod edit;
 mod exposure;
 mod exposure_check;
 mod expression;
@@ -48,6 +50,8 @@ pub use document::{
     AlertClears, AlertFires, AlertSilent, Document, Expectation, InjectionDocument, Mark, PhaseDocument,
     TargetDocument, TrafficDocument,
 };
+#[cfg(feature = "cli")]
+pub use edit::{Places, Setting, find_setting};
 pub use exposure::{CapsDocument, ExposureDocument, SegmentDocument};
 pub use expression::{AnswerCondition, Condition, ExpressionError, RequestView, UnitExpression};
 pub use fit::{check_against_stage, check_against_stage_since};

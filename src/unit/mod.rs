@@ -7,12 +7,16 @@
 mod address;
 mod date;
 mod magnitude;
+#[cfg(feature = "cli")]
+mod size;
 mod span;
 
 #[cfg(feature = "cli")]
 pub(crate) use address::{meet, meet_as_written};
 pub use date::Date;
 pub use magnitude::{Comparison, Ordering, Rate, Share, Status};
+#[cfg(feature = "cli")]
+pub use size::{Quantity, Scale, SizeRange};
 pub use span::Span;
 
 /// Why a text is not a value of the wanted type; the message says what would be.

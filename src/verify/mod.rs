@@ -20,6 +20,7 @@ mod reference;
 mod score;
 mod shadows;
 mod silent;
+mod sweep;
 mod text_effects;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use reference::{FALSE_ALARM_DAYS, ReferenceWatch, Waits};
 pub use score::{exit_code, score};
 pub use shadows::shadows;
 pub use silent::unexpected;
+pub use sweep::{Counted, Findings, Judged, Next, sweep_exit_code};
 
 /// When a phase really ran.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -33,6 +33,7 @@ fn generated_files_are_up_to_date() {
     committed("scenarios/calendar.schema.json", &["schema", "calendar"]);
     committed("scenarios/report.schema.json", &["schema", "report"]);
     committed("scenarios/matrix.schema.json", &["schema", "matrix"]);
+    committed("scenarios/sweep.schema.json", &["schema", "sweep"]);
     committed("docs/faults.md", &["faults", "--format", "markdown"]);
 }
 

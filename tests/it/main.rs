@@ -39,4 +39,7 @@ mod cli;
 mod stack;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod sweep;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod traffic;

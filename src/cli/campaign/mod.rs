@@ -148,7 +148,13 @@ impl Campaign {
     async fn play(&self, item: &Item, signals: Signals) -> miette::Result<Report> {
         let report = self.report.join(&item.run);
         writable(&report)?;
-        let show = Show { format: self.format, quiet: self.quiet, run: Some(item.run.clone()), brief: true };
+        let show = Show {
+            format: self.format,
+            quiet: self.quiet,
+            run: Some(item.run.clone()),
+            brief: true,
+            silent: false,
+        };
         let play_of = Play {
             plan: item.plan.clone(),
             stage: self.stage.clone(),

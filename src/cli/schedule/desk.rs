@@ -93,7 +93,8 @@ impl Hands for Desk {
     fn run(&mut self, job: Job) -> BoxFuture<'static, u8> {
         let Job { name, ready: Ready { plan, stage }, orders } = job;
         let report = self.report.join(&name);
-        let show = Show { format: self.format, quiet: self.quiet, run: Some(name), brief: false };
+        let show =
+            Show { format: self.format, quiet: self.quiet, run: Some(name), brief: false, silent: false };
         let (options, signals) = (self.options.clone(), self.signals.clone());
         let (sidecars, traffic_to, reload) = (Vec::new(), None, None);
         Box::pin(async move {
