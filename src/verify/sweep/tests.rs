@@ -120,7 +120,7 @@ fn the_reference_has_its_own_curve() {
         probes.push(Probe { reference: Some(sharp(at, 0.2).0), ..one });
     }
     let findings = Findings::of(&range(), &probes);
-    let half = |curve: Curve| range().position(&curve.half.size.unwrap()).unwrap();
+    let half = |curve: crate::event::SizeCurve| range().position(&curve.half.size.unwrap()).unwrap();
     assert!((half(findings.monitoring()) - 0.7).abs() < 0.1);
     assert!((half(findings.reference().unwrap()) - 0.2).abs() < 0.1);
 }
