@@ -177,7 +177,7 @@ fn every_mistake_is_told_at_once() {
 24:9 nothing is called `fire` [did you mean `fires`?] (in this place can stand `fires`, `silent`, `clears` or `holds`)
 "#);
     insta::assert_snapshot!(scenario("nmae: a\ntarget: 5\nphases: {}\n"), @r#"
-1:1 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `hypothesis`, `seed`, `target`, `exposure`, `release`, `traffic`, `phases`, `environments`, `abort` or `mark`)
+1:1 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `hypothesis`, `seed`, `repeat`, `null-runs`, `target`, `exposure`, `release`, `traffic`, `phases`, `environments`, `abort` or `mark`)
 2:9 a mapping (`key: value`) is wanted here, not a number [this value]
 3:1 a list (`- …` or `[…]`) is wanted here, not a mapping [this value]
 "#);
