@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     Exit, Failure,
     diagnostics::{Mistakes, count},
-    load, output,
+    load, output, power,
 };
 use crate::scenario::{
     Diagnostics, FileKind, Plan, Source, StageDocument, check_beside, check_files, compile_calendar,
@@ -98,6 +98,7 @@ pub(super) fn run(args: CheckArgs) -> miette::Result<Exit> {
                 }
                 None => {
                     tally.fine(source, &outline(&plan))?;
+                    power::warn(&plan);
                     plans.push((source, plan));
                 }
             },

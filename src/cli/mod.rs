@@ -15,6 +15,7 @@ mod load;
 mod matrix;
 mod output;
 mod play;
+mod power;
 mod reload;
 mod run;
 mod schedule;
@@ -49,6 +50,7 @@ enum Command {
     Init(init::InitArgs),
     Ledger(Box<ledger::LedgerArgs>),
     Matrix(matrix::MatrixArgs),
+    Power(power::PowerArgs),
     Schedule(schedule::ScheduleArgs),
     Schema(schema::SchemaArgs),
     Sidecar(Box<sidecar::SidecarArgs>),
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Ledger(args) => ledger::run(*args),
         Command::Matrix(args) => matrix::run(args),
+        Command::Power(args) => power::run(args),
         Command::Schedule(args) => schedule::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sidecar(args) => sidecar::run(*args),

@@ -10,6 +10,7 @@ use super::{
     live::{self, Format, Show},
     load, output,
     play::{Play, Signals, play, writable},
+    power,
     reload::Reload,
 };
 use crate::{
@@ -116,6 +117,11 @@ impl RunArgs {
         judged || self.scenarios.len() > 1 || self.scenarios[0].is_dir()
     }
 
+    /// Is there somebody to read a warning?
+    fn tells(&self) -> bool {
+        matches!(self.format, Format::Text) && !self.quiet
+    }
+
     fn times(&self) -> Times {
         Times { repeat: self.repeat, null_runs: self.null_runs, seed: self.seed, shuffle: self.shuffle }
     }
@@ -157,6 +163,9 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
         return Ok(dry_run(&plan, args.format)?);
     }
     writable(&args.report)?;
+    if args.tells() {
+        power::warn(&plan);
+    }
     let show = Show { format: args.format, quiet: args.quiet, run: None, brief: false, silent: false };
     let options = args.options();
     let code = block_on(async {
@@ -182,6 +191,9 @@ fn several(args: RunArgs, plans: Vec<Arc<Plan>>, stage: Option<StageDocument>) -
         return Err(failure.help("leave it out, or run one scenario with --repeat 1 --null-runs 0").into());
     }
     let times = args.times();
+    if args.tells() && !args.dry_run {
+        plans.iter().for_each(|plan| power::warn(plan));
+    }
     let items = agenda(&plans, times)?;
     let baseline = args.baseline.as_deref().map(campaign::baseline::read).transpose()?;
     let options = args.options();
@@ -220,7 +232,10 @@ fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {
     let outline = gameday::outline(plan, "nothing: a dry run".into(), Vec::new());
     let rate = plan.traffic.as_ref().map(|(rate, _)| rate.per_second());
     let text = match format {
-        Format::Text => report::plan(&outline, rate, live::width()) + "\nNothing was touched.",
+        Format::Text => {
+            let power = report::power(&power::by_default(plan));
+            format!("{}\n{power}\nNothing was touched.", report::plan(&outline, rate, live::width()))
+        }
         Format::Json => serde_json::to_string(&outline).unwrap_or_default(),
     };
     output::print(&(text + "\n"))?;

@@ -7,6 +7,7 @@
 mod cause;
 mod effect;
 mod matrix;
+mod power;
 mod reference;
 mod report;
 #[cfg(feature = "cli")]
@@ -22,6 +23,7 @@ pub use effect::{Compared, Comparison, Delivered, Delivery, Effect, Promised, Sh
 pub use matrix::{
     AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Expected, FaultRow, Matrix, MatrixCell, Portion,
 };
+pub use power::{Baselines, FaultPower, Power, Sight};
 pub use reference::{Delay, Part, Reference};
 pub use report::{Ending, LedgerFiles, PhaseRecord, Report};
 #[cfg(feature = "cli")]

@@ -126,7 +126,7 @@ impl Contrast {
     /// ```
     pub fn needed(&self, alpha: f64, power: f64, ratio: f64) -> Option<(f64, f64)> {
         (ratio > 0.0 && ratio.is_finite() && power > 0.0 && power < 1.0).then_some(())?;
-        let fewest = 2.0 / ratio.min(1.0);
+        let fewest = FEWEST / ratio.min(1.0);
         self.power((fewest, fewest * ratio), alpha)?;
         let before = |n: f64| self.power((n, n * ratio), alpha).unwrap_or(0.0) < power;
         if !before(fewest) {
@@ -136,10 +136,30 @@ impl Contrast {
         let n = boundary(fewest, most, before);
         Some((n, n * ratio))
     }
+
+    /// The size of the first group from which on the test finds the difference with probability `power` beside a second
+    /// of this size, at least 2. `None` when no size does: the second is too small, or nothing differs.
+    ///
+    /// ```
+    /// use canard::stats::{Contrast, Sides};
+    /// let halves = Contrast::Shares { first: 0.50, second: 0.75, sides: Sides::Two };
+    /// assert!(halves.needed_beside(0.05, 0.9, 1000.0).unwrap() < 76.7);
+    /// assert!(halves.needed_beside(0.05, 0.9, 20.0).is_none());
+    /// ```
+    pub fn needed_beside(&self, alpha: f64, power: f64, second: f64) -> Option<f64> {
+        let before = |n: f64| self.power((n, second), alpha).is_none_or(|found| found < power);
+        if !before(FEWEST) {
+            return Some(FEWEST);
+        }
+        let most = beyond(FEWEST, before).filter(|most| *most < MOST)?;
+        Some(boundary(FEWEST, most, before))
+    }
 }
 
 /// A test that needs more than this is no test of any traffic.
 const MOST: f64 = 1e15;
+/// Fewer have no spread.
+const FEWEST: f64 = 2.0;
 
 /// Cohen's w²: Σ (p − p₀)² / p₀ over the cells of both groups, the first having `part` of all.
 fn squared_effect(first: &[f64], second: &[f64], part: f64) -> Option<f64> {
