@@ -6,6 +6,10 @@ use crate::{
     monitor::findings::{Comparison, Condition, Op, Point, Question, RuleFacts, Series, SeriesState, Track},
 };
 
+/// Without a value from before the fault, one further from its threshold than this share of it says nothing of another
+/// threshold.
+const FAR: f64 = 0.5;
+
 /// Why a condition was not true in the phase.
 pub(super) fn not_true(
     question: &Question,
@@ -76,8 +80,11 @@ fn of_comparison(
     let op = comparison.op?;
     let at_s = point.at.since(question.from);
     let reached = sustained(question, comparison, op, rule.hold.as_secs_f64());
-    let apart =
-        reached.filter(|reached| before.is_none_or(|before| direction(op) * (reached - before) > 0.0));
+    let apart = reached.filter(|reached| match before {
+        Some(before) => direction(op) * (reached - before) > 0.0,
+        // Whether the fault moved it is not known: far from the threshold it may as well be noise.
+        None => (reached - point.threshold).abs() <= FAR * point.threshold.abs(),
+    });
     let direction = direction(op);
     let word = if direction < 0.0 { "down to" } else { "up to" };
     let was = before.map_or(String::new(), |before| format!(" ({} before the fault)", figures(before)));
@@ -98,7 +105,7 @@ fn of_comparison(
             let side = if direction > 0.0 { "below" } else { "above" };
             Some(format!("with a threshold {side} {} it would have fired", figures(apart)))
         }
-        (None, None, Some(_)) if ordered(op) => {
+        (None, None, Some(_)) if ordered(op) && before.is_some() => {
             Some("the fault did not move this value: no threshold would have told it".into())
         }
         _ => None,
