@@ -155,9 +155,8 @@ async fn the_blind_spot_is_missed_and_says_what_would_have_seen_it() {
     let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await.unwrap().unwrap();
     let text = shown(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let advice =
-        text.lines().find(|line| line.starts_with("→ PredictionDrift")).unwrap_or_else(|| panic!("{text}"));
-    assert!(advice.contains("label"), "{advice}");
+    let (_, advice) = text.split_once("→ PredictionDrift").unwrap_or_else(|| panic!("{text}"));
+    assert!(advice.contains("threshold-not-reached") && advice.contains("delayed labels"), "{advice}");
     let report: Report =
         serde_json::from_str(&std::fs::read_to_string(out.path().join("report.json")).unwrap()).unwrap();
     assert_eq!((report.outcomes[0].verdict, report.outcomes[0].reason), (Verdict::Missed, None), "{text}");
