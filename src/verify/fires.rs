@@ -182,6 +182,12 @@ fn not_fired(
     } else if let Some(other) = cross_talk(alert, phase, window, facts) {
         outcome.reason = Some(Reason::CrossTalk);
         outcome.detail.push_str(&format!("; `{other}` fired instead"));
+    } else if let Some(detail) = underpowered(phase, facts) {
+        outcome.verdict = Verdict::Inconclusive;
+        outcome.reason = Some(Reason::Underpowered);
+        outcome.detail = detail;
+        outcome.advice =
+            Some("more traffic, a larger exposure share, or a longer phase: see `canard power`".into());
     }
     outcome
 }
@@ -228,6 +234,21 @@ fn fired_in_vain(
     let detail = format!("fired, but never reached `{}`", link.unwrap_or("a receiver"));
     let advice = "look at `alerting` in Prometheus, and at Alertmanager's routes, group_wait and receivers";
     missed(Reason::NotNotified, detail, advice)
+}
+
+/// That no sound test could have seen any fault of the phase in everybody's traffic, if that is known of each.
+fn underpowered(phase: usize, facts: Facts<'_>) -> Option<String> {
+    let phase = &facts.plan.phases[phase];
+    let short = |delivery: &Delivery| {
+        let injection = phase.injections.iter().find(|injection| injection.id == delivery.fault.id)?;
+        let needed = super::power::needed_by_a_monitor(facts.plan, phase, injection)?;
+        let seen = delivery.eligible;
+        (seen < needed)
+            .then(|| format!("`{}`: {seen} requests seen, {needed} needed to see it", delivery.fault.id))
+    };
+    let all: Option<Vec<String>> = of_phase(facts.deliveries, &phase.name).map(short).collect();
+    all.filter(|all| !all.is_empty())
+        .map(|all| format!("too little traffic for any monitor: {}", all.join("; ")))
 }
 
 /// Why a fault that was not seen to act proves nothing about the monitoring, and what to do.

@@ -34,6 +34,15 @@ pub fn power(plan: &Plan, rate_per_s: Option<f64>, alpha: f64, power: f64, basel
     }
 }
 
+/// Requests in a phase from which on a monitor that can't tell the arms apart sees a fault of it with probability
+/// 0.9, at level 0.05 and over as many requests before it; `None` where the scenario does not tell.
+pub(super) fn needed_by_a_monitor(plan: &Plan, phase: &Phase, injection: &Injection) -> Option<u64> {
+    // At any rate at all: the number does not depend on it.
+    let asked = Asked { plan, rate: Some(1.0), alpha: 0.05, power: 0.9, baselines: Baselines::default() };
+    let monitor = asked.of(phase, injection).monitor;
+    monitor.needs_s.and(monitor.with)
+}
+
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     plan: &'a Plan,

@@ -39,7 +39,8 @@ fn set(text: &str, path: &str, range: &str, value: &str) -> Result<(String, Opti
 #[test]
 fn only_the_value_changes_and_no_line_moves() {
     type Changes<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&str, &str, &str, Changes<'_>, Option<&[&str]>); 5] = [
+    type Case<'a> = (&'a str, &'a str, &'a str, Changes<'a>, Option<&'a [&'a str]>);
+    let cases: [Case<'_>; 5] = [
         (
             "faults.mislabel.rate",
             "1%..5%",
