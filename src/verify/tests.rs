@@ -218,6 +218,23 @@ fn silence_is_missed_once_everything_is_heard_and_says_what_would_have_seen_it()
 }
 
 #[test]
+fn too_little_traffic_for_any_monitor_is_no_miss() {
+    let mut case = Case::new();
+    let rare =
+        SCENARIO.replace("mislabel: { rate: 30%, from: a, to: b }", "error: { status: 503, rate: 2% }");
+    case.plan = compile(&Source::new("t.yaml", rare)).unwrap();
+    let phase = &case.plan.phases[1];
+    case.deliveries[0].fault = phase.injections[0].outline(phase.lasts(), &case.plan.exposure);
+    case.quiet(94.0);
+    for (requests, verdict) in
+        [(100, (Verdict::Inconclusive, Some(Reason::Underpowered))), (100_000, (Verdict::Missed, None))]
+    {
+        case.deliveries[0].eligible = requests;
+        assert_eq!(case.verdict(), verdict, "{requests}: {:?}", case.fires());
+    }
+}
+
+#[test]
 fn what_was_true_before_the_fault_proves_nothing() {
     for state in [AlertState::Pending, AlertState::Firing] {
         let mut case = Case::new();
