@@ -21,6 +21,10 @@ pub struct Effect {
     pub treated: f64,
     /// Treated minus control, with its confidence interval where one can be given.
     pub difference: Option<Interval>,
+    /// Probability of a difference at least as large by chance alone, for the measures that are a test (χ²,
+    /// Kolmogorov-Smirnov).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
 }
 
 /// Did a fault take effect?

@@ -4,8 +4,8 @@
 //! needed to tell treated answers from control ones.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use http::{HeaderMap, Method};
@@ -15,7 +15,7 @@ use crate::{
     exposure::{Arm, assign},
     scenario::{Plan, RequestView},
     verify::{Accuracy, PhaseAccuracy},
-    wire::Head,
+    wire::{Head, Value},
 };
 
 /// Counts right answers per phase and arm.
@@ -26,15 +26,13 @@ pub struct Truth {
     counts: Vec<[Count; 2]>,
 }
 
+/// One lock for each answer whose truth is known, beside a request over the network.
 #[derive(Debug, Default)]
-struct Count {
-    labelled: AtomicU64,
-    correct: AtomicU64,
-}
+struct Count(Mutex<Accuracy>);
 
 impl Count {
     fn read(&self) -> Accuracy {
-        Accuracy { labelled: self.labelled.load(Relaxed), correct: self.correct.load(Relaxed) }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,8 +66,20 @@ impl Truth {
         let [row] = reading.rows() else { return };
         let Some(predicted) = self.plan.target.labels.of(row) else { return };
         let count = &counts[usize::from(side.in_phase(phase).arm == Arm::Treated)];
-        count.labelled.fetch_add(1, Relaxed);
-        count.correct.fetch_add(u64::from(predicted == request.label), Relaxed);
+        let right = predicted == request.label;
+        let names = self.plan.target.labels.names();
+        let number = |class: &str| names.iter().position(|name| name == class);
+        let scores: Vec<f64> = row.scores.iter().filter_map(Value::as_f64).collect();
+        let mut known = count.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.record(right, number(request.label), number(predicted.as_ref()));
+        match (names, scores.as_slice()) {
+            // A lone score of two classes is that of the positive one, or the confidence in the answer: nobody knows.
+            (_, [] | [_]) => {}
+            (_, many) => known.record_confidence(many.iter().copied().fold(0.0, f64::max), right),
+        }
+        if let ([_, positive], [_, score]) = (names, scores.as_slice()) {
+            known.record_score(*score, positive == request.label);
+        }
     }
 
     /// The accuracy of every phase so far.

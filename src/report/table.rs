@@ -138,12 +138,16 @@ fn fault(delivery: &Delivery, of_listed: usize) -> String {
             delivery.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         out.push_str(&format!("  skipped: {}\n", list.join(", ")));
     }
-    let longest = delivery.effects.iter().map(|effect| effect.measure.chars().count()).max().unwrap_or(0);
-    for effect in &delivery.effects {
+    let shown = || delivery.effects.iter().take(EFFECTS);
+    let longest = shown().map(|effect| effect.measure.chars().count()).max().unwrap_or(0);
+    for effect in shown() {
         out.push_str(&format!("  {:longest$}  {}\n", effect.measure, words::effect(effect)));
     }
     out
 }
+
+/// Effects that the terminal shows of a fault, those that decide first; report.json has them all.
+const EFFECTS: usize = 5;
 
 fn percent(share: f64) -> f64 {
     (share * 1000.0).round() / 10.0

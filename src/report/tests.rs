@@ -128,6 +128,7 @@ fn report() -> Report {
                 control: 0.0,
                 treated: 0.3,
                 difference: Some(difference),
+                p: None,
             }],
             promised: None,
             achieved: None,
@@ -165,6 +166,7 @@ fn released() -> Report {
             high,
             level: 0.95,
         }),
+        p: None,
     };
     let effects = vec![
         effect("error share", "share", 0.002, 0.25, Some((0.19, 0.31))),

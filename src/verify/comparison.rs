@@ -36,7 +36,7 @@ fn of_phase(
 ) -> Vec<Comparison> {
     let compare = |baseline: (Compared, &ArmEvidence), candidate: (Compared, &ArmEvidence), known, before| {
         let arms =
-            Arms { control: baseline.1, treated: candidate.1, known, codec: plan.target.codec.as_ref() };
+            Arms { control: baseline.1, treated: candidate.1, known, pairs: None, codec: plan.target.codec.as_ref() };
         let effects = arms.of_versions();
         let phase = seen.phase.clone();
         Comparison { phase, baseline: baseline.0, candidate: candidate.0, before, effects }
@@ -125,8 +125,8 @@ mod tests {
             ..Default::default()
         };
         let accuracy = PhaseAccuracy {
-            control: Accuracy { labelled: 900, correct: 850 },
-            treated: Accuracy { labelled: 100, correct: 60 },
+            control: Accuracy { labelled: 900, correct: 850, ..Accuracy::default() },
+            treated: Accuracy { labelled: 100, correct: 60, ..Accuracy::default() },
         };
         let found = comparisons(&plan, &evidence, &[PhaseAccuracy::default(), accuracy]);
         let [one] = found.as_slice() else { panic!("{found:?}") };
@@ -156,7 +156,7 @@ mod tests {
         let found = comparisons(&plan, &evidence, &[]);
         assert!(found[0].before);
         assert_eq!((found[0].baseline.requests, found[0].candidate.requests), (500, 400));
-        assert_eq!(differs(&found[0]), ["mean latency"]);
+        assert_eq!(differs(&found[0]), ["mean latency", "p50 latency"]);
     }
 
     #[test]

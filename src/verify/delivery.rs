@@ -7,6 +7,7 @@
 
 mod labels;
 mod latency;
+mod measures;
 mod promised;
 mod scores;
 pub(super) mod shares;
@@ -14,11 +15,11 @@ mod truth;
 
 use crate::{
     event::{Delivered, Delivery, Effect, FaultOutline},
-    evidence::{ArmEvidence, Evidence, FaultEvidence},
-    fault::{Fault, Stage},
+    evidence::{ArmEvidence, Evidence, FaultEvidence, ShadowEvidence},
+    fault::Fault,
     scenario::{Injection, Phase, Plan},
     stats::Interval,
-    wire::{Codec, Content},
+    wire::Codec,
 };
 
 /// Confidence level of every interval here.
@@ -33,23 +34,7 @@ const LABELS: usize = 12;
 /// Fewer changed requests than this show no effect, however sure it is that they changed.
 const FEWEST_CHANGED: u64 = 5;
 
-/// Predictions compared with the truth, where it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Accuracy {
-    /// Predictions whose true class is known.
-    pub labelled: u64,
-    /// Those that were right.
-    pub correct: u64,
-}
-
-/// Accuracy in one phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PhaseAccuracy {
-    /// Of the control arm.
-    pub control: Accuracy,
-    /// Of the treated.
-    pub treated: Accuracy,
-}
+pub use truth::{Accuracy, PhaseAccuracy};
 
 /// The delivery check of every injection of every phase that has evidence.
 pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) -> Vec<Delivery> {
@@ -59,7 +44,9 @@ pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) 
         // Callers in both arms got the truth: what is known of their answers says nothing of shadows.
         let known = accuracy.get(index).filter(|_| plan.shadow().is_none()).copied().unwrap_or_default();
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
-        let arms = Arms { control, treated: &seen.treated, known, codec: plan.target.codec.as_ref() };
+        let pairs = seen.shadow.as_ref().filter(|shadow| shadow.pairs >= FEWEST);
+        let codec = plan.target.codec.as_ref();
+        let arms = Arms { control, treated: &seen.treated, known, pairs, codec };
         let pairs = phase.injections.iter().zip(&seen.faults);
         pairs
             .map(move |(injection, fault)| {
@@ -85,6 +72,8 @@ pub(super) struct Arms<'a> {
     pub(super) control: &'a ArmEvidence,
     pub(super) treated: &'a ArmEvidence,
     pub(super) known: PhaseAccuracy,
+    /// What shadows answered beside their callers, where they made pairs.
+    pub(super) pairs: Option<&'a ShadowEvidence>,
     pub(super) codec: &'a dyn Codec,
 }
 
@@ -135,98 +124,6 @@ impl Arms<'_> {
             achieved: weighed.map(|weighed| weighed.achieved),
             delivered,
         }
-    }
-
-    /// What is measured for a fault, the measure that decides first.
-    fn effects(&self, injection: &Injection, fault: &FaultEvidence) -> Vec<Effect> {
-        let measures = match &injection.fault {
-            // Callers that gave up have no latency; that they were held still shows.
-            Fault::Latency(_) => match self.mean_latency() {
-                Some(mean) => vec![
-                    Some(mean),
-                    self.latency_quantile(0.5),
-                    self.latency_quantile(0.99),
-                    self.touched(fault),
-                ],
-                None => vec![self.touched(fault), self.error_share()],
-            },
-            Fault::Error(_) => {
-                let told = self.failure_status(&injection.fault).and_then(|status| self.status_share(status));
-                vec![told, self.error_share(), self.touched(fault)]
-            }
-            Fault::RateLimit(_) => vec![self.status_share(429), self.error_share(), self.touched(fault)],
-            Fault::Queue(queue) => vec![
-                self.mean_latency(),
-                self.status_share(queue.status.code()),
-                self.latency_quantile(0.5),
-                self.latency_quantile(0.99),
-                self.touched(fault),
-            ],
-            // A start is over before most requests come: the mean may not show what the slowest do.
-            Fault::ColdStart(_) => vec![
-                self.mean_latency(),
-                self.slower_than_all_control(),
-                self.latency_quantile(0.99),
-                self.latency_quantile(0.999),
-                self.touched(fault),
-            ],
-            Fault::Bandwidth(_) => vec![
-                self.mean_latency(),
-                self.error_share(),
-                self.latency_quantile(0.99),
-                self.touched(fault),
-            ],
-            // Without an end of its own it may still hold them: nobody has a latency then.
-            Fault::Hang(hang) if hang.lasts.is_some() => {
-                vec![self.mean_latency(), self.error_share(), self.touched(fault)]
-            }
-            Fault::Refuse(_) | Fault::BlackHole(_) | Fault::Reset(_) => {
-                vec![self.error_share(), self.touched(fault)]
-            }
-            Fault::ParityGap(_) | Fault::OpportunityGap(_) => {
-                let gaps = [labels::gap(&fault.groups), labels::positives(&fault.groups)];
-                let known = gaps[0].is_some();
-                let changed = self.changed_predictions(fault);
-                let others = [self.mean_score(), self.label_shift(), self.accuracy()];
-                let first = if known { gaps.to_vec() } else { Vec::new() };
-                first.into_iter().chain([changed]).chain(others).collect()
-            }
-            Fault::Corrupt(_) => vec![self.invalid_share(), self.changed_predictions(fault)],
-            Fault::Mislabel(_) => vec![self.changed_predictions(fault), self.label_shift(), self.accuracy()],
-            text if matches!(text.stage(), Stage::Text | Stage::Timing) => self.of_text(text, fault),
-            // What a worse request, order or vector does to predictions is the model's affair, or the index's.
-            other
-                if other.stage() == Stage::Request
-                    || other.behaviour().needs() == Some(Content::Ranking)
-                    || other.behaviour().needs() == Some(Content::Embeddings) =>
-            {
-                vec![
-                    self.touched(fault),
-                    self.label_shift(),
-                    self.mean_score(),
-                    self.accuracy(),
-                    self.error_share(),
-                ]
-            }
-            other if other.stage() == Stage::Prediction => {
-                vec![self.changed_predictions(fault), self.mean_score(), self.label_shift(), self.accuracy()]
-            }
-            _ => vec![self.touched(fault), self.error_share()],
-        };
-        measures.into_iter().flatten().collect()
-    }
-
-    /// What is measured for two versions, whatever the faults.
-    pub(super) fn of_versions(&self) -> Vec<Effect> {
-        let first = [
-            self.error_share(),
-            self.mean_latency(),
-            self.latency_quantile(0.5),
-            self.latency_quantile(0.99),
-            self.invalid_share().filter(|invalid| invalid.control + invalid.treated > 0.0),
-        ];
-        let last = [self.mean_score(), self.accuracy()];
-        first.into_iter().flatten().chain(self.label_shares()).chain(last.into_iter().flatten()).collect()
     }
 }
 

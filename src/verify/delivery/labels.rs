@@ -1,6 +1,6 @@
 //! The mix of predicted labels, and how it differs between a group and the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Arms, LABEL_SHIFT, LABELS, LEVEL,
@@ -13,15 +13,30 @@ use crate::{
 };
 
 impl Arms<'_> {
-    pub(in crate::verify) fn label_shift(&self) -> Option<Effect> {
+    /// Counts by label, in the same order for both arms; `None` where an arm has none.
+    fn label_counts(&self) -> Option<(Vec<u64>, Vec<u64>)> {
         let (control, treated) = (&self.control.labels, &self.treated.labels);
+        let names = control.keys().chain(treated.keys()).collect::<BTreeSet<_>>();
         let counts = |arm: &BTreeMap<String, u64>| -> Vec<u64> {
-            let names = control.keys().chain(treated.keys()).collect::<std::collections::BTreeSet<_>>();
-            names.into_iter().map(|name| arm.get(name).copied().unwrap_or(0)).collect()
+            names.iter().map(|name| arm.get(*name).copied().unwrap_or(0)).collect()
         };
         let (control, treated) = (counts(control), counts(treated));
-        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0)
-            .then(|| effect(LABEL_SHIFT, "share", 0.0, stats::total_variation(&control, &treated), None))
+        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then_some((control, treated))
+    }
+
+    /// Total variation distance, with its interval and the p of χ².
+    pub(in crate::verify) fn label_shift(&self) -> Option<Effect> {
+        let (control, treated) = self.label_counts()?;
+        let apart = stats::total_variation_interval(&control, &treated, LEVEL)?;
+        let p = stats::chi_squared(&control, &treated, stats::FEWEST_EXPECTED).map(|test| test.p);
+        Some(Effect { p, ..effect(LABEL_SHIFT, "share", 0.0, apart.estimate, Some(apart)) })
+    }
+
+    /// Population stability index, without its finite-sample bias.
+    pub(in crate::verify) fn label_psi(&self) -> Option<Effect> {
+        let (control, treated) = self.label_counts()?;
+        let index = stats::unbiased_psi(&control, &treated, LEVEL)?;
+        Some(effect("label distribution (PSI)", "", 0.0, index.estimate, Some(index)))
     }
 
     /// The share of each predicted label.

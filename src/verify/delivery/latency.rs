@@ -2,9 +2,13 @@
 
 use super::{
     Arms, LEVEL,
-    shares::{MEAN_LATENCY, effect, proportions},
+    shares::{MEAN_LATENCY, effect, paired, proportions},
 };
-use crate::{event::Effect, evidence::ArmEvidence, stats};
+use crate::{
+    event::Effect,
+    evidence::ArmEvidence,
+    stats::{self, Interval},
+};
 
 impl Arms<'_> {
     pub(in crate::verify) fn mean_latency(&self) -> Option<Effect> {
@@ -14,12 +18,29 @@ impl Arms<'_> {
                 .map(|(mean, variance)| (mean, variance, arm.latency.count()))
         };
         let (control, treated) = (group(self.control)?, group(self.treated)?);
-        Some(effect(MEAN_LATENCY, "s", control.0, treated.0, stats::welch(control, treated, LEVEL)))
+        let pairs = self.pairs.map(|pairs| pairs.latency_s);
+        let pairs = pairs.and_then(|all| stats::paired_mean(all.count, all.sum, all.sum_of_squares, LEVEL));
+        let difference = stats::welch(control, treated, LEVEL);
+        Some(paired(effect(MEAN_LATENCY, "s", control.0, treated.0, difference), pairs))
     }
 
     pub(in crate::verify) fn latency_quantile(&self, q: f64) -> Option<Effect> {
         let (control, treated) = (self.control.latency.quantile(q)?, self.treated.latency.quantile(q)?);
-        Some(effect(&format!("p{} latency", q * 100.0), "s", control, treated, None))
+        let difference =
+            stats::difference_of_quantiles(&self.control.latency, &self.treated.latency, q, LEVEL);
+        Some(effect(&format!("p{} latency", q * 100.0), "s", control, treated, difference))
+    }
+
+    /// Times are skewed: how many times as long they are in the geometric mean says more of the middle.
+    pub(in crate::verify) fn latency_ratio(&self) -> Option<Effect> {
+        let ratio = stats::ratio_of_times(&self.control.latency, &self.treated.latency, LEVEL)?;
+        let more = Interval {
+            estimate: ratio.estimate - 1.0,
+            low: ratio.low - 1.0,
+            high: ratio.high - 1.0,
+            level: ratio.level,
+        };
+        Some(effect("latency ratio (geometric means)", "", 1.0, ratio.estimate, Some(more)))
     }
 
     /// The share of requests that took longer than all of the other arm's.

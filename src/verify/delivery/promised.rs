@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Arms, labels, shares};
+use super::{Arms, labels, shares, truth::CALIBRATION};
 use crate::{
     event::{Effect, Promised},
     evidence::FaultEvidence,
@@ -160,7 +160,11 @@ impl Arms<'_> {
             Promise::Logit { share, .. } | Promise::Psi { share, .. } | Promise::Priors { share, .. } => {
                 vec![changed(*share)]
             }
-            Promise::Temperature { .. } | Promise::CalibrationError { .. } => vec![changed(1.0)],
+            Promise::Temperature { .. } => vec![changed(1.0)],
+            Promise::CalibrationError { ece, .. } => {
+                let grows = self.calibration_error().map(|now| (CALIBRATION, (ece - now.control) * size.arm));
+                grows.filter(|(_, by)| *by > 0.0).into_iter().chain([changed(1.0)]).collect()
+            }
             Promise::KendallTau { share, .. }
             | Promise::NdcgDrop { share, .. }
             | Promise::Cosine { share, .. } => vec![touched(*share)],

@@ -3,7 +3,7 @@
 use super::{Arms, LEVEL};
 use crate::{
     event::Effect,
-    evidence::{ArmEvidence, FaultEvidence},
+    evidence::{ArmEvidence, FaultEvidence, ShadowEvidence},
     fault::Fault,
     stats::{self, Interval},
 };
@@ -20,7 +20,8 @@ pub(in crate::verify) const MEDIAN_LATENCY: &str = "p50 latency";
 impl Arms<'_> {
     pub(in crate::verify) fn error_share(&self) -> Option<Effect> {
         let group = |arm: &ArmEvidence| (arm.failed(), arm.requests());
-        proportions(ERRORS, group(self.control), group(self.treated))
+        let effect = proportions(ERRORS, group(self.control), group(self.treated))?;
+        Some(paired(effect, self.pairs.and_then(failed_pairs)))
     }
 
     pub(in crate::verify) fn invalid_share(&self) -> Option<Effect> {
@@ -71,7 +72,7 @@ pub(in crate::verify) fn effect(
     treated: f64,
     difference: Option<Interval>,
 ) -> Effect {
-    Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference }
+    Effect { measure: measure.to_owned(), unit: unit.to_owned(), control, treated, difference, p: None }
 }
 
 /// A share whose counterpart in the control arm is known to be zero.
@@ -88,4 +89,27 @@ pub(in crate::verify) fn proportions(
     let difference = stats::difference_of_proportions(control, treated, LEVEL)?;
     let share = |(hits, n): (u64, u64)| hits as f64 / n as f64;
     Some(effect(measure, "share", share(control), share(treated), Some(difference)))
+}
+
+/// An effect with the interval of its pairs, where shadows made pairs: the same requests, answered twice.
+pub(in crate::verify) fn paired(effect: Effect, pairs: Option<Interval>) -> Effect {
+    Effect { difference: pairs.or(effect.difference), ..effect }
+}
+
+/// The shadows' share of failures minus that of the callers of the same requests.
+fn failed_pairs(seen: &ShadowEvidence) -> Option<Interval> {
+    let failed = |status: &str| match status.parse::<u16>() {
+        Ok(status) => status >= 500 || status == 429,
+        Err(_) => status == "broken",
+    };
+    let differing = seen.statuses.iter().flat_map(|(caller, shadows)| {
+        shadows.iter().map(move |(shadow, count)| (failed(caller), failed(shadow), *count))
+    });
+    let mut pairs = stats::Pairs::default();
+    for (caller, shadow, count) in differing {
+        pairs.first += if caller && !shadow { count } else { 0 };
+        pairs.second += if shadow && !caller { count } else { 0 };
+    }
+    pairs.neither = seen.pairs.saturating_sub(pairs.first + pairs.second);
+    pairs.difference(LEVEL)
 }

@@ -10,17 +10,22 @@ fn delivery(
     treated: ArmEvidence,
     seen: FaultEvidence,
 ) -> Delivery {
-    let text = format!(
-        "name: t\ntarget: {{ protocol: open-inference }}\nexposure: {{ share: {share} }}\n\
-         phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
-    );
-    let source = Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() };
-    let plan = compile(&source).unwrap_or_else(|errors| panic!("{errors}"));
+    let plan = plan(share, fault);
     let steady = crate::evidence::PhaseEvidence { control: answers(500, 200), ..Default::default() };
     let broken =
         crate::evidence::PhaseEvidence { control, treated, faults: vec![seen], ..Default::default() };
     let evidence = Evidence { phases: vec![steady, broken], ..Default::default() };
     deliveries(&plan, &evidence, &[]).remove(0)
+}
+
+/// A steady phase, and one with the fault.
+fn plan(share: &str, fault: &str) -> Plan {
+    let text = format!(
+        "name: t\ntarget: {{ protocol: open-inference }}\nexposure: {{ share: {share} }}\n\
+         phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
+    );
+    let source = Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() };
+    compile(&source).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn answers(count: u64, status: u16) -> ArmEvidence {
@@ -199,4 +204,106 @@ fn of_a_class_the_promise_is_that_class_only() {
         assert_eq!(found.delivered, delivered, "{found:?}");
         assert!((found.promised.unwrap().amount - 0.15).abs() < 1e-9);
     }
+}
+
+/// A stream of exchanges, split over sidecars in any way and added up again, is judged like that of one process.
+#[test]
+fn merged_evidence_is_judged_like_that_of_one_process() {
+    use crate::evidence::PhaseEvidence;
+    proptest::proptest!(|(parts in 1_usize..6, split in proptest::collection::vec(0_usize..6, 600), rate in 0_u64..8)| {
+        let fresh = || PhaseEvidence { faults: vec![FaultEvidence::default()], ..PhaseEvidence::default() };
+        let note = |seen: &mut PhaseEvidence, i: u64| {
+            let treated = i % 2 == 1;
+            let hit = treated && i % 16 < 2 * rate;
+            let arm = if treated { &mut seen.treated } else { &mut seen.control };
+            *arm.statuses.entry(200).or_default() += 1;
+            arm.predictions += 1;
+            arm.latency.record(std::time::Duration::from_millis(10 + i % 9 + if hit { 50 } else { 0 }));
+            // Eighths add up exactly, in whatever order.
+            arm.scores.record((i % 8) as f64 / 8.0);
+            let label = if hit || i % 3 == 0 { "b" } else { "a" };
+            *arm.labels.entry(label.to_owned()).or_default() += 1;
+            if treated {
+                let fault = &mut seen.faults[0];
+                fault.eligible += 1;
+                fault.exposed += 1;
+                fault.intensity_millionths += 500_000;
+                (fault.rows, fault.rows_in_scope) = (fault.rows + 1, fault.rows_in_scope + 1);
+                fault.perturbed += u64::from(hit);
+                fault.predictions += u64::from(hit);
+            }
+        };
+        let whole = |phase| Evidence { phases: vec![PhaseEvidence::default(), phase], ..Evidence::default() };
+        let mut one = fresh();
+        let mut many: Vec<PhaseEvidence> = (0..parts).map(|_| fresh()).collect();
+        for (i, part) in split.iter().enumerate() {
+            note(&mut one, i as u64);
+            note(&mut many[part % parts], i as u64);
+        }
+        let mut merged = Evidence::default();
+        many.into_iter().for_each(|part| merged.merge(&whole(part)));
+        for fault in ["{ mislabel: { rate: 30%, from: a, to: b } }", "{ latency: { fixed: 50ms, rate: 40% } }"] {
+            let plan = plan("50%", fault);
+            let (one, merged) = (deliveries(&plan, &whole(one.clone()), &[]), deliveries(&plan, &merged, &[]));
+            proptest::prop_assert_eq!(one, merged);
+        }
+    });
+}
+
+#[test]
+fn shadows_are_compared_in_pairs() {
+    use crate::evidence::{ShadowEvidence, Sums};
+    let mut latency_s = Sums::default();
+    (0..100).for_each(|i| latency_s.record(0.1 + f64::from(i % 3) / 1000.0));
+    let statuses = [("200".to_owned(), [("503".to_owned(), 12)].into())].into();
+    let seen = ShadowEvidence { pairs: 100, latency_s, statuses, ..ShadowEvidence::default() };
+    let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
+    // Latencies that vary so much that arms apart would tell nothing.
+    let (control, treated) = (within(100, |i| 10 + 37 * i), within(100, |i| 110 + 37 * i));
+    let arms = |pairs| Arms {
+        control: &control,
+        treated: &treated,
+        known: PhaseAccuracy::default(),
+        pairs,
+        codec: codec.as_ref(),
+    };
+    let (apart, together) = (arms(None).mean_latency().unwrap(), arms(Some(&seen)).mean_latency().unwrap());
+    assert!(!apart.difference.unwrap().excludes_zero(), "{apart:?}");
+    let difference = together.difference.unwrap();
+    assert!((difference.estimate - 0.101).abs() < 1e-3 && difference.high - difference.low < 0.001, "{together:?}");
+    let failed = arms(Some(&seen)).error_share().unwrap().difference.unwrap();
+    assert!((failed.estimate - 0.12).abs() < 1e-9 && failed.low > 0.05, "{failed:?}");
+}
+
+#[test]
+fn the_truth_tells_recall_calibration_and_ranking() {
+    let mut right = Accuracy::default();
+    let mut wrong = Accuracy::default();
+    for i in 0..400_usize {
+        let truth = i % 2;
+        let score = if truth == 1 { 0.8 } else { 0.2 };
+        right.record(true, Some(truth), Some(truth));
+        right.record_confidence(0.95, true);
+        right.record_score(score, truth == 1);
+        // Every other positive is told as negative, as sure as before.
+        let told = if i % 4 == 1 { 0 } else { truth };
+        wrong.record(told == truth, Some(truth), Some(told));
+        wrong.record_confidence(0.95, told == truth);
+        wrong.record_score(if i % 4 == 1 { 0.1 } else { score }, truth == 1);
+    }
+    let (control, treated) = (answers(400, 200), answers(400, 200));
+    let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
+    let known = PhaseAccuracy { control: right, treated: wrong };
+    let arms = Arms { control: &control, treated: &treated, known, pairs: None, codec: codec.as_ref() };
+    let effects: Vec<_> = arms.of_truth().into_iter().flatten().collect();
+    let told = |measure: &str| effects.iter().find(|effect| effect.measure == measure).unwrap();
+    assert_eq!((told("recall of class 1").control, told("recall of class 1").treated), (1.0, 0.5));
+    assert!((told("calibration error (ECE)").treated - 0.2).abs() < 1e-9);
+    assert!((told("area under the ROC curve").treated - 0.5).abs() < 1e-9, "{effects:?}");
+    for measure in ["recall of class 1", "calibration error (ECE)", "area under the ROC curve"] {
+        assert!(told(measure).difference.unwrap().excludes_zero(), "{:?}", told(measure));
+    }
+    let mut twice = right;
+    twice.merge(&right);
+    assert_eq!((twice.labelled, twice.confusion[0][0], twice.calibration[9].count), (800, 400, 800));
 }
