@@ -85,6 +85,9 @@ pub struct Delivery {
     pub skipped: BTreeMap<String, u64>,
     /// What treated and control callers saw.
     pub effects: Vec<Effect>,
+    /// True classes and what callers were told of them, where the truth is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<ConfusionByArm>,
     /// What the fault promised, where its settings and the control arm tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promised: Option<Promised>,
@@ -95,6 +98,17 @@ pub struct Delivery {
     pub delivered: Delivered,
     /// What kinds of monitor should see this fault.
     pub seen_by: String,
+}
+
+/// Confusion matrices of both arms: counts by the true class, then the predicted. The 64 first combinations are told
+/// apart; the rest count as `(other)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ConfusionByArm {
+    /// Control arm.
+    pub control: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Treated arm.
+    pub treated: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// What shadows answered in one phase beside what their callers got: the true answer.

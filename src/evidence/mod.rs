@@ -24,7 +24,7 @@ pub(crate) use ledger::{LineKind, LineWriter, open_lines};
 pub use recorder::{ArmSink, Cap, Cohort, FaultCell, Observer, Recorder, RecorderLimits};
 pub(crate) use sample::{CHUNK_OVERHEAD, Copied, as_bytes};
 pub use sample::{Sample, SampledBody, Sink, Unread, Watch};
-pub use shadow::{Comparison, LeftOut, ShadowCell, ShadowEvidence};
+pub use shadow::{Comparison, Confusion, LeftOut, ShadowCell, ShadowEvidence, count};
 pub use text::{NO_REASON, Sums, TextEvidence, TextReading};
 
 /// The class under which labels beyond the limit count.

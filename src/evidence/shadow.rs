@@ -19,6 +19,9 @@ use crate::{
     wire::{Answer, Codec, Content, Labels, Row, Value},
 };
 
+/// Counts by one class (or status), then the other.
+pub type Confusion = BTreeMap<String, BTreeMap<String, u64>>;
+
 /// Pairs of classes, and of statuses, that are told apart.
 const CELLS: usize = 64;
 /// The status of an answer that broke off.
@@ -36,7 +39,7 @@ pub struct ShadowEvidence {
     pub left_out: BTreeMap<String, u64>,
     /// Pairs with different statuses: the caller's, then the shadow's (or `broken`). The 64 first combinations are
     /// told apart.
-    pub statuses: BTreeMap<String, BTreeMap<String, u64>>,
+    pub statuses: Confusion,
     /// The shadow's latency minus the caller's, in seconds.
     pub latency_s: Sums,
     /// Predictions that were set side by side.
@@ -49,7 +52,7 @@ pub struct ShadowEvidence {
     /// Labels that differ.
     pub relabelled: u64,
     /// Those, by the caller's label and then the shadow's. The 64 first combinations are told apart.
-    pub confusion: BTreeMap<String, BTreeMap<String, u64>>,
+    pub confusion: Confusion,
     /// The shadow's highest score of a prediction minus the caller's (or of the only ones).
     pub scores: Sums,
     /// The largest of those differences, whatever its sign.
@@ -124,18 +127,15 @@ fn highest(row: &Row) -> Option<f64> {
     row.scores.iter().filter_map(Value::as_f64).reduce(f64::max)
 }
 
-/// Counts a combination, or puts it to the others when there are too many.
-fn count(cells: &mut BTreeMap<String, BTreeMap<String, u64>>, from: &str, to: &str, times: u64) {
+/// Counts a combination, or puts it to the [others](OTHER_LABEL) when there are too many (64).
+pub fn count(cells: &mut Confusion, from: &str, to: &str, times: u64) {
     let known = cells.get(from).is_some_and(|row| row.contains_key(to));
     let fits = known || cells.values().map(BTreeMap::len).sum::<usize>() < CELLS;
     let (from, to) = if fits { (from, to) } else { (OTHER_LABEL, OTHER_LABEL) };
     *cells.entry(from.to_owned()).or_default().entry(to.to_owned()).or_default() += times;
 }
 
-fn merge_cells(
-    into: &mut BTreeMap<String, BTreeMap<String, u64>>,
-    more: &BTreeMap<String, BTreeMap<String, u64>>,
-) {
+fn merge_cells(into: &mut Confusion, more: &Confusion) {
     for (from, row) in more {
         row.iter().for_each(|(to, times)| count(into, from, to, *times));
     }

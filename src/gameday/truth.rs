@@ -26,13 +26,16 @@ pub struct Truth {
     counts: Vec<[Count; 2]>,
 }
 
+/// Scores that add up to 1 within this are probabilities.
+const SUM: f64 = 0.01;
+
 /// One lock for each answer whose truth is known, beside a request over the network.
 #[derive(Debug, Default)]
 struct Count(Mutex<Accuracy>);
 
 impl Count {
     fn read(&self) -> Accuracy {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -67,17 +70,15 @@ impl Truth {
         let Some(predicted) = self.plan.target.labels.of(row) else { return };
         let count = &counts[usize::from(side.in_phase(phase).arm == Arm::Treated)];
         let right = predicted == request.label;
-        let names = self.plan.target.labels.names();
-        let number = |class: &str| names.iter().position(|name| name == class);
         let scores: Vec<f64> = row.scores.iter().filter_map(Value::as_f64).collect();
         let mut known = count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.record(right, number(request.label), number(predicted.as_ref()));
-        match (names, scores.as_slice()) {
-            // A lone score of two classes is that of the positive one, or the confidence in the answer: nobody knows.
-            (_, [] | [_]) => {}
-            (_, many) => known.record_confidence(many.iter().copied().fold(0.0, f64::max), right),
+        known.record(request.label, &predicted);
+        // A lone score of two classes may be that of the positive one or of the answer.
+        if scores.len() < 2 || (scores.iter().sum::<f64>() - 1.0).abs() > SUM {
+            return;
         }
-        if let ([_, positive], [_, score]) = (names, scores.as_slice()) {
+        known.record_confidence(scores.iter().copied().fold(0.0, f64::max), right);
+        if let ([_, positive], [_, score]) = (self.plan.target.labels.names(), scores.as_slice()) {
             known.record_score(*score, positive == request.label);
         }
     }

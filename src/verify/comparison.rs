@@ -15,11 +15,11 @@ use super::delivery::{Arms, FEWEST, PhaseAccuracy};
 /// One comparison for each phase and version that has callers beside the one it is compared with.
 pub fn comparisons(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) -> Vec<Comparison> {
     let Some(release) = &plan.release else { return Vec::new() };
-    let mut before = ArmEvidence::default();
+    let (mut before, nothing) = (ArmEvidence::default(), PhaseAccuracy::default());
     let mut all = Vec::new();
     for (index, seen) in evidence.phases.iter().enumerate() {
-        let known = accuracy.get(index).copied().unwrap_or_default();
-        all.extend(of_phase(plan, release, seen, &before, known));
+        let known = accuracy.get(index).unwrap_or(&nothing);
+        all.extend(of_phase(plan, release, seen, &before, (known, &nothing)));
         if seen.treated.requests() == 0 {
             before.merge(&seen.control);
         }
@@ -32,11 +32,16 @@ fn of_phase(
     release: &Release,
     seen: &PhaseEvidence,
     before: &ArmEvidence,
-    known: PhaseAccuracy,
+    (known, nothing): (&PhaseAccuracy, &PhaseAccuracy),
 ) -> Vec<Comparison> {
     let compare = |baseline: (Compared, &ArmEvidence), candidate: (Compared, &ArmEvidence), known, before| {
-        let arms =
-            Arms { control: baseline.1, treated: candidate.1, known, pairs: None, codec: plan.target.codec.as_ref() };
+        let arms = Arms {
+            control: baseline.1,
+            treated: candidate.1,
+            known,
+            pairs: None,
+            codec: plan.target.codec.as_ref(),
+        };
         let effects = arms.of_versions();
         let phase = seen.phase.clone();
         Comparison { phase, baseline: baseline.0, candidate: candidate.0, before, effects }
@@ -67,7 +72,7 @@ fn of_phase(
             let mut groups = groups.filter(|(_, seen)| seen.requests() > 0);
             let Some(first) = groups.next() else { return Vec::new() };
             // Nobody knows the truth by group.
-            groups.map(|group| compare(first.clone(), group, PhaseAccuracy::default(), false)).collect()
+            groups.map(|group| compare(first.clone(), group, nothing, false)).collect()
         }
     }
 }

@@ -39,10 +39,11 @@ pub use truth::{Accuracy, PhaseAccuracy};
 /// The delivery check of every injection of every phase that has evidence.
 pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) -> Vec<Delivery> {
     let before = before_any_fault(plan, evidence);
+    let nothing = PhaseAccuracy::default();
     let phases = plan.phases.iter().zip(&evidence.phases).enumerate();
     let checks = phases.flat_map(|(index, (phase, seen))| {
         // Callers in both arms got the truth: what is known of their answers says nothing of shadows.
-        let known = accuracy.get(index).filter(|_| plan.shadow().is_none()).copied().unwrap_or_default();
+        let known = accuracy.get(index).filter(|_| plan.shadow().is_none()).unwrap_or(&nothing);
         let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
         let pairs = seen.shadow.as_ref().filter(|shadow| shadow.pairs >= FEWEST);
         let codec = plan.target.codec.as_ref();
@@ -71,7 +72,7 @@ pub(super) fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence 
 pub(super) struct Arms<'a> {
     pub(super) control: &'a ArmEvidence,
     pub(super) treated: &'a ArmEvidence,
-    pub(super) known: PhaseAccuracy,
+    pub(super) known: &'a PhaseAccuracy,
     /// What shadows answered beside their callers, where they made pairs.
     pub(super) pairs: Option<&'a ShadowEvidence>,
     pub(super) codec: &'a dyn Codec,
@@ -120,6 +121,7 @@ impl Arms<'_> {
             skipped: fault.skipped.clone(),
             seen_by: seen_by(injection, &effects),
             effects,
+            confusion: self.confusion(),
             promised: weighed.as_ref().map(|weighed| weighed.promised.clone()),
             achieved: weighed.map(|weighed| weighed.achieved),
             delivered,

@@ -163,6 +163,7 @@ fn delivery(fault: FaultOutline, delivered: Delivered) -> Delivery {
         effects: Vec::new(),
         promised: None,
         achieved: None,
+        confusion: None,
         delivered,
         seen_by: "delayed-label accuracy".into(),
     }

@@ -88,10 +88,7 @@ impl Arms<'_> {
             }
             _ => vec![self.touched(fault), self.error_share()],
         };
-        let distances = match fault_changes_answers(&injection.fault) {
-            true => self.distances(),
-            false => Vec::new(),
-        };
+        let distances = if may_change_answers(&injection.fault) { self.distances() } else { Vec::new() };
         measures.into_iter().chain(distances).flatten().collect()
     }
 
@@ -118,7 +115,7 @@ impl Arms<'_> {
 }
 
 /// May predictions be others than without the fault?
-fn fault_changes_answers(fault: &Fault) -> bool {
+fn may_change_answers(fault: &Fault) -> bool {
     let needs = fault.behaviour().needs();
     match fault.stage() {
         Stage::Prediction => needs == Some(Content::Predictions),

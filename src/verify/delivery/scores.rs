@@ -26,8 +26,10 @@ impl Arms<'_> {
     /// finite-sample bias, over bins of 0.05.
     pub(in crate::verify) fn score_distances(&self) -> Vec<Option<Effect>> {
         let (control, treated) = (&self.control.scores.bins, &self.treated.scores.bins);
-        let largest = stats::kolmogorov_smirnov_binned(control, treated)
-            .map(|test| Effect { p: Some(test.p), ..effect("scores (Kolmogorov-Smirnov)", "share", 0.0, test.statistic, None) });
+        let largest = stats::kolmogorov_smirnov_binned(control, treated).map(|test| Effect {
+            p: Some(test.p),
+            ..effect("scores (Kolmogorov-Smirnov)", "share", 0.0, test.statistic, None)
+        });
         let moved = stats::wasserstein(control, treated, 1.0 / SCORE_BINS as f64, LEVEL)
             .map(|far| effect("scores (Wasserstein)", "", 0.0, far.estimate, Some(far)));
         let index = stats::unbiased_psi(control, treated, LEVEL)

@@ -3,7 +3,7 @@
 use super::{Arms, LEVEL};
 use crate::{
     event::Effect,
-    evidence::{ArmEvidence, FaultEvidence, ShadowEvidence},
+    evidence::{ArmEvidence, FaultEvidence, OTHER_LABEL, ShadowEvidence},
     fault::Fault,
     stats::{self, Interval},
 };
@@ -102,6 +102,9 @@ fn failed_pairs(seen: &ShadowEvidence) -> Option<Interval> {
         Ok(status) => status >= 500 || status == 429,
         Err(_) => status == "broken",
     };
+    if seen.statuses.contains_key(OTHER_LABEL) {
+        return None;
+    }
     let differing = seen.statuses.iter().flat_map(|(caller, shadows)| {
         shadows.iter().map(move |(shadow, count)| (failed(caller), failed(shadow), *count))
     });

@@ -260,17 +260,16 @@ fn shadows_are_compared_in_pairs() {
     let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
     // Latencies that vary so much that arms apart would tell nothing.
     let (control, treated) = (within(100, |i| 10 + 37 * i), within(100, |i| 110 + 37 * i));
-    let arms = |pairs| Arms {
-        control: &control,
-        treated: &treated,
-        known: PhaseAccuracy::default(),
-        pairs,
-        codec: codec.as_ref(),
-    };
+    let nothing = PhaseAccuracy::default();
+    let arms =
+        |pairs| Arms { control: &control, treated: &treated, known: &nothing, pairs, codec: codec.as_ref() };
     let (apart, together) = (arms(None).mean_latency().unwrap(), arms(Some(&seen)).mean_latency().unwrap());
     assert!(!apart.difference.unwrap().excludes_zero(), "{apart:?}");
     let difference = together.difference.unwrap();
-    assert!((difference.estimate - 0.101).abs() < 1e-3 && difference.high - difference.low < 0.001, "{together:?}");
+    assert!(
+        (difference.estimate - 0.101).abs() < 1e-3 && difference.high - difference.low < 0.001,
+        "{together:?}"
+    );
     let failed = arms(Some(&seen)).error_share().unwrap().difference.unwrap();
     assert!((failed.estimate - 0.12).abs() < 1e-9 && failed.low > 0.05, "{failed:?}");
 }
@@ -279,31 +278,32 @@ fn shadows_are_compared_in_pairs() {
 fn the_truth_tells_recall_calibration_and_ranking() {
     let mut right = Accuracy::default();
     let mut wrong = Accuracy::default();
-    for i in 0..400_usize {
+    let name = |class| if class == 1 { "spam" } else { "ham" };
+    for i in 0..400 {
         let truth = i % 2;
         let score = if truth == 1 { 0.8 } else { 0.2 };
-        right.record(true, Some(truth), Some(truth));
+        right.record(name(truth), name(truth));
         right.record_confidence(0.95, true);
         right.record_score(score, truth == 1);
         // Every other positive is told as negative, as sure as before.
         let told = if i % 4 == 1 { 0 } else { truth };
-        wrong.record(told == truth, Some(truth), Some(told));
+        wrong.record(name(truth), name(told));
         wrong.record_confidence(0.95, told == truth);
         wrong.record_score(if i % 4 == 1 { 0.1 } else { score }, truth == 1);
     }
     let (control, treated) = (answers(400, 200), answers(400, 200));
     let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
     let known = PhaseAccuracy { control: right, treated: wrong };
-    let arms = Arms { control: &control, treated: &treated, known, pairs: None, codec: codec.as_ref() };
+    let arms =
+        Arms { control: &control, treated: &treated, known: &known, pairs: None, codec: codec.as_ref() };
     let effects: Vec<_> = arms.of_truth().into_iter().flatten().collect();
     let told = |measure: &str| effects.iter().find(|effect| effect.measure == measure).unwrap();
-    assert_eq!((told("recall of class 1").control, told("recall of class 1").treated), (1.0, 0.5));
+    assert_eq!((told("recall of `spam`").control, told("recall of `spam`").treated), (1.0, 0.5));
     assert!((told("calibration error (ECE)").treated - 0.2).abs() < 1e-9);
     assert!((told("area under the ROC curve").treated - 0.5).abs() < 1e-9, "{effects:?}");
-    for measure in ["recall of class 1", "calibration error (ECE)", "area under the ROC curve"] {
+    for measure in ["recall of `spam`", "calibration error (ECE)", "area under the ROC curve"] {
         assert!(told(measure).difference.unwrap().excludes_zero(), "{:?}", told(measure));
     }
-    let mut twice = right;
-    twice.merge(&right);
-    assert_eq!((twice.labelled, twice.confusion[0][0], twice.calibration[9].count), (800, 400, 800));
+    let confusion = arms.confusion().unwrap();
+    assert_eq!((confusion.control["spam"]["spam"], confusion.treated["spam"]["ham"]), (200, 100));
 }

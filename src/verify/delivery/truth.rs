@@ -1,31 +1,31 @@
 //! Predictions against the truth, where it is known: accuracy, recall of each class, calibration, ranking.
 //!
-//! Counts of bounded size that add up: the classes of a confusion matrix, bins of the confidence, and for two classes
-//! bins of the positive one's score.
+//! Counts of bounded size that add up: a confusion matrix, bins of the confidence, and for two classes bins of the
+//! positive one's score.
 
 use super::{
     Arms, LEVEL,
     shares::{effect, proportions},
 };
 use crate::{
-    event::Effect,
+    event::{ConfusionByArm, Effect},
+    evidence::{self, Confusion, OTHER_LABEL},
     stats::{self, CalibrationBin, Interval, SCORE_BINS},
 };
 
-/// Classes that the confusion matrix tells apart.
-pub const CLASSES: usize = 8;
+pub(super) const CALIBRATION: &str = "calibration error (ECE)";
 /// Bins of the confidence.
 const BINS: usize = 10;
 
 /// Predictions compared with the truth, where it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Accuracy {
     /// Predictions whose true class is known.
     pub labelled: u64,
     /// Those that were right.
     pub correct: u64,
-    /// By the true class, then the predicted: of the first [`CLASSES`] classes of the target.
-    pub confusion: [[u64; CLASSES]; CLASSES],
+    /// By the true class, then the predicted. The 64 first combinations are told apart.
+    pub confusion: Confusion,
     /// Right answers by confidence, in bins of 0.1.
     pub calibration: [CalibrationBin; BINS],
     /// Of two classes, the positive one's score: of truly negative ones, then of truly positive ones.
@@ -33,7 +33,7 @@ pub struct Accuracy {
 }
 
 /// Accuracy in one phase.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PhaseAccuracy {
     /// Of the control arm.
     pub control: Accuracy,
@@ -42,15 +42,11 @@ pub struct PhaseAccuracy {
 }
 
 impl Accuracy {
-    /// Counts one prediction: its true and its predicted class by number, where they are among the target's.
-    pub fn record(&mut self, right: bool, truth: Option<usize>, predicted: Option<usize>) {
+    /// Counts one prediction by its true and its predicted class.
+    pub fn record(&mut self, truth: &str, predicted: &str) {
         self.labelled += 1;
-        self.correct += u64::from(right);
-        if let (Some(truth), Some(predicted)) = (truth, predicted)
-            && let Some(cell) = self.confusion.get_mut(truth).and_then(|row| row.get_mut(predicted))
-        {
-            *cell += 1;
-        }
+        self.correct += u64::from(truth == predicted);
+        evidence::count(&mut self.confusion, truth, predicted, 1);
     }
 
     /// Counts how sure it was, 0 to 1.
@@ -70,33 +66,17 @@ impl Accuracy {
             self.scores[usize::from(positive)][bin] += 1;
         }
     }
-
-    /// Adds another's counts.
-    pub fn merge(&mut self, other: &Accuracy) {
-        self.labelled += other.labelled;
-        self.correct += other.correct;
-        let cells = |all: &[[u64; CLASSES]; CLASSES]| all.iter().flatten().copied().collect::<Vec<_>>();
-        let theirs = cells(&other.confusion);
-        self.confusion.iter_mut().flatten().zip(theirs).for_each(|(mine, more)| *mine += more);
-        for (mine, more) in self.calibration.iter_mut().zip(&other.calibration) {
-            mine.count += more.count;
-            mine.right += more.right;
-            mine.confidence += more.confidence;
-        }
-        let theirs = other.scores.iter().flatten();
-        self.scores.iter_mut().flatten().zip(theirs).for_each(|(mine, more)| *mine += more);
-    }
 }
 
 impl Arms<'_> {
     pub(in crate::verify) fn accuracy(&self) -> Option<Effect> {
-        let group = |known: Accuracy| (known.correct, known.labelled);
-        proportions("accuracy", group(self.known.control), group(self.known.treated))
+        let group = |known: &Accuracy| (known.correct, known.labelled);
+        proportions("accuracy", group(&self.known.control), group(&self.known.treated))
     }
 
     /// What the truth tells beside accuracy: recall of each class, calibration error, area under the ROC curve.
     pub(super) fn of_truth(&self) -> Vec<Option<Effect>> {
-        let mut all: Vec<Option<Effect>> = (0..CLASSES).map(|class| self.recall(class)).collect();
+        let mut all = self.recalls();
         all.push(self.calibration_error());
         let area = |known: &Accuracy| stats::area_under_roc(&known.scores[0], &known.scores[1], LEVEL);
         all.push(self.of_both("area under the ROC curve", area));
@@ -108,9 +88,30 @@ impl Arms<'_> {
         self.of_both(CALIBRATION, error)
     }
 
-    fn recall(&self, class: usize) -> Option<Effect> {
-        let of = |known: &Accuracy| (known.confusion[class][class], known.confusion[class].iter().sum::<u64>());
-        proportions(&format!("recall of class {class}"), of(&self.known.control), of(&self.known.treated))
+    /// The share of each class's that are told as such, where all combinations of classes were told apart.
+    fn recalls(&self) -> Vec<Option<Effect>> {
+        let (control, treated) = (&self.known.control.confusion, &self.known.treated.confusion);
+        if control.contains_key(OTHER_LABEL) || treated.contains_key(OTHER_LABEL) {
+            return Vec::new();
+        }
+        let of = |arm: &Confusion, class: &str| {
+            let told = arm.get(class);
+            let right = told.and_then(|told| told.get(class)).copied().unwrap_or(0);
+            (right, told.map_or(0, |told| told.values().sum()))
+        };
+        let recall = |class: &String| {
+            proportions(&format!("recall of `{class}`"), of(control, class), of(treated, class))
+        };
+        control.keys().map(recall).collect()
+    }
+
+    /// What was told of each class, where the truth is known.
+    pub(super) fn confusion(&self) -> Option<ConfusionByArm> {
+        let known = self.known.control.labelled + self.known.treated.labelled > 0;
+        known.then(|| ConfusionByArm {
+            control: self.known.control.confusion.clone(),
+            treated: self.known.treated.confusion.clone(),
+        })
     }
 
     /// The difference of two estimates that have intervals of their own.
@@ -120,5 +121,3 @@ impl Arms<'_> {
         Some(effect(measure, "share", control.estimate, treated.estimate, Some(difference)))
     }
 }
-
-pub(super) const CALIBRATION: &str = "calibration error (ECE)";

@@ -101,6 +101,7 @@ fn report(outcomes: Vec<Outcome>, alerts: Vec<AlertChange>) -> Report {
         perturbed: 50,
         promised: None,
         achieved: None,
+        confusion: None,
         delivered: Delivered::Yes,
         seen_by: String::new(),
         ..delivery()
@@ -150,6 +151,7 @@ fn delivery() -> Delivery {
         effects: vec![],
         promised: None,
         achieved: None,
+        confusion: None,
         delivered: Delivered::No,
         seen_by: String::new(),
     }

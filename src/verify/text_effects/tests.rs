@@ -34,7 +34,13 @@ fn decides(fault: &str, change: impl Fn(u64, &mut TextReading)) -> (Option<Effec
     let seen = FaultEvidence { exposed: 200, perturbed: 60, ..FaultEvidence::default() };
     let codec = Protocol::OpenAi.codec(&Outputs::default());
     let first = |treated: &ArmEvidence| {
-        let arms = Arms { control: &usual, treated, known: PhaseAccuracy::default(), pairs: None, codec: codec.as_ref() };
+        let arms = Arms {
+            control: &usual,
+            treated,
+            known: &PhaseAccuracy::default(),
+            pairs: None,
+            codec: codec.as_ref(),
+        };
         arms.of_text(&fault, &seen).into_iter().flatten().next()
     };
     (first(&treated), first(&arm(200, |_, _| {})))
@@ -106,8 +112,13 @@ fn a_shift_of_reasons_is_told() {
         }),
     );
     let codec = Protocol::OpenAi.codec(&Outputs::default());
-    let arms =
-        Arms { control: &control, treated: &treated, known: PhaseAccuracy::default(), pairs: None, codec: codec.as_ref() };
+    let arms = Arms {
+        control: &control,
+        treated: &treated,
+        known: &PhaseAccuracy::default(),
+        pairs: None,
+        codec: codec.as_ref(),
+    };
     let seen = FaultEvidence { exposed: 100, perturbed: 40, ..FaultEvidence::default() };
     let effects: Vec<Effect> = arms.of_text(&fault, &seen).into_iter().flatten().collect();
     let moved = effects.iter().find(|effect| effect.measure.starts_with("finish reasons")).unwrap();
