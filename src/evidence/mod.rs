@@ -123,6 +123,10 @@ pub struct FaultEvidence {
     /// Requests that it changed because they asked for it (`x-canard-fault`); none of the others counts them.
     #[serde(default)]
     pub asked_for: u64,
+    /// How far it moved ranked lists (1 − Kendall's τ with the order before) or embeddings (1 − cosine with the vector
+    /// before): the mean of each response that it was shown.
+    #[serde(default)]
+    pub moved: Sums,
     /// Those that it should have changed and could not, by reason.
     pub skipped: BTreeMap<String, u64>,
     /// What its group and the others were told, for faults that treat a group differently.
@@ -225,6 +229,7 @@ impl Evidence {
                 fault.rows += more.rows;
                 fault.rows_in_scope += more.rows_in_scope;
                 fault.asked_for += more.asked_for;
+                fault.moved.merge(&more.moved);
                 fault.predictions += more.predictions;
                 add(&mut fault.skipped, &more.skipped);
                 fault.groups.merge(more.groups);

@@ -27,6 +27,7 @@ mod kill;
 mod layer;
 mod lease;
 mod masks;
+mod moved;
 mod observe;
 mod rack;
 mod request_body;

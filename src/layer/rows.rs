@@ -4,7 +4,10 @@
 //! right to perturb is reserved before the first, and the record written after the last (or when the body is
 //! dropped): one line for each fault that changed anything.
 
-use super::victim::{Reserved, Rule, Victim};
+use super::{
+    moved::Before,
+    victim::{Reserved, Rule, Victim},
+};
 use crate::{
     fault::{EditContext, Edited},
     wire::{Answer, Head, Reading, Row, Spliced, WireError},
@@ -23,6 +26,10 @@ pub(super) struct Account {
     void: bool,
     /// Rows that it was shown, and how many of them it may touch.
     rows: (usize, usize),
+    /// How far it moved the lists or vectors so far, and how many there were.
+    moved: (f64, usize),
+    /// The same of the edit that is not noted yet.
+    moves: (f64, usize),
 }
 
 impl Account {
@@ -35,6 +42,8 @@ impl Account {
             unfit: None,
             void: false,
             rows: (0, 0),
+            moved: (0.0, 0),
+            moves: (0.0, 0),
         })
     }
 
@@ -42,6 +51,8 @@ impl Account {
     pub(super) fn note(&mut self, edited: Edited) {
         self.changed += edited.changed;
         self.unfit = self.unfit.or(edited.unfit);
+        let (far, of) = std::mem::take(&mut self.moves);
+        self.moved = (self.moved.0 + if edited.changed > 0 { far } else { 0.0 }, self.moved.1 + of);
     }
 
     /// Notes why it could do nothing, unless that is known.
@@ -58,6 +69,9 @@ impl Account {
     pub(super) fn settle(self, victim: &mut Victim, of: &str) {
         if !victim.asked() && self.rows.0 > 0 {
             victim.cell(self.rule).shown(self.rows.0, self.rows.1);
+            if self.moved.1 > 0 && !self.void {
+                victim.cell(self.rule).moved(self.moved.0 / self.moved.1 as f64);
+            }
         }
         match if self.void { 0 } else { self.changed } {
             0 => self.unfit.into_iter().for_each(|reason| victim.skip(self.rule, reason)),
@@ -170,7 +184,12 @@ impl RowEdits {
                     };
                     match self.side {
                         Side::Request => fault.amend(answer, &context),
-                        Side::Response => fault.edit(answer, &context),
+                        Side::Response => {
+                            let before = Before::of(answer);
+                            let edited = fault.edit(answer, &context);
+                            account.moves = before.moved(answer);
+                            edited
+                        }
                     }
                 }
             });

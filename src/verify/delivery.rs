@@ -5,7 +5,7 @@
 //! promise is ruled out. With everybody treated there is no control arm; then the phases before the first fault stand
 //! in for it.
 
-mod labels;
+pub(super) mod labels;
 mod latency;
 mod measures;
 mod promised;

@@ -2,13 +2,14 @@
 
 use super::delivery::{
     Arms, LEVEL,
+    labels::moved,
     shares::{effect, proportions},
 };
 use crate::{
     event::Effect,
     evidence::{ArmEvidence, FaultEvidence, Sums, TextEvidence},
     fault::{EndMark, Ending, Fault},
-    stats::{self, Histogram, total_variation},
+    stats::{self, Histogram},
 };
 
 impl Arms<'_> {
@@ -27,6 +28,9 @@ impl Arms<'_> {
                     self.quantile("time to first token", 0.99, |text| &text.time_to_first_token),
                     self.tail_between_tokens(),
                     touched(),
+                    self.quantile("time to first token", 0.9, |text| &text.time_to_first_token),
+                    self.quantile("time per output token", 0.9, |text| &text.time_per_output_token),
+                    self.quantile("time per output token", 0.99, |text| &text.time_per_output_token),
                 ]
             }
             Fault::StreamStall(_) => {
@@ -95,20 +99,7 @@ impl Arms<'_> {
 
     fn reasons(&self) -> Option<Effect> {
         let (control, treated) = (&self.control.text.finish_reasons, &self.treated.text.finish_reasons);
-        let names = control.keys().chain(treated.keys()).collect::<std::collections::BTreeSet<_>>();
-        let counts = |arm: &std::collections::BTreeMap<String, u64>| -> Vec<u64> {
-            names.iter().map(|name| arm.get(*name).copied().unwrap_or(0)).collect()
-        };
-        let (control, treated) = (counts(control), counts(treated));
-        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then(|| {
-            effect(
-                "finish reasons (total variation)",
-                "share",
-                0.0,
-                total_variation(&control, &treated),
-                None,
-            )
-        })
+        moved("finish reasons (total variation)", control, treated)
     }
 }
 

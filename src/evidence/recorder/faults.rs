@@ -10,7 +10,7 @@ use std::{
 
 use super::locked;
 use crate::{
-    evidence::{FaultEvidence, groups::GroupCells},
+    evidence::{FaultEvidence, Sums, groups::GroupCells},
     exposure::Arm,
 };
 
@@ -25,9 +25,18 @@ pub struct FaultCell {
     rows: AtomicU64,
     rows_in_scope: AtomicU64,
     asked_for: AtomicU64,
+    moved: Moved,
     skipped: Tally,
     capped: [AtomicU64; Cap::ALL.len()],
     groups: GroupCells,
+}
+
+/// Sums in millionths: whole numbers need no lock.
+#[derive(Debug, Default)]
+struct Moved {
+    count: AtomicU64,
+    sum: AtomicU64,
+    squares: AtomicU64,
 }
 
 /// A limit on injections beside the share.
@@ -97,6 +106,15 @@ impl FaultCell {
         self.rows_in_scope.fetch_add(in_scope as u64, Relaxed);
     }
 
+    /// It moved the lists or vectors of a response so far in the mean, 0 (as they were) to 2 (the reverse).
+    pub fn moved(&self, far: f64) {
+        let far = far.clamp(0.0, 2.0);
+        let millionths = |x: f64| (x * 1e6).round() as u64;
+        self.moved.count.fetch_add(1, Relaxed);
+        self.moved.sum.fetch_add(millionths(far), Relaxed);
+        self.moved.squares.fetch_add(millionths(far * far), Relaxed);
+    }
+
     /// Its response was changed, so many predictions among it.
     pub fn perturbed(&self, predictions: usize) {
         self.perturbed.fetch_add(1, Relaxed);
@@ -137,6 +155,11 @@ impl FaultCell {
             rows_in_scope: self.rows_in_scope.load(Relaxed),
             predictions: self.predictions.load(Relaxed),
             asked_for: self.asked_for.load(Relaxed),
+            moved: Sums {
+                count: self.moved.count.load(Relaxed),
+                sum: self.moved.sum.load(Relaxed) as f64 / 1e6,
+                sum_of_squares: self.moved.squares.load(Relaxed) as f64 / 1e6,
+            },
             skipped,
             groups: self.groups.read(),
         }

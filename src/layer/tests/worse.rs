@@ -108,14 +108,16 @@ async fn items_move_and_scores_stay_with_the_places() {
         let (sent, got, handle) = through(Protocol::Cohere, fault, "/v2/rerank", ask, RANKED).await;
         assert_eq!(sent.unwrap(), ask);
         assert_eq!(super::fault(&handle).perturbed, 1, "{fault}");
-        results(&got)
+        let (places, scores) = results(&got);
+        (places, scores, super::fault(&handle).moved)
     };
-    let (reversed, scores) = rank(r#"{"rank-swap": {"tau": -1.0}}"#).await;
+    let (reversed, scores, moved) = rank(r#"{"rank-swap": {"tau": -1.0}}"#).await;
     assert_eq!((reversed, scores), (vec![1, 2, 0, 3], vec![0.9, 0.7, 0.4, 0.2]));
-    let (half, _) = rank(r#"{"rank-swap": {"tau": 0.0}}"#).await;
+    assert_eq!((moved.count, moved.sum), (1, 2.0), "1 − τ");
+    let (half, ..) = rank(r#"{"rank-swap": {"tau": 0.0}}"#).await;
     let places: Vec<usize> = half.iter().map(|i| [3, 0, 2, 1].iter().position(|j| j == i).unwrap()).collect();
     assert_eq!(kendall_tau(&places), 0.0);
-    let (pushed, scores) = rank(r#"{"rank-push": {"items": ["1", "2"]}}"#).await;
+    let (pushed, scores, _) = rank(r#"{"rank-push": {"items": ["1", "2"]}}"#).await;
     assert_eq!((pushed, scores), (vec![2, 1, 3, 0], vec![0.9, 0.7, 0.4, 0.2]));
     assert_eq!(rank(r#"{"rank-drop": {"rate": "100%", "top": 3}}"#).await.0, [1]);
     assert_eq!(rank(r#"{"rank-duplicate": {"rate": "100%"}}"#).await.0, [3, 3, 0, 0, 2, 2, 1, 1]);
@@ -125,14 +127,19 @@ async fn items_move_and_scores_stay_with_the_places() {
 async fn vectors_turn_by_the_angle_on_the_wire() {
     let reply = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,0.8,0.0,0.1]}],"model":"e"}"#;
     let ask = r#"{"model":"e","input":["a"]}"#;
+    let before = [0.6, 0.8, 0.0, 0.1];
     let embed = async |fault: &str| {
         let (_, got, handle) = through(Protocol::OpenAi, fault, "/v1/embeddings", ask, reply).await;
         assert_eq!(super::fault(&handle).perturbed, 1, "{fault}: {:?}", super::fault(&handle).skipped);
         let body: serde_json::Value = serde_json::from_str(&got).unwrap();
+        let moved = super::fault(&handle).moved;
         let vector = body["data"][0]["embedding"].as_array().unwrap().iter();
-        vector.map(|x| x.as_f64().unwrap()).collect::<Vec<f64>>()
+        let vector: Vec<f64> = vector.map(|x| x.as_f64().unwrap()).collect();
+        if let Some(cosine) = cosine(&before, &vector) {
+            assert!((moved.sum - (1.0 - cosine)).abs() < 1e-5, "{fault}: {moved:?}");
+        }
+        vector
     };
-    let before = [0.6, 0.8, 0.0, 0.1];
     let close = |after: &[f64], wanted: f64| (cosine(&before, after).unwrap() - wanted).abs() < 1e-6;
     assert!(close(&embed(r#"{"embedding-rotate": {"cosine": 0.8}}"#).await, 0.8));
     assert!(close(&embed(r#"{"embedding-version": {"cosine": 0.25}}"#).await, 0.25));

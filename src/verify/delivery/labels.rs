@@ -13,28 +13,14 @@ use crate::{
 };
 
 impl Arms<'_> {
-    /// Counts by label, in the same order for both arms; `None` where an arm has none.
-    fn label_counts(&self) -> Option<(Vec<u64>, Vec<u64>)> {
-        let (control, treated) = (&self.control.labels, &self.treated.labels);
-        let names = control.keys().chain(treated.keys()).collect::<BTreeSet<_>>();
-        let counts = |arm: &BTreeMap<String, u64>| -> Vec<u64> {
-            names.iter().map(|name| arm.get(*name).copied().unwrap_or(0)).collect()
-        };
-        let (control, treated) = (counts(control), counts(treated));
-        (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then_some((control, treated))
-    }
-
     /// Total variation distance, with its interval and the p of χ².
     pub(in crate::verify) fn label_shift(&self) -> Option<Effect> {
-        let (control, treated) = self.label_counts()?;
-        let apart = stats::total_variation_interval(&control, &treated, LEVEL)?;
-        let p = stats::chi_squared(&control, &treated, stats::FEWEST_EXPECTED).map(|test| test.p);
-        Some(Effect { p, ..effect(LABEL_SHIFT, "share", 0.0, apart.estimate, Some(apart)) })
+        moved(LABEL_SHIFT, &self.control.labels, &self.treated.labels)
     }
 
     /// Population stability index, without its finite-sample bias.
     pub(in crate::verify) fn label_psi(&self) -> Option<Effect> {
-        let (control, treated) = self.label_counts()?;
+        let (control, treated) = aligned(&self.control.labels, &self.treated.labels)?;
         let index = stats::unbiased_psi(&control, &treated, LEVEL)?;
         Some(effect("label distribution (PSI)", "", 0.0, index.estimate, Some(index)))
     }
@@ -56,6 +42,28 @@ impl Arms<'_> {
         };
         labels.into_iter().filter_map(share).collect()
     }
+}
+
+/// Total variation distance of two mixes of named things, with its interval and the p of χ².
+pub(in crate::verify) fn moved(
+    measure: &str,
+    control: &BTreeMap<String, u64>,
+    treated: &BTreeMap<String, u64>,
+) -> Option<Effect> {
+    let (control, treated) = aligned(control, treated)?;
+    let apart = stats::total_variation_interval(&control, &treated, LEVEL)?;
+    let p = stats::chi_squared(&control, &treated, stats::FEWEST_EXPECTED).map(|test| test.p);
+    Some(Effect { p, ..effect(measure, "share", 0.0, apart.estimate, Some(apart)) })
+}
+
+/// Counts by name, in the same order for both; `None` where one has none.
+fn aligned(control: &BTreeMap<String, u64>, treated: &BTreeMap<String, u64>) -> Option<(Vec<u64>, Vec<u64>)> {
+    let names = control.keys().chain(treated.keys()).collect::<BTreeSet<_>>();
+    let counts = |arm: &BTreeMap<String, u64>| -> Vec<u64> {
+        names.iter().map(|name| arm.get(*name).copied().unwrap_or(0)).collect()
+    };
+    let (control, treated) = (counts(control), counts(treated));
+    (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then_some((control, treated))
 }
 
 /// The gap between the others' rate of positives and the group's.

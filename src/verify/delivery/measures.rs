@@ -77,6 +77,7 @@ impl Arms<'_> {
             {
                 vec![
                     self.touched(fault),
+                    self.moved(other.behaviour().needs(), fault),
                     self.label_shift(),
                     self.mean_score(),
                     self.accuracy(),

@@ -76,8 +76,9 @@ impl Arms<'_> {
             let difference = effect.difference.filter(|_| amount.abs() > NOTHING)?;
             Some(weighed(&promise, effect, difference, amount))
         };
-        let counted =
-            |candidate: &Candidate| alone || [shares::TOUCHED, shares::CHANGED].contains(&candidate.0);
+        let counted = |candidate: &Candidate| {
+            alone || [shares::TOUCHED, shares::CHANGED, shares::TAU, shares::COSINE].contains(&candidate.0)
+        };
         self.candidates(&promise, injection, fault, size, alone)
             .into_iter()
             .filter(counted)
@@ -165,9 +166,15 @@ impl Arms<'_> {
                 let grows = self.calibration_error().map(|now| (CALIBRATION, (ece - now.control) * size.arm));
                 grows.filter(|(_, by)| *by > 0.0).into_iter().chain([changed(1.0)]).collect()
             }
-            Promise::KendallTau { share, .. }
-            | Promise::NdcgDrop { share, .. }
-            | Promise::Cosine { share, .. } => vec![touched(*share)],
+            Promise::KendallTau { tau, share } => {
+                vec![(shares::TAU, -(1.0 - tau) * share * size.own), touched(*share)]
+            }
+            // A ramp grows the angle, not its cosine.
+            Promise::Cosine { cosine, share } => {
+                let turned = (1.0 - (cosine.acos() * size.intensity).cos()) / size.intensity.max(NOTHING);
+                vec![(shares::COSINE, -turned * share * size.own), touched(*share)]
+            }
+            Promise::NdcgDrop { share, .. } => vec![touched(*share)],
             Promise::TokenDelay { .. }
             | Promise::Stall { .. }
             | Promise::Answers { .. }

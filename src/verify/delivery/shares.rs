@@ -6,6 +6,7 @@ use crate::{
     evidence::{ArmEvidence, FaultEvidence, OTHER_LABEL, ShadowEvidence},
     fault::Fault,
     stats::{self, Interval},
+    wire::Content,
 };
 
 pub(in crate::verify) const ERRORS: &str = "error share";
@@ -14,6 +15,8 @@ pub(in crate::verify) const CHANGED: &str = "changed predictions";
 pub(in crate::verify) const TOUCHED: &str = "requests touched";
 /// The status follows.
 pub(in crate::verify) const STATUS: &str = "share of status";
+pub(in crate::verify) const TAU: &str = "Kendall τ with the order before";
+pub(in crate::verify) const COSINE: &str = "cosine with the vector before";
 pub(in crate::verify) const MEAN_LATENCY: &str = "mean latency";
 pub(in crate::verify) const MEDIAN_LATENCY: &str = "p50 latency";
 
@@ -57,6 +60,21 @@ impl Arms<'_> {
     pub(in crate::verify) fn changed_predictions(&self, fault: &FaultEvidence) -> Option<Effect> {
         let predictions = self.treated.predictions;
         against_nothing(CHANGED, fault.predictions.min(predictions), predictions)
+    }
+
+    /// How far the fault moved lists or vectors, in the mean of the requests that it could have touched: those that it
+    /// left alone did not move.
+    pub(in crate::verify) fn moved(&self, content: Option<Content>, fault: &FaultEvidence) -> Option<Effect> {
+        let measure = match content {
+            Some(Content::Ranking) => TAU,
+            Some(Content::Embeddings) => COSINE,
+            _ => return None,
+        };
+        let by = fault.moved;
+        let by =
+            stats::paired_mean(fault.exposed, by.sum, by.sum_of_squares, LEVEL).filter(|_| by.count > 0)?;
+        let down = Interval { estimate: -by.estimate, low: -by.high, high: -by.low, level: by.level };
+        Some(effect(measure, "", 1.0, 1.0 - by.estimate, Some(down)))
     }
 
     /// Requests that the fault held or broke; without it none are, by construction.

@@ -10,18 +10,21 @@ fn delivery(
     treated: ArmEvidence,
     seen: FaultEvidence,
 ) -> Delivery {
-    let plan = plan(share, fault);
+    judge(&plan("open-inference", share, fault), control, treated, seen)
+}
+
+fn judge(plan: &Plan, control: ArmEvidence, treated: ArmEvidence, seen: FaultEvidence) -> Delivery {
     let steady = crate::evidence::PhaseEvidence { control: answers(500, 200), ..Default::default() };
     let broken =
         crate::evidence::PhaseEvidence { control, treated, faults: vec![seen], ..Default::default() };
     let evidence = Evidence { phases: vec![steady, broken], ..Default::default() };
-    deliveries(&plan, &evidence, &[]).remove(0)
+    deliveries(plan, &evidence, &[]).remove(0)
 }
 
 /// A steady phase, and one with the fault.
-fn plan(share: &str, fault: &str) -> Plan {
+fn plan(protocol: &str, share: &str, fault: &str) -> Plan {
     let text = format!(
-        "name: t\ntarget: {{ protocol: open-inference }}\nexposure: {{ share: {share} }}\n\
+        "name: t\ntarget: {{ protocol: {protocol} }}\nexposure: {{ share: {share} }}\n\
          phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
     );
     let source = Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() };
@@ -243,7 +246,7 @@ fn merged_evidence_is_judged_like_that_of_one_process() {
         let mut merged = Evidence::default();
         many.into_iter().for_each(|part| merged.merge(&whole(part)));
         for fault in ["{ mislabel: { rate: 30%, from: a, to: b } }", "{ latency: { fixed: 50ms, rate: 40% } }"] {
-            let plan = plan("50%", fault);
+            let plan = plan("open-inference", "50%", fault);
             let (one, merged) = (deliveries(&plan, &whole(one.clone()), &[]), deliveries(&plan, &merged, &[]));
             proptest::prop_assert_eq!(one, merged);
         }
@@ -306,4 +309,32 @@ fn the_truth_tells_recall_calibration_and_ranking() {
     }
     let confusion = arms.confusion().unwrap();
     assert_eq!((confusion.control["spam"]["spam"], confusion.treated["spam"]["ham"]), (200, 100));
+}
+
+#[test]
+fn lists_and_vectors_keep_their_promise_by_how_far_they_moved() {
+    let judged = |protocol: &str, fault: &str, far: f64| {
+        let mut moved = crate::evidence::Sums::default();
+        (0..100).for_each(|_| moved.record(far));
+        let seen = FaultEvidence { moved, ..acted(200, 100) };
+        judge(&plan(protocol, "50%", fault), answers(200, 200), answers(200, 200), seen)
+    };
+    // Half of the lists, to a τ of 0.2: 0.6 in the mean.
+    let kept = judged("cohere", "{ rank-swap: { tau: 0.2, rate: 50% } }", 0.8);
+    assert_eq!(kept.delivered, Delivered::Yes);
+    let promised = kept.promised.unwrap();
+    assert_eq!(promised.measure, "Kendall τ with the order before");
+    assert!((promised.amount + 0.4).abs() < 1e-9);
+    let tau = kept.effects.iter().find(|effect| effect.measure == promised.measure).unwrap();
+    assert!((tau.control, tau.treated) == (1.0, 0.6), "{tau:?}");
+    let partly = judged("cohere", "{ rank-swap: { tau: 0.2, rate: 50% } }", 0.2);
+    assert_eq!(partly.delivered, Delivered::Partly);
+    assert!((partly.achieved.unwrap().estimate - 0.25).abs() < 1e-9);
+    for (far, verdict) in [(0.5, Delivered::Yes), (0.1, Delivered::Partly)] {
+        let found = judged("openai", "{ embedding-rotate: { cosine: 0.5, rate: 50% } }", far);
+        assert_eq!(
+            (found.delivered, found.promised.unwrap().measure.as_str()),
+            (verdict, "cosine with the vector before")
+        );
+    }
 }
