@@ -224,7 +224,7 @@ fn merged_evidence_is_judged_like_that_of_one_process() {
             arm.latency.record(std::time::Duration::from_millis(10 + i % 9 + if hit { 50 } else { 0 }));
             // Eighths add up exactly, in whatever order.
             arm.scores.record((i % 8) as f64 / 8.0);
-            let label = if hit || i % 3 == 0 { "b" } else { "a" };
+            let label = if hit || i.is_multiple_of(3) { "b" } else { "a" };
             *arm.labels.entry(label.to_owned()).or_default() += 1;
             if treated {
                 let fault = &mut seen.faults[0];
