@@ -190,5 +190,9 @@ fn named<'a>(names: &'a [String], count: impl Fn(&'a String) -> Option<&'a u64>,
 }
 
 fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { format!("{seconds:.3} s") }
+    match seconds * 1e3 {
+        ms if ms < 10.0 => format!("{ms:.2} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        _ => format!("{seconds:.1} s"),
+    }
 }
