@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Behaviour, CheckContext, Decide, EditContext, Edited, Entry, Fault, Memory, Parameter, Problem,
-    Stage,
+    Promise, Stage, Touched,
     feature::{Cell, Columns, LEAST, Learnt, amend_cells, excludes, index_of},
     prediction::{amends, check_rate},
     unfit::{NOT_A_NUMBER, STILL_LEARNING, UNKNOWN_COLUMN},
@@ -204,6 +204,22 @@ impl Behaviour for FeatureMissing {
 
     fn rate(&self) -> Share {
         self.rate
+    }
+
+    fn promise(&self) -> Promise {
+        let beyond = match &self.given {
+            None => 1.0,
+            Some(given) => match given.quantile().map(Share::fraction) {
+                Some(quantile) if given.is_above() => 1.0 - quantile,
+                Some(quantile) => quantile,
+                None => {
+                    return Promise::Unknown {
+                        because: "how many values are beyond the limit depends on the traffic",
+                    };
+                }
+            },
+        };
+        Promise::Touch { of: Touched::Cells, share: self.rate.fraction() * beyond }
     }
 
     fn describe(&self) -> String {
