@@ -4,12 +4,15 @@ mod reason;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use self::reason::{Asked, Explanation};
-use super::{Exit, Failure, load, output};
+use super::{
+    Exit, Failure, load,
+    output::{self, Shown},
+};
 use crate::{
     draw::UnitHash,
     scenario::{RequestView, StageDocument},
@@ -57,16 +60,8 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "JSON", value_parser = json)]
     body: Option<Value>,
     /// What is printed
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Shown,
 }
 
 pub(super) fn run(args: ExplainArgs) -> miette::Result<Exit> {
@@ -101,8 +96,8 @@ pub(super) fn run(args: ExplainArgs) -> miette::Result<Exit> {
             .help("describe the request with --header, --path, --method and --body")
     })?;
     output::print(&match args.format {
-        Format::Text => told.in_words(),
-        Format::Json => serde_json::to_string_pretty(&told).unwrap_or_default() + "\n",
+        Shown::Text => told.in_words(),
+        Shown::Json => serde_json::to_string_pretty(&told).unwrap_or_default() + "\n",
     })?;
     Ok(Exit::Met)
 }

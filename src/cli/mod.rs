@@ -24,6 +24,7 @@ mod search;
 mod sidecar;
 mod stop;
 mod sweep;
+mod target;
 mod watched;
 
 use std::process::ExitCode;

@@ -2,7 +2,19 @@
 
 use std::io::{ErrorKind, Write};
 
+use clap::ValueEnum;
+
 use super::Failure;
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Shown {
+    /// For reading here
+    #[default]
+    Text,
+    /// For programs: one JSON document
+    Json,
+}
 
 /// Writes to standard output. A reader that has gone (`canard faults | head`) is no failure: the command
 /// ends with its own exit code.

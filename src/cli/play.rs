@@ -11,13 +11,13 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Exit, Failure, live, output, reload::Reload};
+use super::{Exit, Failure, live, output, reload::Reload, target::Target};
 use crate::{
     event::{LedgerFiles, Report},
     evidence::LedgerParts,
     gameday::{self, Events, Options, Orders, Run, Truth},
     report,
-    scenario::{Plan, SidecarAddress, StageDocument},
+    scenario::{Plan, SidecarAddress},
     traffic::{Generator, Tally},
 };
 
@@ -25,11 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Play {
     pub(super) plan: Arc<Plan>,
-    /// `None` for the embedded defaults.
-    pub(super) stage: Option<StageDocument>,
-    /// Sidecars named on the command line.
-    pub(super) sidecars: Vec<String>,
-    pub(super) traffic_to: Option<String>,
+    pub(super) target: Target,
     /// Where the report goes.
     pub(super) report: PathBuf,
     pub(super) options: Options,
@@ -39,9 +35,27 @@ pub(super) struct Play {
     pub(super) show: live::Show,
 }
 
+/// Runs it on a runtime of its own.
+pub(super) fn block_on<T>(work: impl Future<Output = miette::Result<T>>) -> miette::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
+    let done = runtime.block_on(work);
+    // Blocking leftovers (a name look-up, say) must not hold up the exit code.
+    runtime.shutdown_background();
+    done
+}
+
 /// Plays, and writes the report before it waits for anything else.
 pub(super) async fn play(play: Play, signals: Signals) -> miette::Result<Report> {
-    let Play { plan, stage, sidecars, traffic_to, report: folder, options, orders, reload, show } = play;
+    let Play {
+        plan,
+        target: Target { stage, sidecars, traffic_to },
+        report: folder,
+        options,
+        orders,
+        reload,
+        show,
+    } = play;
     let (events, receiver) = Events::channel();
     let presenter = tokio::spawn(live::present(receiver, show.clone()));
     let truth = Arc::new(Truth::new(plan.clone()));

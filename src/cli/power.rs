@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{Exit, Failure, load, output};
+use super::{
+    Exit, Failure, load,
+    output::{self, Shown},
+};
 use crate::{
     event::{Baselines, Power},
     report,
@@ -56,16 +59,7 @@ pub(super) struct PowerArgs {
     baseline_accuracy: f64,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    /// For reading here
-    #[default]
-    Text,
-    /// For programs
-    Json,
+    format: Shown,
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -106,8 +100,8 @@ pub(super) fn run(args: PowerArgs) -> miette::Result<Exit> {
     };
     let found = verify::power(&plan, rate, args.alpha, args.power, baselines);
     let text = match args.format {
-        Format::Text => report::power(&found),
-        Format::Json => {
+        Shown::Text => report::power(&found),
+        Shown::Json => {
             let json =
                 serde_json::to_string_pretty(&found).map_err(|error| Failure::new(error.to_string()))?;
             json + "\n"

@@ -9,14 +9,15 @@ use super::{
     campaign::{self, Campaign, Times, agenda, scenarios},
     live::{self, Format, Show},
     load, output,
-    play::{Play, Signals, play, writable},
+    play::{Play, Signals, block_on, play, writable},
     power,
     reload::Reload,
+    target::{Target, TargetArgs},
 };
 use crate::{
     gameday::{self, Options},
     report,
-    scenario::{MOST_RUNS, Plan, StageDocument, unnamed_stage},
+    scenario::{MOST_RUNS, Plan},
     unit::{Share, Span},
 };
 
@@ -47,16 +48,8 @@ pub(super) struct RunArgs {
     /// their names. `-` reads standard input.
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<PathBuf>,
-    /// The stage file: where the upstream, the sidecars and the monitors are.
-    #[arg(long, value_name = "FILE")]
-    stage: Option<PathBuf>,
-    /// The admin address of a sidecar that already stands in the traffic; may be repeated. Its token comes
-    /// from CANARD_TOKEN.
-    #[arg(long, value_name = "URL")]
-    sidecar: Vec<String>,
-    /// Where generated traffic goes when sidecars are named; without it they get real traffic only.
-    #[arg(long, value_name = "URL")]
-    traffic_to: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Where `report.json` and `junit.xml` go; those of a campaign's runs into folders in it.
     #[arg(long, value_name = "DIR", default_value = "canard-report")]
     report: PathBuf,
@@ -132,31 +125,24 @@ impl RunArgs {
 }
 
 pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
-    let stage_source = args.stage.as_deref().map(load::stage_source).transpose()?;
-    let document = match &stage_source {
-        Some(source) => load::stage_of(source)?,
-        None if !args.sidecar.is_empty() => unnamed_stage(),
-        None => load::stage(None)?,
-    };
-    let elsewhere = !args.sidecar.is_empty();
-    let fits = load::elsewhere(&document, elsewhere);
-    let stage = args.stage.is_some().then(|| document.clone());
+    let (target, stage_source) = args.target.read()?;
+    let fits = target.against();
     if args.is_campaign() {
         let Some(plans) = scenarios(&args.scenarios, &fits)? else { return Ok(Exit::Usage) };
-        return several(args, plans, stage);
+        return several(args, plans, target);
     }
     let source = load::source(&args.scenarios[0])?;
     let plan = Arc::new(load::scenario(&source, &fits)?);
     if args.times().of(&plan) != (1, 0) {
-        return several(args, vec![plan], stage);
+        return several(args, vec![plan], target);
     }
     let plan = if args.seed.is_some() || args.shuffle { one(&args, plan)? } else { plan };
     let (giver, orders) = gameday::orders();
-    let stage_file = args.stage.as_deref().zip(stage_source.as_ref());
+    let stage_file = args.target.stage.as_deref().zip(stage_source.as_ref());
     let reload = || {
         let scenario = (args.scenarios[0].as_path(), &source);
-        Reload::new(scenario, stage_file, document.clone(), plan.clone(), giver)
-            .map(|one| one.elsewhere(elsewhere))
+        Reload::new(scenario, stage_file, target.document(), plan.clone(), giver)
+            .map(|one| one.elsewhere(target.elsewhere()))
     };
     let reload = args.reload.then(reload).transpose()?;
     if args.dry_run {
@@ -170,9 +156,7 @@ pub(super) fn run(args: RunArgs) -> miette::Result<Exit> {
     let options = args.options();
     let code = block_on(async {
         let signals = Signals::install()?;
-        let RunArgs { sidecar: sidecars, traffic_to, report, .. } = args;
-        let play =
-            play(Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show }, signals);
+        let play = play(Play { plan, target, report: args.report, options, orders, reload, show }, signals);
         Ok(play.await?.exit_code)
     })?;
     Ok(Exit::of_code(code))
@@ -185,7 +169,7 @@ fn one(args: &RunArgs, plan: Arc<Plan>) -> Result<Arc<Plan>, Failure> {
 }
 
 /// A campaign of these scenarios.
-fn several(args: RunArgs, plans: Vec<Arc<Plan>>, stage: Option<StageDocument>) -> miette::Result<Exit> {
+fn several(args: RunArgs, plans: Vec<Arc<Plan>>, target: Target) -> miette::Result<Exit> {
     if args.reload {
         let failure = Failure::new("--reload is for one run, and this is a campaign of several");
         return Err(failure.help("leave it out, or run one scenario with --repeat 1 --null-runs 0").into());
@@ -200,9 +184,7 @@ fn several(args: RunArgs, plans: Vec<Arc<Plan>>, stage: Option<StageDocument>) -
     let campaign = Campaign {
         scenarios: plans,
         items,
-        stage,
-        sidecars: args.sidecar,
-        traffic_to: args.traffic_to,
+        target,
         report: args.report,
         options,
         require: args.require,
@@ -217,15 +199,6 @@ fn several(args: RunArgs, plans: Vec<Arc<Plan>>, stage: Option<StageDocument>) -
     }
     writable(&campaign.report)?;
     block_on(async { campaign::campaign(campaign, Signals::install()?).await })
-}
-
-fn block_on<T>(work: impl Future<Output = miette::Result<T>>) -> miette::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
-    let done = runtime.block_on(work);
-    // Blocking leftovers (a name look-up, say) must not hold up the exit code.
-    runtime.shutdown_background();
-    done
 }
 
 fn dry_run(plan: &Plan, format: Format) -> Result<Exit, Failure> {

@@ -18,13 +18,14 @@ use super::{
     live::{self, Format, Show},
     output,
     play::{Play, Signals, play, writable, write_whole},
+    target::Target,
 };
 use crate::{
     clock,
     event::{Ending, Event, Kind, Matrix, Outline, Report},
     gameday::{self, Options, Orders},
     report,
-    scenario::{Plan, StageDocument},
+    scenario::Plan,
     unit::{Share, Span},
     verify::{self, Baseline, Played},
 };
@@ -39,11 +40,7 @@ pub(super) struct Campaign {
     pub(super) scenarios: Vec<Arc<Plan>>,
     /// The runs.
     pub(super) items: Vec<Item>,
-    /// `None` for the embedded defaults.
-    pub(super) stage: Option<StageDocument>,
-    /// Sidecars named on the command line.
-    pub(super) sidecars: Vec<String>,
-    pub(super) traffic_to: Option<String>,
+    pub(super) target: Target,
     /// Where reports go, each into a folder of its own.
     pub(super) report: PathBuf,
     pub(super) options: Options,
@@ -157,9 +154,7 @@ impl Campaign {
         };
         let play_of = Play {
             plan: item.plan.clone(),
-            stage: self.stage.clone(),
-            sidecars: self.sidecars.clone(),
-            traffic_to: self.traffic_to.clone(),
+            target: self.target.clone(),
             report,
             options: self.options.clone(),
             orders: Orders::default(),

@@ -10,6 +10,7 @@ use crate::{
         live::{Format, Show},
         load, output,
         play::{Play, Signals, play, writable},
+        target::Target,
         watched::Watched,
     },
     clock,
@@ -96,12 +97,11 @@ impl Hands for Desk {
         let show =
             Show { format: self.format, quiet: self.quiet, run: Some(name), brief: false, silent: false };
         let (options, signals) = (self.options.clone(), self.signals.clone());
-        let (sidecars, traffic_to, reload) = (Vec::new(), None, None);
+        let target = Target::of(stage);
         Box::pin(async move {
             let play = async {
                 writable(&report)?;
-                let play_of =
-                    Play { plan, stage, sidecars, traffic_to, report, options, orders, reload, show };
+                let play_of = Play { plan, target, report, options, orders, reload: None, show };
                 play(play_of, signals).await
             };
             match play.await {

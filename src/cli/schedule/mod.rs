@@ -11,7 +11,7 @@ use super::{
     Exit, Failure,
     live::Format,
     load,
-    play::{Signals, writable},
+    play::{Signals, block_on, writable},
     run::lease,
 };
 use crate::{
@@ -104,17 +104,14 @@ pub(super) fn run(args: ScheduleArgs) -> miette::Result<Exit> {
             .into());
     }
     writable(&args.report)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(format!("no runtime could be started: {e}")))?;
-    let kept = runtime.block_on(async {
+    let kept = block_on(async {
         let signals = Signals::install()?;
         let options = Options { early_stop: !args.no_early_stop, lease: args.lease.duration() };
         let stop = signals.first();
         let desk =
             Desk::new(&args.calendar, &source, args.report, options, (args.format, args.quiet), signals);
-        Ok::<_, Failure>(keep(calendar, desk, args.once, stop).await)
+        Ok(keep(calendar, desk, args.once, stop).await)
     })?;
-    runtime.shutdown_background();
     Ok(match kept {
         Kept::Stopped => Exit::Interrupted,
         Kept::NothingLeft => Exit::Met,

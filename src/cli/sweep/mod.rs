@@ -9,15 +9,16 @@ mod prepare;
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use self::{keep::Keep, prepare::Prepared};
 use super::{
-    Exit, Failure,
+    Exit,
     live::{self, Format, Show},
-    output,
-    play::{Play, Signals, play, writable},
+    output::{self, Shown},
+    play::{Play, Signals, block_on, play, writable},
     run::lease,
+    target::TargetArgs,
 };
 use crate::{
     draw::{Key, UnitHash},
@@ -57,16 +58,8 @@ pub(super) struct SweepArgs {
     /// The one alert that has to fire in time; left out, all that the phases with the setting expect to fire
     #[arg(long, value_name = "ALERT")]
     alert: Option<String>,
-    /// The stage file: where the upstream, the sidecars and the monitors are
-    #[arg(long, value_name = "FILE")]
-    stage: Option<PathBuf>,
-    /// The admin address of a sidecar that already stands in the traffic; may be repeated. Its token comes
-    /// from CANARD_TOKEN
-    #[arg(long, value_name = "URL")]
-    sidecar: Vec<String>,
-    /// Where generated traffic goes when sidecars are named; without it they get real traffic only
-    #[arg(long, value_name = "URL")]
-    traffic_to: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Most runs, those of a sweep that is resumed included
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=500))]
     runs: u32,
@@ -92,20 +85,12 @@ pub(super) struct SweepArgs {
     /// Time to live of the lease of each run, from 1s to 5m
     #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = lease)]
     lease: Span,
-    /// What is printed
-    #[arg(long, value_enum, default_value = "text")]
+    /// A line for each run, then tables; or the content of `sweep.json`, at the end
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Shown,
     /// Print only the result
     #[arg(long, short)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Shown {
-    /// A line for each run, then tables
-    Text,
-    /// The content of `sweep.json`, at the end
-    Json,
 }
 
 pub(super) fn run(args: SweepArgs) -> miette::Result<Exit> {
@@ -114,11 +99,7 @@ pub(super) fn run(args: SweepArgs) -> miette::Result<Exit> {
         return Ok(output::print(&prepared.outlook(args.runs)).map(|()| Exit::Met)?);
     }
     let keep = Keep::open(&args.report, args.resume, prepared.search.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime could be started: {error}")))?;
-    let sweep = runtime.block_on(search(&args, &prepared, keep))?;
-    // Blocking leftovers (a name look-up, say) must not hold up the exit code.
-    runtime.shutdown_background();
+    let sweep = block_on(search(&args, &prepared, keep))?;
     let exit = Exit::of_code(sweep.exit_code);
     let text = match args.format {
         Shown::Text => report::sweep(&sweep, live::width()),
@@ -150,9 +131,7 @@ async fn search(args: &SweepArgs, prepared: &Prepared, mut keep: Keep) -> miette
         writable(&path)?;
         let probed = Play {
             plan: Arc::new(plan),
-            stage: prepared.stage.clone(),
-            sidecars: args.sidecar.clone(),
-            traffic_to: args.traffic_to.clone(),
+            target: prepared.target.clone(),
             report: path,
             options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
             orders,

@@ -2,10 +2,10 @@
 
 use super::{SweepArgs, probe_seed};
 use crate::{
-    cli::{Failure, diagnostics::Mistakes, load},
+    cli::{Failure, diagnostics::Mistakes, load, target::Target},
     draw::UnitHash,
     event::{Probe, Search, Seen},
-    scenario::{Expectation, Places, Plan, Setting, Source, StageDocument, find_setting, unnamed_stage},
+    scenario::{Expectation, Places, Plan, Setting, Source, StageDocument, find_setting},
     unit::{SizeRange, Span},
     verify::{Counted, Findings, Next},
 };
@@ -14,8 +14,7 @@ pub(super) struct Prepared {
     source: Source,
     /// What scenarios are checked against.
     against: StageDocument,
-    /// `None` for the embedded defaults.
-    pub(super) stage: Option<StageDocument>,
+    pub(super) target: Target,
     places: Places,
     pub(super) range: SizeRange,
     pub(super) search: Search,
@@ -24,14 +23,9 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(args: &SweepArgs) -> miette::Result<Prepared> {
-        let stage_source = args.stage.as_deref().map(load::stage_source).transpose()?;
-        let document = match &stage_source {
-            Some(source) => load::stage_of(source)?,
-            None if !args.sidecar.is_empty() => unnamed_stage(),
-            None => load::stage(None)?,
-        };
+        let (target, stage_source) = args.target.read()?;
         let source = load::source(&args.scenario)?;
-        let against = load::elsewhere(&document, !args.sidecar.is_empty());
+        let against = target.against();
         // Its own mistakes first.
         let plan = load::scenario(&source, &against)?;
         let (setting, range) = over(args)?;
@@ -50,9 +44,8 @@ impl Prepared {
             alert: args.alert.clone(),
             expectations,
         };
-        let stage = args.stage.is_some().then_some(document);
         let lasts = Span::from(plan.lasts());
-        let prepared = Prepared { source, against, stage, places, range, search, lasts };
+        let prepared = Prepared { source, against, target, places, range, search, lasts };
         // A size that the scenario can't have is told before the first run.
         for position in [0.0, 0.4, 1.0] {
             prepared.plan(&prepared.range.written(position), prepared.search.seed)?;
