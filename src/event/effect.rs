@@ -62,6 +62,10 @@ pub struct Promised {
     pub unit: String,
     /// Treated minus control, as promised.
     pub amount: f64,
+    /// Does the promise speak of parts of a request (words, vectors, values)? Then of requests this is the least that
+    /// has to be touched, and more is as promised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 /// The delivery check of one fault.

@@ -211,6 +211,21 @@ pub enum Touched {
 }
 
 impl Touched {
+    /// May a request have several of them, of which one is enough to touch it?
+    pub const fn are_parts_of_requests(self) -> bool {
+        match self {
+            Touched::Requests | Touched::Predictions | Touched::Keys | Touched::Lists | Touched::Answers => {
+                false
+            }
+            Touched::Cells
+            | Touched::Rows
+            | Touched::Vectors
+            | Touched::Items
+            | Touched::Pieces
+            | Touched::Labels => true,
+        }
+    }
+
     /// As reports name it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -253,9 +268,11 @@ pub enum Answers {
     Malformed,
     /// It does not say why it ended.
     WithoutReason,
+    /// It is a stream, and ends before it says why.
+    CutOff,
     /// It reports no tokens.
     Uncounted,
-    /// Its connection breaks.
+    /// It is a stream, and its connection breaks.
     Broken,
 }
 
@@ -277,6 +294,7 @@ impl Answers {
             Answers::Failed => "carry an error",
             Answers::Malformed => "do not parse",
             Answers::WithoutReason => "without a finish reason",
+            Answers::CutOff => "that are streams end too early",
             Answers::Uncounted => "without token counts",
             Answers::Broken => "broken off",
         }

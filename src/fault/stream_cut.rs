@@ -134,7 +134,7 @@ impl Behaviour for StreamCut {
     }
 
     fn promise(&self) -> Promise {
-        let are = if self.how == Ending::Reset { Answers::Broken } else { Answers::WithoutReason };
+        let are = if self.how == Ending::Reset { Answers::Broken } else { Answers::CutOff };
         Promise::Answers { are, share: self.rate.fraction() }
     }
 

@@ -106,13 +106,16 @@ pub(super) fn delivered(delivery: &Delivery) -> String {
 pub(super) fn promise(delivery: &Delivery) -> Option<String> {
     let (promised, achieved) = (delivery.promised.as_ref()?, delivery.achieved?);
     let of = |amount| signed(self::amount(&promised.unit, amount));
+    let share = match promised.at_least {
+        true => String::new(),
+        false => format!(" ({:.0}% to {:.0}% of the promise)", achieved.low * 100.0, achieved.high * 100.0),
+    };
     Some(format!(
-        "promised {} {} → measured {} ({:.0}% to {:.0}% of the promise)",
+        "promised {} {}{} → measured {}{share}",
         promised.measure,
+        if promised.at_least { "at least " } else { "" },
         of(promised.amount),
         of(promised.amount * achieved.estimate),
-        achieved.low * 100.0,
-        achieved.high * 100.0,
     ))
 }
 

@@ -48,7 +48,17 @@ impl Weighed {
 }
 
 /// What a measure should differ by.
-type Candidate = (&'static str, f64);
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    measure: &'static str,
+    amount: f64,
+    at_least: bool,
+}
+
+/// By so much.
+const fn by(measure: &'static str, amount: f64) -> Candidate {
+    Candidate { measure, amount, at_least: false }
+}
 
 impl Arms<'_> {
     /// Holds the promise against the first of its measures that was taken.
@@ -67,17 +77,19 @@ impl Arms<'_> {
             arm: intensity * fault.row_share() * self.dilution(fault),
             intensity,
         };
-        let measured = |(measure, amount): Candidate| {
-            let named = |effect: &&Effect| match measure {
+        let measured = |candidate: Candidate| {
+            let named = |effect: &&Effect| match candidate.measure {
                 shares::STATUS => effect.measure.starts_with(shares::STATUS),
-                _ => effect.measure == measure,
+                measure => effect.measure == measure,
             };
             let effect = effects.iter().find(named)?;
-            let difference = effect.difference.filter(|_| amount.abs() > NOTHING)?;
-            Some(weighed(&promise, effect, difference, amount))
+            let difference = effect.difference.filter(|_| candidate.amount.abs() > NOTHING)?;
+            Some(weighed(&promise, effect, difference, candidate))
         };
         let counted = |candidate: &Candidate| {
-            alone || [shares::TOUCHED, shares::CHANGED, shares::TAU, shares::COSINE].contains(&candidate.0)
+            alone
+                || [shares::TOUCHED, shares::CHANGED, shares::TAU, shares::COSINE]
+                    .contains(&candidate.measure)
         };
         self.candidates(&promise, injection, fault, size, alone)
             .into_iter()
@@ -100,29 +112,33 @@ impl Arms<'_> {
         size: Size,
         alone: bool,
     ) -> Vec<Candidate> {
-        let touched = |share: f64| (shares::TOUCHED, share * size.own);
-        let changed = |share: f64| (shares::CHANGED, share * size.arm);
+        let touched = |share: f64| by(shares::TOUCHED, share * size.own);
+        let changed = |share: f64| by(shares::CHANGED, share * size.arm);
+        // Rows that `where` picks are of other classes than all rows: nothing is known of their labels.
+        let sliced = fault.row_share() < 1.0;
         match promise {
             Promise::Touch { of: Touched::Predictions, share } => vec![changed(*share)],
-            Promise::Touch { share, .. } => vec![touched(*share)],
+            Promise::Touch { of, share } => {
+                vec![Candidate { at_least: of.are_parts_of_requests(), ..touched(*share) }]
+            }
             Promise::Failed { share, .. } => {
                 let status = self.failure_status(&injection.fault);
                 let (first, before) = match status {
                     Some(status) => (shares::STATUS, self.control_share_of(status)),
                     None => (shares::ERRORS, self.control.error_share().unwrap_or(0.0)),
                 };
-                vec![(first, share * size.arm * (1.0 - before)), touched(*share)]
+                vec![by(first, share * size.arm * (1.0 - before)), touched(*share)]
             }
             Promise::Delay { mean_s, quantiles_s, finite_variance, share } => {
-                let mean = (shares::MEAN_LATENCY, mean_s * share * size.arm);
-                let median = (shares::MEDIAN_LATENCY, quantiles_s[0].1 * size.arm);
+                let mean = by(shares::MEAN_LATENCY, mean_s * share * size.arm);
+                let median = by(shares::MEDIAN_LATENCY, quantiles_s[0].1 * size.arm);
                 let told = !self.censored(fault);
                 let mean = Some(mean).filter(|_| told && *finite_variance);
                 let median = Some(median).filter(|_| told && *share >= 1.0);
                 mean.into_iter().chain(median).chain([touched(*share)]).collect()
             }
             Promise::DelayPer { each_s, work, share } => {
-                let of = |each: f64| (shares::MEAN_LATENCY, each_s * each * share * size.arm);
+                let of = |each: f64| by(shares::MEAN_LATENCY, each_s * each * share * size.arm);
                 let mean = match work {
                     Work::Row => self.mean_rows().map(of),
                     Work::Token => self.control.text.characters.moments().map(|(mean, ..)| of(mean / 4.0)),
@@ -131,22 +147,25 @@ impl Arms<'_> {
                 mean.filter(|_| !self.censored(fault)).into_iter().chain([touched(*share)]).collect()
             }
             Promise::AccuracyDrop { drop, share, .. } => {
-                vec![("accuracy", -drop * size.arm), changed(*share)]
+                vec![by("accuracy", -drop * size.arm), changed(*share)]
             }
             Promise::ParityGap { gap } => {
                 let gap = labels::control_gap(&fault.groups)
-                    .map(|now| ("parity gap", (gap - now) * size.intensity));
+                    .map(|now| by("parity gap", (gap - now) * size.intensity));
                 gap.into_iter().collect()
             }
             Promise::OpportunityGap { gap, true_positive_rate } => {
                 let flips = gap / true_positive_rate.max(NOTHING);
                 let now = labels::control_positives(&fault.groups);
-                now.map(|now| ("positives in the group", -flips * now * size.intensity)).into_iter().collect()
+                now.map(|now| by("positives in the group", -flips * now * size.intensity))
+                    .into_iter()
+                    .collect()
             }
             Promise::Labels { to, distance } => {
                 let share = self.distance_to(to).or(*distance);
                 share.map(changed).into_iter().collect()
             }
+            Promise::Relabel { .. } if sliced => Vec::new(),
             Promise::Relabel { from: Some(from), share, .. } => {
                 self.share_before(from, fault, alone).map(|of| changed(of * share)).into_iter().collect()
             }
@@ -156,23 +175,24 @@ impl Arms<'_> {
             }
             Promise::Invalid { share } => {
                 let before = self.control_invalid();
-                vec![(shares::INVALID, share * size.arm * (1.0 - before)), changed(*share)]
+                vec![by(shares::INVALID, share * size.arm * (1.0 - before)), changed(*share)]
             }
             Promise::Logit { share, .. } | Promise::Psi { share, .. } | Promise::Priors { share, .. } => {
                 vec![changed(*share)]
             }
             Promise::Temperature { .. } => vec![changed(1.0)],
             Promise::CalibrationError { ece, .. } => {
-                let grows = self.calibration_error().map(|now| (CALIBRATION, (ece - now.control) * size.arm));
-                grows.filter(|(_, by)| *by > 0.0).into_iter().chain([changed(1.0)]).collect()
+                let grows =
+                    self.calibration_error().map(|now| by(CALIBRATION, (ece - now.control) * size.arm));
+                grows.filter(|grows| grows.amount > 0.0).into_iter().chain([changed(1.0)]).collect()
             }
             Promise::KendallTau { tau, share } => {
-                vec![(shares::TAU, -(1.0 - tau) * share * size.own), touched(*share)]
+                vec![by(shares::TAU, -(1.0 - tau) * share * size.own), touched(*share)]
             }
             // A ramp grows the angle, not its cosine.
             Promise::Cosine { cosine, share } => {
                 let turned = (1.0 - (cosine.acos() * size.intensity).cos()) / size.intensity.max(NOTHING);
-                vec![(shares::COSINE, -turned * share * size.own), touched(*share)]
+                vec![by(shares::COSINE, -turned * share * size.own), touched(*share)]
             }
             Promise::NdcgDrop { share, .. } => vec![touched(*share)],
             Promise::TokenDelay { .. }
@@ -204,7 +224,7 @@ impl Arms<'_> {
         let share_of = |count: u64| if text.answers == 0 { 0.0 } else { count as f64 / text.answers as f64 };
         match promise {
             Promise::TokenDelay { first_token_s, between_tokens_s, tokens_per_s, share } if *share >= 1.0 => {
-                let first = first_token_s.map(|(median, _)| ("p50 time to first token", median * size));
+                let first = first_token_s.map(|(median, _)| by("p50 time to first token", median * size));
                 // A stream's mean gap is near the mean of the lognormal: median · exp(σ²/2).
                 let mean = |(median, p99): (f64, f64)| {
                     let sigma = (p99 / median).ln() / crate::stats::normal_quantile(0.99);
@@ -213,28 +233,30 @@ impl Arms<'_> {
                 let paced = tokens_per_s
                     .and_then(|pace| Some((1.0 / pace - text.time_per_output_token.quantile(0.5)?).max(0.0)));
                 let later = between_tokens_s.map(mean).or(paced);
-                first.into_iter().chain(later.map(|s| ("p50 time per output token", s * size))).collect()
+                first.into_iter().chain(later.map(|s| by("p50 time per output token", s * size))).collect()
             }
             Promise::Stall { lasts_s, share } => {
                 let usual = text.longest_gap.mean().unwrap_or(0.0);
-                vec![("mean longest gap", (lasts_s - usual).max(0.0) * share * size)]
+                vec![by("mean longest gap", (lasts_s - usual).max(0.0) * share * size)]
             }
             Promise::Answers { are, share } => {
                 let (measure, before) = match are {
                     Answers::Empty => ("empty answers", share_of(text.empty)),
                     Answers::Failed => ("answers with an error", share_of(text.failed)),
                     Answers::Malformed => ("answers that do not parse", share_of(text.malformed)),
-                    Answers::WithoutReason => {
+                    Answers::WithoutReason | Answers::CutOff => {
                         ("answers without a finish reason", share_of(text.without_reason()))
                     }
                     Answers::Uncounted => ("answers without token counts", share_of(text.uncounted)),
                     Answers::Broken => (shares::ERRORS, self.control.error_share().unwrap_or(0.0)),
                 };
-                vec![(measure, share * size * (1.0 - before))]
+                let streams = matches!(are, Answers::CutOff | Answers::Broken);
+                let of = if streams { share_of(text.time_to_first_token.count()) } else { 1.0 };
+                vec![by(measure, share * of * size * (1.0 - before))]
             }
             Promise::TokenCount { factor, share } => {
                 let tokens = text.tokens.moments().map(|(mean, ..)| mean * (factor - 1.0) * share * size);
-                tokens.map(|tokens| ("reported tokens", tokens)).into_iter().collect()
+                tokens.map(|tokens| by("reported tokens", tokens)).into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -281,7 +303,8 @@ struct Size {
     arm: f64,
 }
 
-fn weighed(promise: &Promise, effect: &Effect, difference: Interval, amount: f64) -> Weighed {
+fn weighed(promise: &Promise, effect: &Effect, difference: Interval, candidate: Candidate) -> Weighed {
+    let Candidate { amount, at_least, .. } = candidate;
     let (one, other) = (difference.low / amount, difference.high / amount);
     Weighed {
         promised: Promised {
@@ -289,6 +312,7 @@ fn weighed(promise: &Promise, effect: &Effect, difference: Interval, amount: f64
             measure: effect.measure.clone(),
             unit: effect.unit.clone(),
             amount,
+            at_least,
         },
         achieved: Interval {
             estimate: difference.estimate / amount,
