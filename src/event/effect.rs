@@ -98,10 +98,25 @@ pub struct Delivery {
     /// The measured difference as a share of the promised one, with its confidence interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub achieved: Option<Interval>,
+    /// What a monitor had to see it by, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorTraffic>,
     /// The verdict on the delivery.
     pub delivered: Delivered,
     /// What kinds of monitor should see this fault.
     pub seen_by: String,
+}
+
+/// The traffic by which a monitor of all callers could have seen a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MonitorTraffic {
+    /// `requests`, `predictions` or `answers`.
+    pub of: String,
+    /// So many came in the phase, treated or not.
+    pub had: u64,
+    /// So many show a fault of this size to a sound test with probability 0.9, at level 0.05, over as many before it.
+    pub needed: u64,
 }
 
 /// Confusion matrices of both arms: counts by the true class, then the predicted. The 64 first combinations are told

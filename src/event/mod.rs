@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 pub use cause::{Cause, CauseKind, Closest, Observation};
-pub use effect::{Compared, Comparison, ConfusionByArm, Delivered, Delivery, Effect, Promised, Shadowed};
+pub use effect::{
+    Compared, Comparison, ConfusionByArm, Delivered, Delivery, Effect, MonitorTraffic, Promised, Shadowed,
+};
 pub use matrix::{
     AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Expected, FaultRow, Matrix, MatrixCell, Portion,
 };

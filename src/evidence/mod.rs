@@ -110,6 +110,9 @@ pub struct FaultEvidence {
     /// phase that ended early leave less than `exposed` of it.
     #[serde(default)]
     pub intensity_millionths: u64,
+    /// The exposed that came while it had any size at all.
+    #[serde(default)]
+    pub active: u64,
     /// Those that it changed.
     pub perturbed: u64,
     /// Predictions that it changed.
@@ -188,6 +191,12 @@ impl FaultEvidence {
         counted.then(|| (self.intensity_millionths as f64 / 1e6 / self.exposed as f64).min(1.0))
     }
 
+    /// Share of the exposed that came while it had any size; `None` where that was not counted.
+    pub fn active_share(&self) -> Option<f64> {
+        let counted = self.exposed > 0 && self.active > 0;
+        counted.then(|| (self.active as f64 / self.exposed as f64).min(1.0))
+    }
+
     /// Share of the rows that it may touch, of those that it was shown; 1 where it was shown none.
     pub fn row_share(&self) -> f64 {
         if self.rows == 0 { 1.0 } else { self.rows_in_scope as f64 / self.rows as f64 }
@@ -225,6 +234,7 @@ impl Evidence {
                 fault.eligible += more.eligible;
                 fault.exposed += more.exposed;
                 fault.intensity_millionths += more.intensity_millionths;
+                fault.active += more.active;
                 fault.perturbed += more.perturbed;
                 fault.rows += more.rows;
                 fault.rows_in_scope += more.rows_in_scope;

@@ -1,6 +1,8 @@
 //! How far an edit moved the lists and vectors that it was shown: 1 − Kendall's τ of a list's order with the one
 //! before, 1 − the cosine of a vector with the one before. 0 is as it was, 2 the reverse.
 
+use std::collections::{HashMap, VecDeque};
+
 use crate::{
     stats::{cosine, kendall_tau},
     wire::{Answer, Content, Row, Value},
@@ -47,13 +49,14 @@ fn places(answer: &Answer) -> Vec<usize> {
     answer.order.clone().unwrap_or_else(|| (0..answer.rows.len()).collect())
 }
 
-/// The places that the rows had before, in the order after; `None` where they are not the same rows.
+/// The places that the rows had before, in the order after; `None` where they are not the same rows. A row that is there
+/// twice keeps the order of its places.
 fn permutation(before: &[usize], after: &[usize]) -> Option<Vec<usize>> {
-    let mut place = vec![None; before.len()];
+    let mut places: HashMap<usize, VecDeque<usize>> = HashMap::new();
     for (at, row) in before.iter().enumerate() {
-        *place.get_mut(*row)? = Some(at);
+        places.entry(*row).or_default().push_back(at);
     }
-    let order: Option<Vec<usize>> = after.iter().map(|row| place.get_mut(*row)?.take()).collect();
+    let order: Option<Vec<usize>> = after.iter().map(|row| places.get_mut(row)?.pop_front()).collect();
     order.filter(|order| order.len() == before.len())
 }
 
@@ -80,6 +83,10 @@ mod tests {
         assert_eq!(before.moved(&list), (0.0, 1));
         assert_eq!(before.moved(&ordered(&[2, 1, 0])), (2.0, 1));
         assert_eq!(Before::of(&ordered(&[2, 1, 0])).moved(&ordered(&[2, 1, 0])), (0.0, 1));
+        // What another fault dropped or told twice before is no reason not to measure.
+        assert_eq!(Before::of(&ordered(&[2, 0])).moved(&ordered(&[0, 2])), (2.0, 1));
+        assert_eq!(Before::of(&ordered(&[0, 0, 1])).moved(&ordered(&[0, 0, 1])), (0.0, 1));
+        assert_eq!(Before::of(&ordered(&[0, 0, 1])).moved(&ordered(&[1, 0, 0])), (1.0 + 1.0 / 3.0, 1));
         for other in [&[0, 1][..], &[0, 1, 1], &[0, 1, 2, 2]] {
             assert_eq!(before.moved(&ordered(other)), (0.0, 0), "{other:?} is another list");
         }

@@ -132,6 +132,7 @@ fn report() -> Report {
             }],
             promised: None,
             achieved: None,
+            monitor: None,
             confusion: None,
             delivered: Delivered::Yes,
             seen_by: "labels".into(),

@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Interval, absolute::sum_of_gaps, normal_quantile, root::boundary};
 
+/// Of fewer the variance is not known.
+const FEWEST: f64 = 5.0;
+
 /// Area under the ROC curve of scores in bins, from the counts of the negative and of the positive class: the
 /// probability that a positive stands above a negative, ties counting one half (Mann-Whitney). The interval is DeLong's
 /// (DeLong, DeLong and Clarke-Pearson, *Biometrics* 44, 1988) on the logit (Pepe, *The Statistical Evaluation of
-/// Medical Tests*, 2003, § 5.2.4); where that has no width, because the classes do not overlap, it is the one of
+/// Medical Tests*, 2003, § 5.2.4); where that has no width, because the classes do not overlap, or a class has fewer than 5, it is the one of
 /// Hanley and McNeil's variance by Wilson's method (Newcombe, *Statistics in Medicine* 25, 2006, method 5). `None`
 /// when a class is empty.
 ///
@@ -40,7 +43,7 @@ pub fn area_under_roc(negatives: &[u64], positives: &[u64], level: f64) -> Optio
     let variance = spread(squares_p, p) + spread(squares_n, n);
     let z = normal_quantile(0.5 + level / 2.0);
     let inside = area * (1.0 - area);
-    if variance > 0.0 && inside > 1e-12 {
+    if n.min(p) >= FEWEST && variance > 0.0 && inside > 1e-12 {
         let (logit, reach) = ((area / (1.0 - area)).ln(), z * variance.sqrt() / inside);
         let back = |x: f64| 1.0 / (1.0 + (-x).exp());
         return Some(Interval { estimate: area, low: back(logit - reach), high: back(logit + reach), level });

@@ -85,7 +85,12 @@ impl Histogram {
     /// The value in seconds below which a share `q` (0..=1) lies; `None` when empty.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let total = self.count();
-        let rank = (q.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
+        self.at_rank((q.clamp(0.0, 1.0) * total as f64).ceil() as u64)
+    }
+
+    /// The value in seconds at a place in the order, the smallest at 1; `None` beyond the last.
+    pub(super) fn at_rank(&self, rank: u64) -> Option<f64> {
+        let rank = rank.max(1);
         let mut seen = 0;
         self.buckets.iter().find_map(|(index, count)| {
             seen += count;

@@ -114,6 +114,9 @@ pub fn difference_of_differences(first: Interval, second: Interval) -> Interval 
     Interval { estimate, low: estimate - below, high: estimate + above, level: second.level }
 }
 
+/// Means that differ by less than this part of them do not differ.
+const ROUNDING: f64 = 1e-12;
+
 /// Difference of two means, second minus first, from (mean, variance, n) of each group, with Welch's
 /// interval (Welch, *Biometrika* 34, 1947). `None` with fewer than two values in a group.
 pub fn welch(first: (f64, f64, u64), second: (f64, f64, u64), level: f64) -> Option<Interval> {
@@ -124,7 +127,9 @@ pub fn welch(first: (f64, f64, u64), second: (f64, f64, u64), level: f64) -> Opt
     let (e1, e2) = (v1 / n1 as f64, v2 / n2 as f64);
     let error = (e1 + e2).sqrt();
     let freedom = (e1 + e2).powi(2) / (e1 * e1 / (n1 - 1) as f64 + e2 * e2 / (n2 - 1) as f64);
-    let estimate = m2 - m1;
+    // Means of equal values differ by rounding.
+    let apart = m2 - m1;
+    let estimate = if apart.abs() <= ROUNDING * m1.abs().max(m2.abs()) { 0.0 } else { apart };
     let t = match StudentsT::new(0.0, 1.0, freedom) {
         Ok(t) => t.inverse_cdf(0.5 + level / 2.0),
         Err(_) => 0.0, // no variance in either group
@@ -158,7 +163,7 @@ pub fn difference_of_quantiles(
         let n = arm.count() as f64;
         let (middle, spread) = (n * q, z * (n * q * (1.0 - q)).sqrt());
         let (low, high) = (middle - spread, middle + spread + 1.0);
-        let at = |rank: f64| arm.quantile(rank.ceil() / n);
+        let at = |rank: f64| arm.at_rank(rank.ceil() as u64);
         (low >= 1.0 && high <= n).then(|| Some((at(middle)?, at(low)?, at(high)?))).flatten()
     };
     let ((m1, l1, h1), (m2, l2, h2)) = (of(first)?, of(second)?);
@@ -196,6 +201,33 @@ mod tests {
             let same = difference_of_quantiles(&arm(n, 0.1), &arm(n, 0.1), q, 0.95).unwrap();
             assert!(same.low < 0.0 && same.high > 0.0, "{same:?}");
         }
+    }
+
+    #[test]
+    fn equal_values_do_not_differ_by_rounding() {
+        for (n, m) in [(100_u64, 117_u64), (3, 7), (1000, 999)] {
+            for score in [0.1, 0.7, 0.9] {
+                let arm = |count: u64| {
+                    let mut arm = crate::stats::Scores::default();
+                    (0..count).for_each(|_| arm.record(score));
+                    arm.moments().map(|(mean, variance)| (mean, variance, count)).unwrap()
+                };
+                let same = welch(arm(n), arm(m), 0.95).unwrap();
+                assert!(!same.excludes_zero(), "{score} {n} {m}: {same:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_are_values_of_the_order() {
+        // Of 1 to 25 ms the interval of the median is that from the 7th to the 18th or so (Conover, table A3).
+        let mut arm = Histogram::default();
+        (1..=25).for_each(|ms| arm.record(Duration::from_millis(ms)));
+        for rank in 1..=25 {
+            let want = rank as f64 / 1e3;
+            assert!((arm.at_rank(rank).unwrap() / want - 1.0).abs() < 0.03, "{rank}");
+        }
+        assert_eq!(arm.at_rank(26), None);
     }
 
     #[test]

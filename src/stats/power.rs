@@ -109,7 +109,8 @@ impl Contrast {
             Contrast::Distributions { distance } => {
                 let critical = boundary(0.0, 20.0, |lambda| kolmogorov_above(lambda) > alpha);
                 let over = distance / each.sqrt() - critical;
-                share(*distance).then(|| normal_below(over / 0.5))
+                // One half is the most that the deviation can be: a bound above the middle, and none below it.
+                share(*distance).then(|| if over > 0.0 { normal_below(over / 0.5) } else { 0.0 })
             }
         }
     }

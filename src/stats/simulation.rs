@@ -200,6 +200,9 @@ fn intervals_of_the_stability_index_cover() {
 #[test]
 fn intervals_of_the_area_under_the_curve_cover() {
     let (negatives, positives) = ([0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]);
+    covers_at_least("few", 0.75, |s| {
+        area_under_roc(&s.counts(80, &negatives), &s.counts(3, &positives), LEVEL)
+    });
     covers("delong", 0.75, |s| area_under_roc(&s.counts(80, &negatives), &s.counts(60, &positives), LEVEL));
 }
 

@@ -4,6 +4,8 @@
 //! The measures are those of the delivery check, taken whatever the faults are: a real candidate has none, and still
 //! differs. With everybody on the candidate, what everybody saw in the phases before it stands in for the baseline.
 
+use std::collections::BTreeMap;
+
 use crate::{
     event::{Compared, Comparison},
     evidence::{ArmEvidence, Evidence, PhaseEvidence},
@@ -38,6 +40,7 @@ fn of_phase(
         let arms = Arms {
             control: baseline.1,
             treated: candidate.1,
+            groups: &BTreeMap::new(),
             known,
             pairs: None,
             codec: plan.target.codec.as_ref(),

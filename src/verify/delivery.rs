@@ -13,12 +13,14 @@ mod scores;
 pub(super) mod shares;
 mod truth;
 
+use std::collections::BTreeMap;
+
+use super::power::had_by_a_monitor;
 use crate::{
     event::{Delivered, Delivery, Effect, FaultOutline},
     evidence::{ArmEvidence, Evidence, FaultEvidence, ShadowEvidence},
     fault::Fault,
     scenario::{Injection, Phase, Plan},
-    stats::Interval,
     wire::Codec,
 };
 
@@ -39,20 +41,32 @@ pub use truth::{Accuracy, PhaseAccuracy};
 /// The delivery check of every injection of every phase that has evidence.
 pub fn deliveries(plan: &Plan, evidence: &Evidence, accuracy: &[PhaseAccuracy]) -> Vec<Delivery> {
     let before = before_any_fault(plan, evidence);
-    let nothing = PhaseAccuracy::default();
+    let known_before = known_before_any_fault(plan, accuracy);
     let phases = plan.phases.iter().zip(&evidence.phases).enumerate();
     let checks = phases.flat_map(|(index, (phase, seen))| {
         // Callers in both arms got the truth: what is known of their answers says nothing of shadows.
-        let known = accuracy.get(index).filter(|_| plan.shadow().is_none()).unwrap_or(&nothing);
-        let control = if seen.control.requests() >= FEWEST { &seen.control } else { &before };
+        let mut known = accuracy.get(index).filter(|_| plan.shadow().is_none()).cloned().unwrap_or_default();
+        let beside = seen.control.requests() >= FEWEST;
+        let control = if beside { &seen.control } else { &before };
+        if !beside {
+            known.control = known_before.clone();
+        }
         let pairs = seen.shadow.as_ref().filter(|shadow| shadow.pairs >= FEWEST);
         let codec = plan.target.codec.as_ref();
-        let arms = Arms { control, treated: &seen.treated, known, pairs, codec };
+        let groups = &seen.groups;
+        let arms = Arms { control, treated: &seen.treated, groups, known: &known, pairs, codec };
         let pairs = phase.injections.iter().zip(&seen.faults);
         pairs
-            .map(move |(injection, fault)| {
+            .map(|(injection, fault)| {
                 let outline = injection.outline(phase.lasts(), &plan.exposure);
-                arms.check(phase, injection, fault, outline)
+                let usual = if before.requests() >= FEWEST { &before } else { control };
+                let monitor = had_by_a_monitor(
+                    plan,
+                    (phase, injection),
+                    (usual, &known.control),
+                    (seen, fault.eligible),
+                );
+                Delivery { monitor, ..arms.check(phase, injection, fault, outline) }
             })
             .collect::<Vec<_>>()
     });
@@ -68,10 +82,22 @@ pub(super) fn before_any_fault(plan: &Plan, evidence: &Evidence) -> ArmEvidence 
     })
 }
 
+/// What is known of the answers that everybody got before the first fault.
+fn known_before_any_fault(plan: &Plan, accuracy: &[PhaseAccuracy]) -> Accuracy {
+    let quiet = plan.phases.iter().zip(accuracy).take_while(|(phase, _)| phase.injections.is_empty());
+    quiet.fold(Accuracy::default(), |mut all, (_, known)| {
+        all.merge(&known.control);
+        all.merge(&known.treated);
+        all
+    })
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Arms<'a> {
     pub(super) control: &'a ArmEvidence,
     pub(super) treated: &'a ArmEvidence,
+    /// The treated of each group, where they are split.
+    pub(super) groups: &'a BTreeMap<String, ArmEvidence>,
     pub(super) known: &'a PhaseAccuracy,
     /// What shadows answered beside their callers, where they made pairs.
     pub(super) pairs: Option<&'a ShadowEvidence>,
@@ -87,10 +113,9 @@ impl Arms<'_> {
         outline: FaultOutline,
     ) -> Delivery {
         let effects = self.effects(injection, fault);
-        let shown =
-            effects.iter().take(2).filter_map(|effect| effect.difference).any(Interval::excludes_zero);
+        let shown = effects.iter().take(2).any(shares::is_shown);
         let alone = phase.injections.len() == 1;
-        let weighed = self.weigh(injection, fault, outline.over_time, alone, &effects);
+        let weighed = self.weigh(injection, fault, &outline, alone, &effects);
         // Injection stops when it can't be recorded: what came before does not make the fault whole.
         let unrecorded =
             ["ledger-full", "ledger-broken"].iter().any(|reason| fault.skipped.contains_key(*reason));
@@ -98,7 +123,7 @@ impl Arms<'_> {
             Delivered::No
         } else if fault.exposed < FEWEST {
             Delivered::TooLittleTraffic
-        } else if fault.perturbed == 0 {
+        } else if fault.perturbed == 0 && weighed.is_none() {
             Delivered::No
         } else if let Some(less) = weighed.as_ref().filter(|weighed| !weighed.reaches()) {
             // The promise is ruled out.
@@ -124,6 +149,7 @@ impl Arms<'_> {
             confusion: self.confusion(),
             promised: weighed.as_ref().map(|weighed| weighed.promised.clone()),
             achieved: weighed.map(|weighed| weighed.achieved),
+            monitor: None,
             delivered,
         }
     }

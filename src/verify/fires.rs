@@ -3,7 +3,7 @@
 use super::{Facts, Window, alerts, of_phase};
 use crate::{
     clock::Timestamp,
-    event::{AlertState, Delivered, Delivery, Outcome, Reason, Verdict},
+    event::{AlertState, Delivered, Delivery, MonitorTraffic, Outcome, Reason, Verdict},
     monitor::Life,
     scenario::{AlertFires, Expectation},
 };
@@ -240,11 +240,8 @@ fn fired_in_vain(
 fn underpowered(phase: usize, facts: Facts<'_>) -> Option<String> {
     let phase = &facts.plan.phases[phase];
     let short = |delivery: &Delivery| {
-        let injection = phase.injections.iter().find(|injection| injection.id == delivery.fault.id)?;
-        let needed = super::power::needed_by_a_monitor(facts.plan, phase, injection)?;
-        let seen = delivery.eligible;
-        (seen < needed)
-            .then(|| format!("`{}`: {seen} requests seen, {needed} needed to see it", delivery.fault.id))
+        let MonitorTraffic { of, had, needed } = delivery.monitor.as_ref()?;
+        (had < needed).then(|| format!("`{}`: {had} {of} seen, {needed} needed to see it", delivery.fault.id))
     };
     let all: Option<Vec<String>> = of_phase(facts.deliveries, &phase.name).map(short).collect();
     all.filter(|all| !all.is_empty())

@@ -7,10 +7,13 @@
 
 mod contrast;
 
+use std::collections::BTreeMap;
+
 use self::contrast::{Seen, seen};
-use super::delivery::FEWEST;
+use super::delivery::{Accuracy, FEWEST};
 use crate::{
-    event::{Baselines, FaultPower, Power, Sight},
+    event::{Baselines, FaultPower, MonitorTraffic, Power, Sight},
+    evidence::{ArmEvidence, PhaseEvidence},
     fault::Fault,
     scenario::{Expectation, Injection, Phase, Plan},
 };
@@ -18,7 +21,10 @@ use crate::{
 /// What the faults of a plan need at a rate of traffic (requests per second that its target matches), for tests at
 /// level `alpha` that find what is there with probability `power`.
 pub fn power(plan: &Plan, rate_per_s: Option<f64>, alpha: f64, power: f64, baselines: Baselines) -> Power {
-    let asked = Asked { plan, rate: rate_per_s.filter(|rate| *rate > 0.0), alpha, power, baselines };
+    let names = plan.target.labels.names();
+    let mix = names.iter().map(|name| (name.clone(), 1.0 / names.len() as f64)).collect();
+    let rate = rate_per_s.filter(|rate| *rate > 0.0);
+    let asked = Asked { plan, rate, alpha, power, baselines, mix: &mix };
     let written = |injection: &&Injection| !injection.of_release;
     let injections = plan
         .phases
@@ -34,14 +40,50 @@ pub fn power(plan: &Plan, rate_per_s: Option<f64>, alpha: f64, power: f64, basel
     }
 }
 
-/// Requests in a phase from which on a monitor that can't tell the arms apart sees a fault of it with probability
-/// 0.9, at level 0.05 and over as many requests before it; `None` where the scenario does not tell.
-pub(super) fn needed_by_a_monitor(plan: &Plan, phase: &Phase, injection: &Injection) -> Option<u64> {
+/// What a monitor that can't tell the arms apart needs in a phase to see a fault of it with probability 0.9, at level
+/// 0.05 and over as many before it, against what it had. The service without the fault is as it was measured: `usual`,
+/// with the truth where that is known. `None` where that and the scenario do not tell.
+pub(super) fn had_by_a_monitor(
+    plan: &Plan,
+    (phase, injection): (&Phase, &Injection),
+    (usual, known): (&ArmEvidence, &Accuracy),
+    (seen, eligible): (&PhaseEvidence, u64),
+) -> Option<MonitorTraffic> {
+    let (baselines, mix) = measured(usual, known);
     // At any rate at all: the number does not depend on it.
-    let asked = Asked { plan, rate: Some(1.0), alpha: 0.05, power: 0.9, baselines: Baselines::default() };
+    let asked = Asked { plan, rate: Some(1.0), alpha: 0.05, power: 0.9, baselines, mix: &mix };
     let monitor = asked.of(phase, injection).monitor;
-    monitor.needs_s.and(monitor.with)
+    let needed = monitor.needs_s.and(monitor.with)?;
+    let everybody = seen.everybody();
+    let had = match monitor.of.as_str() {
+        contrast::REQUESTS => eligible,
+        contrast::PREDICTIONS => everybody.predictions,
+        contrast::ANSWERS => everybody.text.answers,
+        _ => return None,
+    };
+    Some(MonitorTraffic { of: monitor.of, had, needed })
 }
+
+/// The service without faults, as it was seen; what was not is as [`Baselines::default`] has it.
+fn measured(usual: &ArmEvidence, known: &Accuracy) -> (Baselines, Mix) {
+    let default = Baselines::default();
+    let spread = usual.latency.moments(|seconds| seconds).filter(|_| usual.latency.count() > 1);
+    let baselines = Baselines {
+        error_share: usual.error_share().unwrap_or(default.error_share),
+        latency_deviation_s: spread.map_or(default.latency_deviation_s, |(_, variance)| variance.sqrt()),
+        accuracy: match known.labelled {
+            0 => default.accuracy,
+            all => known.correct as f64 / all as f64,
+        },
+        ..default
+    };
+    let all = usual.labels.values().sum::<u64>();
+    let mix = usual.labels.iter().map(|(label, n)| (label.clone(), *n as f64 / all as f64));
+    (baselines, mix.collect())
+}
+
+/// Share of each predicted class.
+type Mix = BTreeMap<String, f64>;
 
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -50,6 +92,8 @@ struct Asked<'a> {
     alpha: f64,
     power: f64,
     baselines: Baselines,
+    /// Of the service without the fault.
+    mix: &'a Mix,
 }
 
 /// Two groups of requests.
@@ -75,13 +119,18 @@ impl Asked<'_> {
         let promise = injection.fault.promise();
         let arm = self.plan.exposure.within(phase.share.unwrap_or(self.plan.exposure.share)).fraction();
         let part = if arm > 0.0 { (outline.exposure_share / arm).min(1.0) } else { 0.0 };
-        let labels = self.plan.target.labels.names();
-        let view = |diluted: f64| match injection.fault {
-            Fault::LowMargin(_) => Seen::unknown("how often the model is right where its margin is small"),
-            _ => seen(&promise, outline.over_time * diluted, self.baselines, labels),
+        // In the mean over the phase, whatever it is that its intensity scales.
+        let over_time = injection.shape.mean(phase.lasts());
+        let view = |diluted: f64| match (&injection.fault, over_time) {
+            (Fault::LowMargin(_), _) => {
+                Seen::unknown("how often the model is right where its margin is small")
+            }
+            (_, None) => Seen::unknown("how many requests its shape admits"),
+            (_, Some(over_time)) => seen(&promise, over_time * diluted, self.baselines, self.mix),
         };
         let own = match view(part) {
             told @ Seen::By { timed: None, .. } => told,
+            told if over_time.is_none() => told,
             // What canard changed it knows, whatever came of it, and without a label.
             told => match (contrast::touched(&promise, outline.over_time), told) {
                 (Seen::Unknown(_), told @ Seen::By { .. }) => told,
@@ -211,6 +260,22 @@ mod tests {
         assert!((monitor.needs_s.unwrap() - 2.03).abs() < 1e-9);
         // Of 100 requests a second 25 are treated.
         assert!((own.needs_s.unwrap() - own.with.unwrap() as f64 / 25.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_ramp_counts_by_its_mean_and_counted_requests_are_not_guessed() {
+        let slow = |shape: &str| {
+            let phases = format!(
+                "exposure: {{ share: 25% }}\nphases:\n  - {{ name: steady, lasts: 60s }}\n  - name: broken\n    \
+                 lasts: 60s\n    inject:\n      - fault: {{ latency: {{ fixed: 20ms }} }}{shape}"
+            );
+            plan(&phases).faults.remove(0)
+        };
+        let (whole, ramped) = (slow("").monitor, slow("\n        ramp: 60s").monitor);
+        let times = ramped.with.unwrap() as f64 / whole.with.unwrap() as f64;
+        assert!((3.0..5.0).contains(&times), "half the size needs four times as many: {times}");
+        let counted = slow("\n        shape: { first-n: { n: 1 } }");
+        assert!(counted.monitor.with.is_none() && counted.own.with.is_none(), "{counted:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
-    event::{AlertState, FaultOutline},
+    event::{AlertState, FaultOutline, MonitorTraffic},
     monitor::{AlertInstance, Reading},
     scenario::{Source, compile},
 };
@@ -163,6 +163,7 @@ fn delivery(fault: FaultOutline, delivered: Delivered) -> Delivery {
         effects: Vec::new(),
         promised: None,
         achieved: None,
+        monitor: None,
         confusion: None,
         delivered,
         seen_by: "delayed-label accuracy".into(),
@@ -221,18 +222,15 @@ fn silence_is_missed_once_everything_is_heard_and_says_what_would_have_seen_it()
 #[test]
 fn too_little_traffic_for_any_monitor_is_no_miss() {
     let mut case = Case::new();
-    let rare =
-        SCENARIO.replace("mislabel: { rate: 30%, from: a, to: b }", "error: { status: 503, rate: 2% }");
-    case.plan = compile(&Source::new("t.yaml", rare)).unwrap();
-    let phase = &case.plan.phases[1];
-    case.deliveries[0].fault = phase.injections[0].outline(phase.lasts(), &case.plan.exposure);
     case.quiet(94.0);
-    for (requests, verdict) in
+    for (had, verdict) in
         [(100, (Verdict::Inconclusive, Some(Reason::Underpowered))), (100_000, (Verdict::Missed, None))]
     {
-        case.deliveries[0].eligible = requests;
-        assert_eq!(case.verdict(), verdict, "{requests}: {:?}", case.fires());
+        case.deliveries[0].monitor = Some(MonitorTraffic { of: "predictions".into(), had, needed: 600 });
+        assert_eq!(case.verdict(), verdict, "{had}: {:?}", case.fires());
     }
+    case.deliveries[0].monitor = None;
+    assert_eq!(case.verdict(), (Verdict::Missed, None), "what can't be told excuses nobody");
 }
 
 #[test]

@@ -12,19 +12,24 @@ use crate::{
     stats::{self, Histogram},
 };
 
+pub(super) const FIRST_TOKEN: &str = "mean time to first token";
+pub(super) const PER_TOKEN: &str = "mean time per output token";
+
 impl Arms<'_> {
     /// The measures of a fault on text or on the timing of streams; none for other faults.
     pub(super) fn of_text(&self, fault: &Fault, seen: &FaultEvidence) -> Vec<Option<Effect>> {
         let touched = || self.touched(seen);
         match fault {
             Fault::StreamLatency(slow) => {
-                let first = self.quantile("time to first token", 0.5, |text| &text.time_to_first_token);
-                let later = self.quantile("time per output token", 0.5, |text| &text.time_per_output_token);
+                let first = self.mean_time(FIRST_TOKEN, |text| &text.time_to_first_token);
+                let later = self.mean_time(PER_TOKEN, |text| &text.time_per_output_token);
                 let (decides, other) =
                     if slow.first_token.is_some() { (first, later) } else { (later, first) };
                 vec![
                     decides,
                     other,
+                    self.quantile("time to first token", 0.5, |text| &text.time_to_first_token),
+                    self.quantile("time per output token", 0.5, |text| &text.time_per_output_token),
                     self.quantile("time to first token", 0.99, |text| &text.time_to_first_token),
                     self.tail_between_tokens(),
                     touched(),
@@ -34,7 +39,11 @@ impl Arms<'_> {
                 ]
             }
             Fault::StreamStall(_) => {
-                vec![self.mean_gap(), touched(), self.quantile("longest gap", 0.99, |text| &text.longest_gap)]
+                vec![
+                    self.mean_time("mean longest gap", |text| &text.longest_gap),
+                    touched(),
+                    self.quantile("longest gap", 0.99, |text| &text.longest_gap),
+                ]
             }
             Fault::StreamCut(cut) if cut.how == Ending::Reset => vec![self.error_share(), touched()],
             Fault::StreamCut(_) => vec![self.without_reason(), touched(), self.length()],
@@ -70,13 +79,13 @@ impl Arms<'_> {
         Some(effect("p99 time between tokens", "s", of(self.control)?, of(self.treated)?, None))
     }
 
-    fn mean_gap(&self) -> Option<Effect> {
+    fn mean_time(&self, what: &str, of: impl Fn(&TextEvidence) -> &Histogram) -> Option<Effect> {
         let of = |arm: &ArmEvidence| {
-            let gaps = &arm.text.longest_gap;
-            gaps.moments(|seconds| seconds).map(|(mean, variance)| (mean, variance, gaps.count()))
+            let times = of(&arm.text);
+            times.moments(|seconds| seconds).map(|(mean, variance)| (mean, variance, times.count()))
         };
         let (control, treated) = (of(self.control)?, of(self.treated)?);
-        Some(effect("mean longest gap", "s", control.0, treated.0, stats::welch(control, treated, LEVEL)))
+        Some(effect(what, "s", control.0, treated.0, stats::welch(control, treated, LEVEL)))
     }
 
     fn mean(&self, what: &str, of: impl Fn(&TextEvidence) -> Sums) -> Option<Effect> {

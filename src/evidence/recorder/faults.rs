@@ -20,6 +20,7 @@ pub struct FaultCell {
     eligible: AtomicU64,
     exposed: AtomicU64,
     intensity_millionths: AtomicU64,
+    active: AtomicU64,
     perturbed: AtomicU64,
     predictions: AtomicU64,
     rows: AtomicU64,
@@ -97,7 +98,10 @@ impl FaultCell {
 
     /// It was of this size for one of those, 0 to 1 of its full size.
     pub fn intensity(&self, intensity: f64) {
-        self.intensity_millionths.fetch_add((intensity.clamp(0.0, 1.0) * 1e6) as u64, Relaxed);
+        if intensity > 0.0 {
+            self.active.fetch_add(1, Relaxed);
+            self.intensity_millionths.fetch_add((intensity.min(1.0) * 1e6) as u64, Relaxed);
+        }
     }
 
     /// It was shown so many rows, and may touch some of them.
@@ -150,6 +154,7 @@ impl FaultCell {
             eligible: self.eligible.load(Relaxed),
             exposed: self.exposed.load(Relaxed),
             intensity_millionths: self.intensity_millionths.load(Relaxed),
+            active: self.active.load(Relaxed),
             perturbed: self.perturbed.load(Relaxed),
             rows: self.rows.load(Relaxed),
             rows_in_scope: self.rows_in_scope.load(Relaxed),

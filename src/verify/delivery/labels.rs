@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::Effect,
-    evidence::{Groups, Side},
+    evidence::{Groups, OTHER_LABEL, Side},
     stats,
 };
 
@@ -31,6 +31,7 @@ impl Arms<'_> {
         let mut seen: BTreeMap<&String, u64> = BTreeMap::new();
         control.iter().chain(treated).for_each(|(label, count)| *seen.entry(label).or_default() += count);
         let mut labels: Vec<(&String, u64)> = seen.into_iter().collect();
+        labels.retain(|(label, _)| told_apart(control, treated, label));
         labels.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         labels.truncate(LABELS);
         labels.sort();
@@ -56,11 +57,24 @@ pub(in crate::verify) fn moved(
     Some(Effect { p, ..effect(measure, "share", 0.0, apart.estimate, Some(apart)) })
 }
 
-/// Counts by name, in the same order for both; `None` where one has none.
+/// Was it counted by its name on both sides? Where names were too many, one that a side does not know may be among its
+/// others.
+fn told_apart(control: &BTreeMap<String, u64>, treated: &BTreeMap<String, u64>, name: &str) -> bool {
+    let cut = control.contains_key(OTHER_LABEL) || treated.contains_key(OTHER_LABEL);
+    !cut || (control.contains_key(name) && treated.contains_key(name))
+}
+
+/// Counts by name, in the same order for both; `None` where one has none. Names that are not told apart count as
+/// others.
 fn aligned(control: &BTreeMap<String, u64>, treated: &BTreeMap<String, u64>) -> Option<(Vec<u64>, Vec<u64>)> {
-    let names = control.keys().chain(treated.keys()).collect::<BTreeSet<_>>();
+    let under = |name: &str| -> String {
+        if told_apart(control, treated, name) { name } else { OTHER_LABEL }.to_owned()
+    };
+    let names = control.keys().chain(treated.keys()).map(|name| under(name)).collect::<BTreeSet<_>>();
     let counts = |arm: &BTreeMap<String, u64>| -> Vec<u64> {
-        names.iter().map(|name| arm.get(*name).copied().unwrap_or(0)).collect()
+        let mut counts: BTreeMap<String, u64> = names.iter().map(|name| (name.clone(), 0)).collect();
+        arm.iter().for_each(|(name, n)| *counts.entry(under(name)).or_default() += n);
+        counts.into_values().collect()
     };
     let (control, treated) = (counts(control), counts(treated));
     (control.iter().sum::<u64>() > 0 && treated.iter().sum::<u64>() > 0).then_some((control, treated))
@@ -95,4 +109,29 @@ pub(in crate::verify) fn control_positives(groups: &Groups) -> Option<f64> {
 
 fn rate(side: Side) -> Option<f64> {
     (side.seen > 0).then(|| side.positive as f64 / side.seen as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_labels_than_are_told_apart_do_not_look_like_a_shift() {
+        // 200 classes alike, of which each side knows 128 by name, not the same.
+        let side = |first: u64| {
+            let mut all: BTreeMap<String, u64> = BTreeMap::new();
+            for class in 0..200 {
+                let place = (class + first) % 200;
+                let name = if place < 128 { format!("c{class}") } else { OTHER_LABEL.to_owned() };
+                *all.entry(name).or_default() += 25;
+            }
+            all
+        };
+        let (control, treated) = (side(0), side(60));
+        let shift = moved(LABEL_SHIFT, &control, &treated).unwrap();
+        assert!(shift.treated < 1e-9 && shift.p.unwrap() > 0.9, "{shift:?}");
+        assert!(
+            moved(LABEL_SHIFT, &control, &BTreeMap::from([("c1".to_owned(), 100)])).unwrap().treated > 0.9
+        );
+    }
 }

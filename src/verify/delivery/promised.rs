@@ -12,10 +12,11 @@
 use std::collections::BTreeMap;
 
 use super::{Arms, labels, shares, truth::CALIBRATION};
+use crate::verify::text_effects::{FIRST_TOKEN, PER_TOKEN};
 use crate::{
-    event::{Effect, Promised},
+    event::{Effect, FaultOutline, Promised},
     evidence::FaultEvidence,
-    fault::{Answers, Promise, Touched, Work},
+    fault::{Answers, Promise, Scales, Touched, Work},
     scenario::Injection,
     stats::Interval,
 };
@@ -26,6 +27,12 @@ pub(super) const ENOUGH: f64 = 0.8;
 const NOTHING: f64 = 1e-9;
 /// More requests that began than ended, by this factor: those that are held are not measured yet.
 const HELD: f64 = 1.05;
+/// All of it, but for the rounding of counts.
+const WHOLE: f64 = 0.99;
+/// A 99th percentile of more than so many medians is a long tail.
+const LONG_TAIL: f64 = 10.0;
+/// From so many on the mean of a long tail is told.
+const SETTLED: u64 = 300;
 
 /// A promise as the difference that it should make, and how much of it was measured.
 #[derive(Debug, Clone)]
@@ -66,16 +73,21 @@ impl Arms<'_> {
         &self,
         injection: &Injection,
         fault: &FaultEvidence,
-        over_time: f64,
+        outline: &FaultOutline,
         alone: bool,
         effects: &[Effect],
     ) -> Option<Weighed> {
         let promise = injection.fault.promise();
-        let intensity = fault.mean_intensity().unwrap_or(over_time);
+        let intensity = fault.mean_intensity().unwrap_or(outline.over_time);
         let size = Size {
-            own: intensity * fault.row_share(),
-            arm: intensity * fault.row_share() * self.dilution(fault),
             intensity,
+            acts: match injection.fault.scales() {
+                Scales::Rate => intensity,
+                Scales::Size => fault.active_share().unwrap_or(outline.over_time),
+            },
+            rows: fault.row_share(),
+            dilution: self.dilution(fault),
+            held: self.holds(fault, outline),
         };
         let measured = |candidate: Candidate| {
             let named = |effect: &&Effect| match candidate.measure {
@@ -93,6 +105,7 @@ impl Arms<'_> {
         };
         self.candidates(&promise, injection, fault, size, alone)
             .into_iter()
+            .filter(|candidate| candidate.measure != shares::TAU || fault.moved.count >= fault.perturbed)
             .filter(counted)
             .find_map(measured)
     }
@@ -112,10 +125,10 @@ impl Arms<'_> {
         size: Size,
         alone: bool,
     ) -> Vec<Candidate> {
-        let touched = |share: f64| by(shares::TOUCHED, share * size.own);
-        let changed = |share: f64| by(shares::CHANGED, share * size.arm);
+        let touched = |share: f64| by(shares::TOUCHED, share * size.acts * size.rows);
+        let changed = |share: f64| by(shares::CHANGED, share * size.acts * size.rows * size.dilution);
         // Rows that `where` picks are of other classes than all rows: nothing is known of their labels.
-        let sliced = fault.row_share() < 1.0;
+        let sliced = size.rows < 1.0;
         match promise {
             Promise::Touch { of: Touched::Predictions, share } => vec![changed(*share)],
             Promise::Touch { of, share } => {
@@ -127,27 +140,29 @@ impl Arms<'_> {
                     Some(status) => (shares::STATUS, self.control_share_of(status)),
                     None => (shares::ERRORS, self.control.error_share().unwrap_or(0.0)),
                 };
-                vec![by(first, share * size.arm * (1.0 - before)), touched(*share)]
+                vec![by(first, share * size.arm() * (1.0 - before)), touched(*share)]
             }
             Promise::Delay { mean_s, quantiles_s, finite_variance, share } => {
-                let mean = by(shares::MEAN_LATENCY, mean_s * share * size.arm);
-                let median = by(shares::MEDIAN_LATENCY, quantiles_s[0].1 * size.arm);
-                let told = !self.censored(fault);
-                let mean = Some(mean).filter(|_| told && *finite_variance);
-                let median = Some(median).filter(|_| told && *share >= 1.0);
+                let mean = by(shares::MEAN_LATENCY, mean_s * share * size.arm());
+                let median = by(shares::MEDIAN_LATENCY, quantiles_s[0].1);
+                let told = !self.censored(size);
+                let spread = Spread { median: quantiles_s[0].1, p99: quantiles_s[2].1 };
+                let settles = *finite_variance && spread.settles(self.treated.latency.count());
+                let mean = Some(mean).filter(|_| told && settles);
+                let median = Some(median).filter(|_| told && *share >= 1.0 && size.is_whole());
                 mean.into_iter().chain(median).chain([touched(*share)]).collect()
             }
             Promise::DelayPer { each_s, work, share } => {
-                let of = |each: f64| by(shares::MEAN_LATENCY, each_s * each * share * size.arm);
+                let of = |each: f64| by(shares::MEAN_LATENCY, each_s * each * share * size.arm());
                 let mean = match work {
                     Work::Row => self.mean_rows().map(of),
                     Work::Token => self.control.text.characters.moments().map(|(mean, ..)| of(mean / 4.0)),
                     Work::Kibibyte => None,
                 };
-                mean.filter(|_| !self.censored(fault)).into_iter().chain([touched(*share)]).collect()
+                mean.filter(|_| !self.censored(size)).into_iter().chain([touched(*share)]).collect()
             }
             Promise::AccuracyDrop { drop, share, .. } => {
-                vec![by("accuracy", -drop * size.arm), changed(*share)]
+                vec![by("accuracy", -drop * size.arm()), changed(*share)]
             }
             Promise::ParityGap { gap } => {
                 let gap = labels::control_gap(&fault.groups)
@@ -175,7 +190,7 @@ impl Arms<'_> {
             }
             Promise::Invalid { share } => {
                 let before = self.control_invalid();
-                vec![by(shares::INVALID, share * size.arm * (1.0 - before)), changed(*share)]
+                vec![by(shares::INVALID, share * size.arm() * (1.0 - before)), changed(*share)]
             }
             Promise::Logit { share, .. } | Promise::Psi { share, .. } | Promise::Priors { share, .. } => {
                 vec![changed(*share)]
@@ -183,23 +198,23 @@ impl Arms<'_> {
             Promise::Temperature { .. } => vec![changed(1.0)],
             Promise::CalibrationError { ece, .. } => {
                 let grows =
-                    self.calibration_error().map(|now| by(CALIBRATION, (ece - now.control) * size.arm));
+                    self.calibration_error().map(|now| by(CALIBRATION, (ece - now.control) * size.arm()));
                 grows.filter(|grows| grows.amount > 0.0).into_iter().chain([changed(1.0)]).collect()
             }
             Promise::KendallTau { tau, share } => {
-                vec![by(shares::TAU, -(1.0 - tau) * share * size.own), touched(*share)]
+                vec![by(shares::TAU, -(1.0 - tau) * share * size.own()), touched(*share)]
             }
             // A ramp grows the angle, not its cosine.
             Promise::Cosine { cosine, share } => {
                 let turned = (1.0 - (cosine.acos() * size.intensity).cos()) / size.intensity.max(NOTHING);
-                vec![by(shares::COSINE, -turned * share * size.own), touched(*share)]
+                vec![by(shares::COSINE, -turned * share * size.own()), touched(*share)]
             }
             Promise::NdcgDrop { share, .. } => vec![touched(*share)],
             Promise::TokenDelay { .. }
             | Promise::Stall { .. }
             | Promise::Answers { .. }
             | Promise::TokenCount { .. } => {
-                let mut all = self.of_answers(promise, size.arm);
+                let mut all = self.of_answers(promise, size.arm());
                 all.extend(promise.share().map(touched));
                 all
             }
@@ -208,9 +223,15 @@ impl Arms<'_> {
     }
 
     /// Are latencies missing, because callers gave up or are still waiting?
-    fn censored(&self, fault: &FaultEvidence) -> bool {
+    fn censored(&self, size: Size) -> bool {
         let gave_up = self.error_share().and_then(|effect| effect.difference).is_some_and(|d| d.low > 0.0);
-        gave_up || fault.exposed as f64 > HELD * self.treated.requests() as f64
+        gave_up || size.held
+    }
+
+    /// Do requests wait that the fault could have touched?
+    fn holds(&self, fault: &FaultEvidence, outline: &FaultOutline) -> bool {
+        let group = outline.group.as_ref().and_then(|name| self.groups.get(name));
+        fault.exposed as f64 > HELD * group.unwrap_or(self.treated).requests() as f64
     }
 
     fn mean_rows(&self) -> Option<f64> {
@@ -223,17 +244,18 @@ impl Arms<'_> {
         let text = &self.control.text;
         let share_of = |count: u64| if text.answers == 0 { 0.0 } else { count as f64 / text.answers as f64 };
         match promise {
-            Promise::TokenDelay { first_token_s, between_tokens_s, tokens_per_s, share } if *share >= 1.0 => {
-                let first = first_token_s.map(|(median, _)| by("p50 time to first token", median * size));
-                // A stream's mean gap is near the mean of the lognormal: median · exp(σ²/2).
+            // Means: they grow in proportion to how many get the delay and how large it is, as no quantile does.
+            Promise::TokenDelay { first_token_s, between_tokens_s, tokens_per_s, share } => {
+                let streams = self.treated.text.time_to_first_token.count();
                 let mean = |(median, p99): (f64, f64)| {
-                    let sigma = (p99 / median).ln() / crate::stats::normal_quantile(0.99);
-                    median * (sigma * sigma / 2.0).exp()
+                    let spread = Spread { median, p99 };
+                    spread.settles(streams).then(|| spread.mean())
                 };
+                let first = first_token_s.and_then(mean).map(|s| by(FIRST_TOKEN, s * share * size));
                 let paced = tokens_per_s
-                    .and_then(|pace| Some((1.0 / pace - text.time_per_output_token.quantile(0.5)?).max(0.0)));
-                let later = between_tokens_s.map(mean).or(paced);
-                first.into_iter().chain(later.map(|s| by("p50 time per output token", s * size))).collect()
+                    .and_then(|pace| Some((1.0 / pace - text.time_per_output_token.mean()?).max(0.0)));
+                let later = between_tokens_s.map_or(paced, mean).map(|s| by(PER_TOKEN, s * share * size));
+                first.into_iter().chain(later).collect()
             }
             Promise::Stall { lasts_s, share } => {
                 let usual = text.longest_gap.mean().unwrap_or(0.0);
@@ -292,15 +314,56 @@ impl Arms<'_> {
     }
 }
 
-/// How large a promise is here.
+/// How large a promise is here; shares, 0 to 1.
 #[derive(Debug, Clone, Copy)]
 struct Size {
-    /// The mean intensity, 0 to 1.
+    /// The mean intensity.
     intensity: f64,
-    /// For what the fault counts of the requests that it could have touched.
-    own: f64,
-    /// For what the treated arm counts of all its requests.
-    arm: f64,
+    /// The mean of what its intensity leaves of its rate: all where the intensity scales what it does, not how often.
+    acts: f64,
+    /// Of the rows, those that it may touch.
+    rows: f64,
+    /// Of the arm, those that it could have touched.
+    dilution: f64,
+    /// Do some of them still wait?
+    held: bool,
+}
+
+impl Size {
+    /// For means over the requests that it could have touched.
+    fn own(self) -> f64 {
+        self.intensity * self.rows
+    }
+
+    /// For means over the treated arm.
+    fn arm(self) -> f64 {
+        self.own() * self.dilution
+    }
+
+    /// Is all of the arm touched, in full size? A median shows no less.
+    fn is_whole(self) -> bool {
+        self.arm() > WHOLE
+    }
+}
+
+/// A lognormal delay.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    median: f64,
+    p99: f64,
+}
+
+impl Spread {
+    /// exp(μ + σ²/2).
+    fn mean(self) -> f64 {
+        let sigma = (self.p99 / self.median).ln() / crate::stats::normal_quantile(0.99);
+        self.median * (sigma * sigma / 2.0).exp()
+    }
+
+    /// Is the mean of so many near enough to normal? With a long tail a whole delay measures too small, once in a dozen.
+    fn settles(self, n: u64) -> bool {
+        self.p99 <= LONG_TAIL * self.median || n >= SETTLED
+    }
 }
 
 fn weighed(promise: &Promise, effect: &Effect, difference: Interval, candidate: Candidate) -> Weighed {
@@ -322,3 +385,6 @@ fn weighed(promise: &Promise, effect: &Effect, difference: Interval, candidate: 
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,14 @@ impl Arms<'_> {
     }
 }
 
+/// Does it differ, in the direction in which faults move it where there is but one?
+pub(in crate::verify) fn is_shown(effect: &Effect) -> bool {
+    let grows =
+        [ERRORS, INVALID, CHANGED, TOUCHED, STATUS].iter().any(|name| effect.measure.starts_with(name))
+            || effect.measure.ends_with("latency");
+    effect.difference.is_some_and(|d| if grows { d.low > 0.0 } else { d.excludes_zero() })
+}
+
 pub(in crate::verify) fn effect(
     measure: &str,
     unit: &str,

@@ -3,7 +3,7 @@ use crate::evidence::{Groups, Side};
 use crate::scenario::{Source, compile};
 
 /// The delivery of one fault at a share, from what the arms saw.
-fn delivery(
+pub(super) fn delivery(
     share: &str,
     fault: &str,
     control: ArmEvidence,
@@ -13,7 +13,12 @@ fn delivery(
     judge(&plan("open-inference", share, fault), control, treated, seen)
 }
 
-fn judge(plan: &Plan, control: ArmEvidence, treated: ArmEvidence, seen: FaultEvidence) -> Delivery {
+pub(super) fn judge(
+    plan: &Plan,
+    control: ArmEvidence,
+    treated: ArmEvidence,
+    seen: FaultEvidence,
+) -> Delivery {
     let steady = crate::evidence::PhaseEvidence { control: answers(500, 200), ..Default::default() };
     let broken =
         crate::evidence::PhaseEvidence { control, treated, faults: vec![seen], ..Default::default() };
@@ -22,7 +27,7 @@ fn judge(plan: &Plan, control: ArmEvidence, treated: ArmEvidence, seen: FaultEvi
 }
 
 /// A steady phase, and one with the fault.
-fn plan(protocol: &str, share: &str, fault: &str) -> Plan {
+pub(super) fn plan(protocol: &str, share: &str, fault: &str) -> Plan {
     let text = format!(
         "name: t\ntarget: {{ protocol: {protocol} }}\nexposure: {{ share: {share} }}\n\
          phases:\n  - {{ name: steady, lasts: 10s }}\n  - {{ name: broken, lasts: 10s, inject: [{{ fault: {fault} }}] }}\n"
@@ -31,11 +36,11 @@ fn plan(protocol: &str, share: &str, fault: &str) -> Plan {
     compile(&source).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn answers(count: u64, status: u16) -> ArmEvidence {
+pub(super) fn answers(count: u64, status: u16) -> ArmEvidence {
     ArmEvidence { statuses: [(status, count)].into(), predictions: count, ..Default::default() }
 }
 
-fn acted(exposed: u64, perturbed: u64) -> FaultEvidence {
+pub(super) fn acted(exposed: u64, perturbed: u64) -> FaultEvidence {
     FaultEvidence { eligible: exposed, exposed, perturbed, predictions: perturbed, ..Default::default() }
 }
 
@@ -65,7 +70,7 @@ fn a_delay_that_nobody_waited_for_is_delivered() {
     assert_eq!(found.delivered, Delivered::Yes, "{found:?}");
 }
 
-fn within(count: u64, ms: impl Fn(u64) -> u64) -> ArmEvidence {
+pub(super) fn within(count: u64, ms: impl Fn(u64) -> u64) -> ArmEvidence {
     let mut arm = answers(count, 200);
     (0..count).for_each(|i| arm.latency.record(std::time::Duration::from_millis(ms(i))));
     arm
@@ -100,7 +105,7 @@ fn what_a_fault_promises_decides_and_not_whom_it_touched() {
         let found = delivery("50%", fault, fast(), treated, acted(300, 100));
         assert_eq!(found.delivered == Delivered::Yes, delivered, "{fault}: {found:?}");
         let decides = found.effects.iter().take(2).find(|effect| effect.measure == measure).unwrap();
-        let shown = decides.difference.is_some_and(Interval::excludes_zero);
+        let shown = decides.difference.is_some_and(crate::stats::Interval::excludes_zero);
         assert_eq!(shown, delivered, "{fault}: {decides:?}");
     }
 }
@@ -263,9 +268,15 @@ fn shadows_are_compared_in_pairs() {
     let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
     // Latencies that vary so much that arms apart would tell nothing.
     let (control, treated) = (within(100, |i| 10 + 37 * i), within(100, |i| 110 + 37 * i));
-    let nothing = PhaseAccuracy::default();
-    let arms =
-        |pairs| Arms { control: &control, treated: &treated, known: &nothing, pairs, codec: codec.as_ref() };
+    let (nothing, groups) = (PhaseAccuracy::default(), BTreeMap::new());
+    let arms = |pairs| Arms {
+        control: &control,
+        treated: &treated,
+        groups: &groups,
+        known: &nothing,
+        pairs,
+        codec: codec.as_ref(),
+    };
     let (apart, together) = (arms(None).mean_latency().unwrap(), arms(Some(&seen)).mean_latency().unwrap());
     assert!(!apart.difference.unwrap().excludes_zero(), "{apart:?}");
     let difference = together.difference.unwrap();
@@ -297,8 +308,14 @@ fn the_truth_tells_recall_calibration_and_ranking() {
     let (control, treated) = (answers(400, 200), answers(400, 200));
     let codec = crate::wire::Protocol::Http.codec(&crate::wire::Outputs::default());
     let known = PhaseAccuracy { control: right, treated: wrong };
-    let arms =
-        Arms { control: &control, treated: &treated, known: &known, pairs: None, codec: codec.as_ref() };
+    let arms = Arms {
+        control: &control,
+        treated: &treated,
+        groups: &BTreeMap::new(),
+        known: &known,
+        pairs: None,
+        codec: codec.as_ref(),
+    };
     let effects: Vec<_> = arms.of_truth().into_iter().flatten().collect();
     let told = |measure: &str| effects.iter().find(|effect| effect.measure == measure).unwrap();
     assert_eq!((told("recall of `spam`").control, told("recall of `spam`").treated), (1.0, 0.5));

@@ -3,19 +3,23 @@
 //! Counts of bounded size that add up: a confusion matrix, bins of the confidence, and for two classes bins of the
 //! positive one's score.
 
+use std::collections::BTreeMap;
+
 use super::{
     Arms, LEVEL,
     shares::{effect, proportions},
 };
 use crate::{
     event::{ConfusionByArm, Effect},
-    evidence::{self, Confusion, OTHER_LABEL},
+    evidence::{self, Confusion},
     stats::{self, CalibrationBin, Interval, SCORE_BINS},
 };
 
 pub(super) const CALIBRATION: &str = "calibration error (ECE)";
 /// Bins of the confidence.
 const BINS: usize = 10;
+/// Most classes whose recall is told.
+const CLASSES: usize = 128;
 
 /// Predictions compared with the truth, where it is known.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,6 +30,8 @@ pub struct Accuracy {
     pub correct: u64,
     /// By the true class, then the predicted. The 64 first combinations are told apart.
     pub confusion: Confusion,
+    /// Of each true class (the first 128) how many there were, and how many of them were told as such.
+    pub recall: BTreeMap<String, (u64, u64)>,
     /// Right answers by confidence, in bins of 0.1.
     pub calibration: [CalibrationBin; BINS],
     /// Of two classes, the positive one's score: of truly negative ones, then of truly positive ones.
@@ -47,6 +53,32 @@ impl Accuracy {
         self.labelled += 1;
         self.correct += u64::from(truth == predicted);
         evidence::count(&mut self.confusion, truth, predicted, 1);
+        self.recalled(truth, (1, u64::from(truth == predicted)));
+    }
+
+    fn recalled(&mut self, class: &str, (of, right): (u64, u64)) {
+        if self.recall.len() < CLASSES || self.recall.contains_key(class) {
+            let all = self.recall.entry(class.to_owned()).or_default();
+            *all = (all.0 + of, all.1 + right);
+        }
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Accuracy) {
+        self.labelled += other.labelled;
+        self.correct += other.correct;
+        for (truth, told) in &other.confusion {
+            told.iter().for_each(|(class, n)| evidence::count(&mut self.confusion, truth, class, *n));
+        }
+        other.recall.iter().for_each(|(class, counts)| self.recalled(class, *counts));
+        for (bin, more) in self.calibration.iter_mut().zip(&other.calibration) {
+            bin.count += more.count;
+            bin.right += more.right;
+            bin.confidence += more.confidence;
+        }
+        for (bins, more) in self.scores.iter_mut().zip(&other.scores) {
+            bins.iter_mut().zip(more).for_each(|(bin, more)| *bin += more);
+        }
     }
 
     /// Counts how sure it was, 0 to 1.
@@ -88,21 +120,14 @@ impl Arms<'_> {
         self.of_both(CALIBRATION, error)
     }
 
-    /// The share of each class's that are told as such, where all combinations of classes were told apart.
+    /// The share of each class's that are told as such.
     fn recalls(&self) -> Vec<Option<Effect>> {
-        let (control, treated) = (&self.known.control.confusion, &self.known.treated.confusion);
-        if control.contains_key(OTHER_LABEL) || treated.contains_key(OTHER_LABEL) {
-            return Vec::new();
-        }
-        let of = |arm: &Confusion, class: &str| {
-            let told = arm.get(class);
-            let right = told.and_then(|told| told.get(class)).copied().unwrap_or(0);
-            (right, told.map_or(0, |told| told.values().sum()))
+        let (control, treated) = (&self.known.control.recall, &self.known.treated.recall);
+        let recall = |(class, &(of, right)): (&String, &(u64, u64))| {
+            let (now_of, now_right) = treated.get(class).copied()?;
+            proportions(&format!("recall of `{class}`"), (right, of), (now_right, now_of))
         };
-        let recall = |class: &String| {
-            proportions(&format!("recall of `{class}`"), of(control, class), of(treated, class))
-        };
-        control.keys().map(recall).collect()
+        control.iter().map(recall).collect()
     }
 
     /// What was told of each class, where the truth is known.

@@ -2,6 +2,7 @@
 
 use statrs::function::beta::checked_beta_reg;
 
+use super::Mix;
 use crate::{
     event::Baselines,
     fault::{Promise, Touched},
@@ -31,14 +32,14 @@ impl Seen {
     }
 }
 
-const REQUESTS: &str = "requests";
-const PREDICTIONS: &str = "predictions";
-const ANSWERS: &str = "answers";
+pub(super) const REQUESTS: &str = "requests";
+pub(super) const PREDICTIONS: &str = "predictions";
+pub(super) const ANSWERS: &str = "answers";
 const LABELLED: &str = "labelled predictions";
 const HOW_MANY_LABELS: &str = "how many predictions get a label";
 
 /// How a promise shows when a share `part` of what is looked at has it.
-pub(super) fn seen(promise: &Promise, part: f64, base: Baselines, labels: &[String]) -> Seen {
+pub(super) fn seen(promise: &Promise, part: f64, base: Baselines, mix: &Mix) -> Seen {
     match promise {
         Promise::Failed { share, .. } => {
             let after = base.error_share + (1.0 - base.error_share) * share * part;
@@ -77,19 +78,19 @@ pub(super) fn seen(promise: &Promise, part: f64, base: Baselines, labels: &[Stri
             let after = (true_positive_rate - gap * part).max(0.0);
             shares("true-positive rate", *true_positive_rate, after, "labelled positives", labelled)
         }
-        Promise::Relabel { from: Some(from), to, share } if labels.len() > 1 && to.as_ref() != Some(from) => {
-            let before = 1.0 / labels.len() as f64;
+        Promise::Relabel { from: Some(from), to, share } if mix.len() > 1 && to.as_ref() != Some(from) => {
+            let before = mix.get(from).copied().unwrap_or(0.0);
             let what = format!("share of `{from}`, all classes alike before");
             shares(&what, before, before * (1.0 - share * part), PREDICTIONS, None)
         }
-        Promise::Relabel { from: None, to: Some(to), share } if labels.len() > 1 => {
-            let before = 1.0 / labels.len() as f64;
+        Promise::Relabel { from: None, to: Some(to), share } if mix.len() > 1 => {
+            let before = mix.get(to).copied().unwrap_or(0.0);
             let what = format!("share of `{to}`, all classes alike before");
             shares(&what, before, before + (1.0 - before) * share * part, PREDICTIONS, None)
         }
         Promise::Relabel { from: None, to: None, share } => {
             // A wrong one of K classes becomes the right one in one case of K - 1.
-            let mended = labels.len().checked_sub(1).filter(|others| *others > 0);
+            let mended = mix.len().checked_sub(1).filter(|others| *others > 0);
             let mended = mended.map_or(0.0, |others| (1.0 - base.accuracy) / others as f64);
             let after = base.accuracy - (base.accuracy - mended) * share * part;
             shares("accuracy", base.accuracy, after, LABELLED, Some(HOW_MANY_LABELS))

@@ -1,6 +1,6 @@
 //! The measure that decides for a fault moves with it, and stands still without it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::wire::{Outputs, Protocol};
@@ -37,6 +37,7 @@ fn decides(fault: &str, change: impl Fn(u64, &mut TextReading)) -> (Option<Effec
         let arms = Arms {
             control: &usual,
             treated,
+            groups: &BTreeMap::new(),
             known: &PhaseAccuracy::default(),
             pairs: None,
             codec: codec.as_ref(),
@@ -54,10 +55,10 @@ fn each_fault_is_measured_by_what_it_does() {
     let table: [(&str, &str, Change); 9] = [
         (
             "{ stream-latency: { first-token: { median: 1s, p99: 2s } } }",
-            "p50 time to first token",
+            "mean time to first token",
             |_, reading| reading.first = reading.first.map(|first| first + Duration::from_secs(1)),
         ),
-        ("{ stream-latency: { tokens-per-second: 5 } }", "p50 time per output token", |_, reading| {
+        ("{ stream-latency: { tokens-per-second: 5 } }", "mean time per output token", |_, reading| {
             reading.gaps = vec![Duration::from_millis(200); 10];
         }),
         ("{ stream-stall: { lasts: 5s, rate: 30% } }", "mean longest gap", |i, reading| {
@@ -115,6 +116,7 @@ fn a_shift_of_reasons_is_told() {
     let arms = Arms {
         control: &control,
         treated: &treated,
+        groups: &BTreeMap::new(),
         known: &PhaseAccuracy::default(),
         pairs: None,
         codec: codec.as_ref(),
