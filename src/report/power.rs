@@ -50,11 +50,11 @@ fn of_fault(power: &FaultPower) -> String {
     let lasts = words::span(power.lasts_s);
     let treated = words::amount("share", fault.exposure_share);
     let (against, without) = match own.before_s {
-        Some(_) => ("treated against before  ", "before any fault"),
-        None => ("treated against control ", "control"),
+        Some(_) => ("treated against before:", "before any fault"),
+        None => ("treated against control:", "control"),
     };
     format!(
-        "{}: {promise}; {treated} of the units{group} for {lasts}\n  {against}: {}\n  everybody against before: {}\n",
+        "{}: {promise}; {treated} of the units{group} for {lasts}\n  {against:<25} {}\n  everybody against before: {}\n",
         fault.id,
         sight(own, "treated", without),
         sight(monitor, "in the phase", "before it"),

@@ -127,8 +127,8 @@ impl Arms<'_> {
     ) -> Vec<Candidate> {
         let touched = |share: f64| by(shares::TOUCHED, share * size.acts * size.rows);
         let changed = |share: f64| by(shares::CHANGED, share * size.acts * size.rows * size.dilution);
-        // Rows that `where` picks are of other classes than all rows: nothing is known of their labels.
-        let sliced = size.rows < 1.0;
+        // What `where` picks is of other classes than the rest: nothing is known of its labels.
+        let sliced = injection.only.is_some();
         match promise {
             Promise::Touch { of: Touched::Predictions, share } => vec![changed(*share)],
             Promise::Touch { of, share } => {

@@ -105,14 +105,13 @@ fn a_share_of_the_pieces_is_the_least_share_of_requests() {
 
 #[test]
 fn of_a_slice_nothing_is_known_of_its_labels() {
-    let mislabel = "{ mislabel: { rate: 60%, from: a, to: b } }";
+    let sliced = "{ mislabel: { rate: 60%, from: a, to: b } }, where: features[0] > 5.5";
     let told = |a: u64, b: u64| ArmEvidence {
         labels: [("a".to_owned(), a), ("b".to_owned(), b)].into(),
         ..answers(a + b, 200)
     };
-    // A tenth of the rows are in it, nearly all of one class.
-    let seen = FaultEvidence { rows: 1000, rows_in_scope: 100, ..acted(1000, 60) };
-    let found = delivery("50%", mislabel, told(300, 700), told(240, 760), seen);
+    // A tenth of the requests are in it, nearly all of one class.
+    let found = delivery("50%", sliced, told(300, 700), told(240, 760), acted(100, 60));
     assert_eq!((found.delivered, found.achieved), (Delivered::Yes, None), "{found:?}");
 }
 
