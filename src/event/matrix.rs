@@ -29,7 +29,8 @@ pub struct Matrix {
     pub alerts: BTreeMap<String, AlertRow>,
     /// Alerts that a monitor has a rule for, or that a scenario expects, and that never fired in any run.
     pub never_fired: Vec<String>,
-    /// Faults that were delivered and that no alert told anybody of, in any run.
+    /// Faults that were delivered and that no alert told anybody of: none that should fire did in any run, and no other
+    /// fired in half of the runs.
     pub unseen: Vec<String>,
     /// Share of the delivered faults that were detected in time, over all runs; none if no fault had an expectation.
     pub score: Option<Portion>,
@@ -218,11 +219,6 @@ impl MatrixCell {
     /// Runs in which it could be told what became of an alert that should fire.
     pub fn told(&self) -> u64 {
         self.detected + self.late + self.missed
-    }
-
-    /// Did it fire in any run, asked to or not?
-    pub fn fired(&self) -> bool {
-        self.detected + self.late + self.cross_talk > 0
     }
 }
 
