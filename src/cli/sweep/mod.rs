@@ -25,6 +25,7 @@ use crate::{
     event::{Ending, Probe, Report, Sweep, SweepEnding},
     gameday::{self, Options},
     report,
+    scenario::Plan,
     unit::{Scale, Share, Span},
     verify::{Findings, Next},
 };
@@ -125,12 +126,12 @@ async fn search(args: &SweepArgs, prepared: &Prepared, mut keep: Keep) -> miette
         let number = keep.probes.len() as u32 + 1;
         let folder = format!("probe-{number:03}");
         let seed = probe_seed(prepared.search.seed, number);
-        let plan = prepared.plan(&size, seed)?;
+        let plan = Arc::new(prepared.plan(&size, seed)?);
         let (_, orders) = gameday::orders();
         let path = args.report.join(&folder);
         writable(&path)?;
         let probed = Play {
-            plan: Arc::new(plan),
+            plan: plan.clone(),
             target: prepared.target.clone(),
             report: path,
             options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
@@ -148,7 +149,7 @@ async fn search(args: &SweepArgs, prepared: &Prepared, mut keep: Keep) -> miette
         if let Some((ending, why)) = ended(&report) {
             return Ok(keep.end(&findings, ending, why)?);
         }
-        let probe = probe(prepared, &report, number, folder, size, seed);
+        let probe = probe(prepared, &plan, &report, number, folder, size, seed);
         keep.probes.push(probe.clone());
         let findings = Findings::of(&prepared.range, &keep.probes);
         keep.write(&findings, SweepEnding::GoingOn, String::from("it goes on"))?;
@@ -174,13 +175,14 @@ fn ended(report: &Report) -> Option<(SweepEnding, String)> {
 
 fn probe(
     prepared: &Prepared,
+    plan: &Plan,
     report: &Report,
     number: u32,
     folder: String,
     size: String,
     seed: u64,
 ) -> Probe {
-    let judged = prepared.counted().judge(report);
+    let judged = prepared.counted().judge(plan, report);
     Probe {
         number,
         folder,
