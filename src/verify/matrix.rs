@@ -30,8 +30,8 @@ pub struct Played {
     pub seed: u64,
     /// Was nothing injected, by design?
     pub null: bool,
-    /// Were its faults put into an order drawn by the seed?
-    pub shuffled: bool,
+    /// Were its faults put into an order drawn by the seed, if that is known?
+    pub shuffled: Option<bool>,
     /// Its report, or why it could not begin.
     pub report: Result<Report, String>,
 }

@@ -186,7 +186,7 @@ fn played(reports: Vec<Report>) -> Vec<Played> {
         scenario: "two".into(),
         seed: number as u64,
         null: report.deliveries.is_empty(),
-        shuffled: false,
+        shuffled: Some(false),
         report: Ok(report),
     };
     reports.into_iter().enumerate().map(one).collect()
