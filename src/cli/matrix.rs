@@ -1,7 +1,7 @@
 //! The detection matrix of runs that are over.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use super::{
     play::{writable, write_whole},
 };
 use crate::{
-    event::{Outline, Report},
+    event::{Outline, PhaseOutline, Report},
     report,
     verify::{self, Played},
 };
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Reads their reports, wherever and however they were played (one after another, side by side, on several days), and
 /// writes `matrix.json` and `matrix.md`, as a campaign of `canard run` does. A run with no faults counts as a null run:
-/// what fired in it is a false alarm.
+/// what fired in it is a false alarm. Reports of one scenario have to inject the same.
 ///
 /// Exit codes: those of a campaign; 2 where a report can't be read.
 #[derive(Debug, Args)]
@@ -41,15 +41,17 @@ pub(super) struct MatrixArgs {
 pub(super) fn run(args: MatrixArgs) -> miette::Result<Exit> {
     let files = files(&args.reports)?;
     let played: Vec<Played> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    alike(&files, &played)?;
     let mut known = BTreeSet::new();
     let reports = played.iter().filter(|run| !run.null).filter_map(|run| run.report.as_ref().ok());
     let scenarios: Vec<Outline> =
         reports.map(|report| &report.outline).filter(|o| known.insert(&o.scenario)).cloned().collect();
     let mut matrix = verify::matrix(&scenarios, &played, 0);
     matrix.exit_code = verify::campaign_exit_code(&played, &matrix, None);
-    writable(&args.out)?;
-    write_whole(&args.out, "matrix.json", &report::matrix_json(&matrix))?;
-    write_whole(&args.out, "matrix.md", &report::matrix_markdown(&matrix))?;
+    let remedy = "name another folder with --out DIR";
+    writable(&args.out, remedy)?;
+    write_whole(&args.out, "matrix.json", &report::matrix_json(&matrix), remedy)?;
+    write_whole(&args.out, "matrix.md", &report::matrix_markdown(&matrix), remedy)?;
     let path = args.out.join("matrix.json");
     output::print(&format!("{}\nmatrix: {}\n", report::matrix(&matrix, live::width()), path.display()))?;
     Ok(Exit::of_code(matrix.exit_code))
@@ -78,6 +80,31 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files.into_iter().collect())
 }
 
+/// Runs are counted together by the name of their scenario, so those of one name have to inject the same.
+fn alike(files: &[PathBuf], played: &[Played]) -> Result<(), Failure> {
+    let injecting = |outline: &Outline| -> BTreeMap<String, PhaseOutline> {
+        let phases = outline.phases.iter().filter(|phase| !phase.faults.is_empty());
+        phases.map(|phase| (phase.phase.clone(), PhaseOutline { starts_s: 0.0, ..phase.clone() })).collect()
+    };
+    let mut first: BTreeMap<&str, (&PathBuf, BTreeMap<String, PhaseOutline>)> = BTreeMap::new();
+    for (file, run) in files.iter().zip(played).filter(|(_, run)| !run.null) {
+        let Ok(report) = &run.report else { continue };
+        let phases = injecting(&report.outline);
+        let (other, known) = first.entry(&run.scenario).or_insert_with(|| (file, phases.clone()));
+        let names = known.keys().chain(phases.keys());
+        if let Some(phase) = names.into_iter().find(|phase| known.get(*phase) != phases.get(*phase)) {
+            return Err(Failure::new(format!(
+                "`{}` and `{}` are both of `{}`, and differ in its phase `{phase}`",
+                other.display(),
+                file.display(),
+                run.scenario
+            ))
+            .help("make a matrix of each; what the sizes of a sweep came to stands in its sweep.json"));
+        }
+    }
+    Ok(())
+}
+
 fn read(file: &Path) -> Result<Played, Failure> {
     let cannot = |error: String| Failure::new(format!("`{}` can't be read: {error}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| cannot(error.to_string()))?;
@@ -89,7 +116,10 @@ fn read(file: &Path) -> Result<Played, Failure> {
         scenario: report.outline.scenario.clone(),
         seed: report.outline.seed,
         null: report.outline.phases.iter().all(|phase| phase.faults.is_empty()),
-        shuffled: false,
+        shuffled: None,
         report: Ok(report),
     })
 }
+
+#[cfg(test)]
+mod tests;

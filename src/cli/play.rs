@@ -189,11 +189,13 @@ fn exit_now() {
     std::process::exit(i32::from(Exit::Interrupted as u8));
 }
 
-/// Finds out before the run whether its report can be written.
-pub(super) fn writable(folder: &Path) -> Result<(), Failure> {
+/// What to do about a report folder that can't be written.
+pub(super) const ANOTHER_FOLDER: &str = "name another folder with --report DIR";
+
+/// Finds out before the run whether its files can be written to a folder, and makes it.
+pub(super) fn writable(folder: &Path, remedy: &str) -> Result<(), Failure> {
     let cannot = |error| {
-        let message = format!("the report folder `{}` can't be written: {error}", folder.display());
-        Failure::new(message).help("name another folder with --report DIR")
+        Failure::new(format!("the folder `{}` can't be written: {error}", folder.display())).help(remedy)
     };
     fs::create_dir_all(folder).map_err(cannot)?;
     let probe = folder.join(".canard-write-test");
@@ -202,16 +204,16 @@ pub(super) fn writable(folder: &Path) -> Result<(), Failure> {
 
 fn write(folder: &Path, report: &Report) -> Result<(), Failure> {
     let files = [("report.json", report::json(report)), ("junit.xml", report::junit(report))];
-    files.iter().try_for_each(|(name, text)| write_whole(folder, name, text))
+    let remedy = "the verdicts are printed; free some space, or use --report DIR";
+    files.iter().try_for_each(|(name, text)| write_whole(folder, name, text, remedy))
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn write_whole(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
+pub(super) fn write_whole(folder: &Path, name: &str, text: &str, remedy: &str) -> Result<(), Failure> {
     let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
     fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(|error| {
         let _ = fs::remove_file(&part);
-        let message = format!("`{}` can't be written: {error}", path.display());
-        Failure::new(message).help("the verdicts are printed; free some space, or use --report DIR")
+        Failure::new(format!("`{}` can't be written: {error}", path.display())).help(remedy)
     })
 }
 

@@ -49,7 +49,7 @@ pub(super) struct PowerArgs {
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
     baseline_errors: f64,
     /// Standard deviation of the latency without a fault
-    #[arg(long, value_name = "SPAN", default_value = "50ms")]
+    #[arg(long, value_name = "SPAN", default_value = "50ms", value_parser = above_zero)]
     baseline_latency_deviation: Span,
     /// Rate of positive predictions without a fault
     #[arg(long, value_name = "SHARE", default_value = "50%", value_parser = share)]
@@ -65,6 +65,16 @@ pub(super) struct PowerArgs {
 fn probability(text: &str) -> Result<f64, String> {
     let p: f64 = text.parse().map_err(|_| "a probability is a number between 0 and 1".to_owned())?;
     if p > 0.0 && p < 1.0 { Ok(p) } else { Err("a probability here lies between 0 and 1".into()) }
+}
+
+/// A spread that there is: without any, no test of means exists.
+fn above_zero(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: crate::unit::UnitError| error.to_string())?;
+    if span > Span::ZERO {
+        Ok(span)
+    } else {
+        Err("latencies always spread: write what you measured, such as 5ms".into())
+    }
 }
 
 /// `90%` or `0.9`.
@@ -111,4 +121,16 @@ pub(super) fn run(args: PowerArgs) -> miette::Result<Exit> {
     let short =
         found.faults.iter().any(|fault| [&fault.own, &fault.monitor].iter().any(|s| s.enough == Some(false)));
     Ok(if short { Exit::Inconclusive } else { Exit::Met })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_that_do_not_spread_are_refused() {
+        assert_eq!(above_zero("5ms"), Ok(Span::from_millis(5)));
+        assert!(above_zero("0s").unwrap_err().contains("latencies always spread"));
+        assert!(above_zero("soon").is_err());
+    }
 }

@@ -29,7 +29,8 @@ pub struct Matrix {
     pub alerts: BTreeMap<String, AlertRow>,
     /// Alerts that a monitor has a rule for, or that a scenario expects, and that never fired in any run.
     pub never_fired: Vec<String>,
-    /// Faults that were delivered and that no alert told anybody of, in any run.
+    /// Faults that were delivered and that no alert told anybody of: none that should fire did in any run, and no other
+    /// fired in half of the runs.
     pub unseen: Vec<String>,
     /// Share of the delivered faults that were detected in time, over all runs; none if no fault had an expectation.
     pub score: Option<Portion>,
@@ -46,7 +47,7 @@ pub struct Matrix {
 pub struct BaselineDifference {
     /// Caught then, and not now.
     pub lost: Vec<Catch>,
-    /// Caught then; now it can't be told.
+    /// Caught then; now it can't be told, or a scenario that was played no longer has the fault.
     pub untold: Vec<Catch>,
     /// Caught now, and not then.
     pub gained: Vec<Catch>,
@@ -72,12 +73,14 @@ pub struct CampaignRun {
     pub run: String,
     /// Name of its scenario.
     pub scenario: String,
-    /// Its seed: with `--seed`, and `--shuffle` where phases were shuffled, the run is played again.
+    /// Its seed: `--repeat 1 --null-runs 0 --seed`, with `--shuffle` where its faults were put into another order, plays the
+    /// run again. A null run is not played alone.
     pub seed: u64,
     /// Was nothing injected, by design?
     pub null: bool,
-    /// Were its faults put into an order drawn by the seed?
-    pub shuffled: bool,
+    /// Were its faults put into an order drawn by the seed? None where only its report is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffled: Option<bool>,
     /// How it ended; none if it could not begin.
     pub ending: Option<Ending>,
     /// Why, if it did not complete.
@@ -218,11 +221,6 @@ impl MatrixCell {
     /// Runs in which it could be told what became of an alert that should fire.
     pub fn told(&self) -> u64 {
         self.detected + self.late + self.missed
-    }
-
-    /// Did it fire in any run, asked to or not?
-    pub fn fired(&self) -> bool {
-        self.detected + self.late + self.cross_talk > 0
     }
 }
 

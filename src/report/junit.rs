@@ -12,14 +12,26 @@ use crate::event::{Ending, Outcome, Report, Verdict};
 
 /// The report as JUnit XML.
 pub fn junit(report: &Report) -> String {
-    junit_of_all(&[(report.outline.scenario.as_str(), report)])
+    junit_of_all(&[(report.outline.scenario.as_str(), Ok(report))])
 }
 
-/// Several reports, each under a name of its own, as one JUnit XML.
-pub fn junit_of_all(reports: &[(&str, &Report)]) -> String {
+/// Several runs, each under a name of its own with its report or why it could not begin, as one JUnit XML.
+pub fn junit_of_all(runs: &[(&str, Result<&Report, &str>)]) -> String {
     let mut junit = Junit::new("canard");
-    junit.add_test_suites(reports.iter().map(|(name, report)| suite(name, report)));
+    junit.add_test_suites(runs.iter().map(|(name, report)| match report {
+        Ok(report) => suite(name, report),
+        Err(why) => no_run(name, why),
+    }));
     junit.to_string().unwrap_or_default()
+}
+
+/// A run that could not begin: one case that is an error.
+fn no_run(name: &str, why: &str) -> TestSuite {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(format!("could not begin: {why}"));
+    let mut suite = TestSuite::new(name);
+    suite.add_test_case(TestCase::new("run", status));
+    suite
 }
 
 fn suite(name: &str, report: &Report) -> TestSuite {

@@ -68,8 +68,12 @@ fn sight(sight: &Sight, with: &str, without: &str) -> String {
         parts.push(format!("{n} {} {with} and {m} {without}", sight.of));
     }
     if let Some(needs) = sight.needs_s {
-        let word = if sight.enough == Some(true) { "enough" } else { "TOO SHORT" };
-        parts.push(format!("{needs:.1} s: {word}"));
+        let word = match sight.enough {
+            Some(true) => ": enough",
+            Some(false) => ": TOO SHORT",
+            None => "",
+        };
+        parts.push(format!("{needs:.1} s{word}"));
     }
     parts.extend(sight.unknown.clone());
     parts.join("; ")

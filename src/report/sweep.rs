@@ -119,11 +119,17 @@ fn headline(sweep: &Sweep) -> String {
     let (mild, severe) = range.split_once("..").unwrap_or((range, range));
     match (curve.half.known, &curve.half.size, &curve.most.size) {
         (Known::Severer, ..) => {
-            format!("Your monitoring does not see {} even at {severe}.", sweep.search.setting)
+            format!(
+                "Your monitoring does not see {} every second time even at {severe}.",
+                sweep.search.setting
+            )
         }
         (Known::Milder, ..) => {
             let mild = sweep.untold_up_to.as_deref().unwrap_or(mild);
-            format!("Your monitoring sees {} even at {mild}.", sweep.search.setting)
+            format!(
+                "Your monitoring sees {} at least every second time even at {mild}.",
+                sweep.search.setting
+            )
         }
         (Known::Within, Some(half), Some(most)) if curve.most.known == Known::Within => {
             format!(
@@ -287,9 +293,9 @@ mod tests {
     #[test]
     fn bounds_are_told_as_such() {
         let text = plain(&sweep(&example(2.0, false), 100));
-        assert!(text.contains("does not see faults.mislabel.rate even at 50%."), "{text}");
+        assert!(text.contains("does not see faults.mislabel.rate every second time even at 50%."), "{text}");
         assert!(text.contains("monitoring, 50% of the runs: beyond all that was tried"), "{text}");
         let text = plain(&sweep(&example(-1.0, false), 100));
-        assert!(text.contains("sees faults.mislabel.rate even at 1%."), "{text}");
+        assert!(text.contains("sees faults.mislabel.rate at least every second time even at 1%."), "{text}");
     }
 }

@@ -304,3 +304,10 @@ fn events_read_back_from_their_json_lines() {
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event, "{line}");
     }
 }
+
+#[test]
+fn a_run_that_could_not_begin_is_an_error_in_junit() {
+    let xml = junit_of_all(&[("001-shop", Err("no upstream"))]);
+    assert!(xml.contains("<testsuite name=\"001-shop\" tests=\"1\" skipped=\"0\" errors=\"1\""), "{xml}");
+    assert!(xml.contains("could not begin: no upstream"), "{xml}");
+}

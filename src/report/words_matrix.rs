@@ -1,6 +1,8 @@
 //! How the detection matrix puts things.
 
-use crate::event::{AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Ending, Matrix, Portion};
+use crate::event::{
+    AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Ending, Expected, Matrix, Portion,
+};
 
 /// `4 of 5 (28% to 99%)`
 pub(super) fn portion(part: Portion) -> String {
@@ -56,9 +58,21 @@ pub(super) fn campaign(matrix: &Matrix) -> String {
     let null = matrix.runs.iter().filter(|run| run.null).count();
     let of_null = if null > 0 { format!(", {null} of them with nothing injected") } else { String::new() };
     let runs = format!("{runs} run{}{of_null}", if runs == 1 { "" } else { "s" });
+    let absent = matrix.baseline.as_ref().is_some_and(|difference| !difference.absent.is_empty());
+    let judged = || matrix.faults.iter().flat_map(|row| row.cells.values());
+    let fires = || judged().filter(|cell| cell.expected == Expected::Fires);
     match matrix.exit_code {
+        0 if absent => {
+            format!("{runs}: your monitoring catches what it caught before, of the faults that were played.")
+        }
         0 if matrix.baseline.is_some() => format!("{runs}: your monitoring catches what it caught before."),
         1 if matrix.baseline.is_some() => format!("{runs}: your monitoring no longer catches what it did."),
+        0 if judged().all(|cell| cell.expected == Expected::Nothing) => {
+            format!("{runs}: no alert was expected to notice a fault, and nothing fell short.")
+        }
+        0 if fires().any(|cell| cell.late + cell.missed + cell.inconclusive > 0) => {
+            format!("{runs}: your monitoring told you of each fault as often as was required.")
+        }
         0 => format!("{runs}: your monitoring told you everything it should, in time."),
         1 => format!("{runs}: your monitoring fell short."),
         2 => format!("{runs}, of which some could not begin."),

@@ -34,7 +34,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A scenario is not played more often than this in one campaign.
+/// A campaign has no more runs than this.
 pub const MOST_RUNS: u32 = 1000;
 
 /// Collects what is wrong.

@@ -40,15 +40,22 @@ impl Baseline {
     /// Compares a campaign with it.
     pub fn compare(&self, matrix: &Matrix, required: f64) -> BaselineDifference {
         let mut difference = BaselineDifference::default();
+        let known = |fault: &str| {
+            let of = |scenario: &str| fault.strip_prefix(scenario).is_some_and(|rest| rest.starts_with(": "));
+            matrix.faults.iter().any(|row| of(&row.scenario))
+                || matrix.runs.iter().any(|run| of(&run.scenario))
+        };
         let rows: BTreeMap<String, &FaultRow> = matrix.faults.iter().map(|row| (row.name(), row)).collect();
         for (fault, alerts) in &self.catches {
             let Some(row) = rows.get(fault) else {
                 difference.absent.push(fault.clone());
+                if known(fault) {
+                    difference.untold.extend(pairs(fault, alerts));
+                }
                 continue;
             };
-            for alert in alerts {
-                let pair = Catch { fault: fault.clone(), alert: alert.clone() };
-                match caught(row, alert, required) {
+            for pair in pairs(fault, alerts) {
+                match caught(row, &pair.alert, required) {
                     Some(true) => {}
                     Some(false) => difference.lost.push(pair),
                     None => difference.untold.push(pair),
@@ -62,6 +69,33 @@ impl Baseline {
             difference.gained.extend(new.map(|alert| Catch { fault: fault.clone(), alert }));
         }
         difference
+    }
+
+    /// With what it said of pairs that this campaign could not tell: a catch is not lost because a run was.
+    #[must_use]
+    pub fn keeping(mut self, before: &Baseline, matrix: &Matrix) -> Baseline {
+        for row in &matrix.faults {
+            let alerts = before.catches.get(&row.name()).into_iter().flatten();
+            let untold: BTreeSet<String> =
+                alerts.filter(|alert| caught(row, alert, 0.0).is_none()).cloned().collect();
+            if !untold.is_empty() {
+                self.catches.entry(row.name()).or_default().extend(untold);
+            }
+        }
+        self
+    }
+
+    /// What a campaign expected and could not tell, and what is not known from before either.
+    pub fn unknown(&self, matrix: &Matrix) -> Vec<Catch> {
+        let mut unknown = Vec::new();
+        for row in &matrix.faults {
+            let known = self.catches.get(&row.name());
+            let expected = row.cells.iter().filter(|(_, cell)| cell.expected == Expected::Fires);
+            let untold = expected.filter(|(_, cell)| cell.probability.is_none()).map(|(alert, _)| alert);
+            let alerts = untold.filter(|alert| known.is_none_or(|known| !known.contains(*alert)));
+            unknown.extend(pairs(&row.name(), alerts));
+        }
+        unknown
     }
 
     /// The file: a line for each fault, in the order of their names.
@@ -79,6 +113,10 @@ impl Baseline {
         }
         out
     }
+}
+
+fn pairs<'a>(fault: &'a str, alerts: impl IntoIterator<Item = &'a String>) -> impl Iterator<Item = Catch> {
+    alerts.into_iter().map(move |alert| Catch { fault: fault.to_owned(), alert: alert.clone() })
 }
 
 /// Does an alert catch a fault? `None` where it can't be told.
@@ -143,7 +181,7 @@ mod tests {
         }
     }
 
-    fn pairs(list: &[Catch]) -> Vec<String> {
+    fn told(list: &[Catch]) -> Vec<String> {
         list.iter().map(|Catch { fault, alert }| format!("{fault} {alert}")).collect()
     }
 
@@ -184,13 +222,39 @@ mod tests {
             ("e/x", &[("E", 5, 5)]),
         ]);
         let difference = before.compare(&now, 0.5);
-        assert_eq!(pairs(&difference.lost), ["s: a/x B"]);
-        assert_eq!(pairs(&difference.untold), ["s: c/x C"]);
-        assert_eq!(pairs(&difference.gained), ["s: e/x E"]);
+        assert_eq!(told(&difference.lost), ["s: a/x B"]);
+        // Of a fault that its scenario no longer has, nothing can be told either.
+        assert_eq!(told(&difference.untold), ["s: c/x C", "s: d/x D"]);
+        assert_eq!(told(&difference.gained), ["s: e/x E"]);
         assert_eq!(difference.absent, ["s: d/x"]);
         assert_eq!(exit_code(&difference), 1);
         assert_eq!(exit_code(&before.compare(&now, 0.4)), 3, "2 of 5 are enough then");
         assert_eq!(exit_code(&Baseline::of(&now, 0.5).compare(&now, 0.5)), 0, "known misses fail nothing");
+    }
+
+    #[test]
+    fn a_fault_that_is_gone_is_no_success_where_its_scenario_was_played() {
+        let before = Baseline::of(&matrix(&[("old/x", &[("A", 1, 1)])]), 0.5);
+        let renamed = before.compare(&matrix(&[("new/x", &[("A", 1, 1)])]), 0.5);
+        assert_eq!((exit_code(&renamed), renamed.absent.len()), (3, 1));
+        let mut other = matrix(&[("new/x", &[("A", 1, 1)])]);
+        other.faults[0].scenario = "another".into();
+        let elsewhere = before.compare(&other, 0.5);
+        assert_eq!((exit_code(&elsewhere), elsewhere.absent.len()), (0, 1), "part of a suite");
+    }
+
+    #[test]
+    fn a_catch_is_kept_when_a_run_could_not_tell() {
+        let before =
+            Baseline::of(&matrix(&[("a/x", &[("A", 1, 1), ("B", 1, 1)]), ("gone/x", &[("C", 1, 1)])]), 0.5);
+        let now = matrix(&[("a/x", &[("A", 0, 0), ("B", 0, 1)]), ("new/x", &[("D", 0, 0)])]);
+        let kept = Baseline::of(&now, 0.5).keeping(&before, &now);
+        assert_eq!(kept.catches["s: a/x"], BTreeSet::from(["A".to_owned()]), "B was missed");
+        assert!(!kept.catches.contains_key("s: gone/x"));
+        assert_eq!(told(&kept.unknown(&now)), ["s: new/x D"]);
+        let unreached = FaultRow { runs: 0, cells: BTreeMap::new(), ..now.faults[0].clone() };
+        let broken = Matrix { faults: vec![unreached], ..now };
+        assert_eq!(Baseline::of(&broken, 0.5).keeping(&before, &broken).catches["s: a/x"].len(), 2);
     }
 
     #[test]

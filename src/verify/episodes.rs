@@ -1,9 +1,10 @@
 //! When alerts fired in a run, and what that answered: read from its report alone.
 //!
-//! An alert with several sources (Prometheus, Alertmanager, an inbox) is read from the one closest to its rule, and its
-//! instances with other labels are one alert: it begins when the first becomes true and is over with the last.
+//! An alert with several sources (Prometheus, Alertmanager, an inbox) is read from those closest to its rule. Its instances
+//! with other labels, or from another monitor as close, are one alert: it begins when the first becomes true and is over
+//! with the last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::silent::AFTERMATH_S;
 use crate::{
@@ -113,24 +114,22 @@ fn firing(state: AlertState) -> bool {
 /// When each firing of an alert began: when its condition became true, where the source tells.
 fn began(report: &Report, alert: &str) -> Vec<Timestamp> {
     let of_alert = || report.alerts.iter().filter(|change| change.alert == alert);
-    let rank = |change: &&AlertChange| {
-        let distance = match report.rules.contains_key(&change.monitor) {
-            _ if change.notification => 2,
-            true => 0,
-            false => 1,
-        };
-        (distance, change.monitor.clone())
+    let distance = |change: &&AlertChange| match report.rules.contains_key(&change.monitor) {
+        _ if change.notification => 2,
+        true => 0,
+        false => 1,
     };
-    let Some(nearest) = of_alert().map(|change| rank(&change)).min() else { return Vec::new() };
-    let mut changes: Vec<&AlertChange> = of_alert().filter(|change| rank(change) == nearest).collect();
+    let Some(nearest) = of_alert().map(|change| distance(&change)).min() else { return Vec::new() };
+    let mut changes: Vec<&AlertChange> = of_alert().filter(|change| distance(change) == nearest).collect();
     changes.sort_by(|a, b| a.at.unix_s().total_cmp(&b.at.unix_s()));
-    let (mut active, mut since, mut fired) = (BTreeMap::new(), None, false);
+    let (mut active, mut since, mut fired) = (BTreeSet::new(), None, false);
     let mut all = Vec::new();
     for change in changes {
+        let instance = (&change.monitor, &change.labels);
         if change.state == AlertState::Inactive {
-            active.remove(&change.labels);
+            active.remove(&instance);
         } else {
-            active.insert(&change.labels, ());
+            active.insert(instance);
             let began = *since.get_or_insert(change.at);
             if firing(change.state) && !fired {
                 fired = true;

@@ -5,7 +5,7 @@ use crate::{
     clock::Timestamp,
     event::{AlertState, Delivered, Delivery, MonitorTraffic, Outcome, Reason, Verdict},
     monitor::Life,
-    scenario::{AlertFires, Expectation},
+    scenario::{AlertFires, Expectation, Phase},
 };
 
 pub(super) fn judge(
@@ -182,7 +182,7 @@ fn not_fired(
     } else if let Some(other) = cross_talk(alert, phase, window, facts) {
         outcome.reason = Some(Reason::CrossTalk);
         outcome.detail.push_str(&format!("; `{other}` fired instead"));
-    } else if let Some(detail) = underpowered(phase, facts) {
+    } else if let Some(detail) = underpowered(&facts.plan.phases[phase], facts.deliveries) {
         outcome.verdict = Verdict::Inconclusive;
         outcome.reason = Some(Reason::Underpowered);
         outcome.detail = detail;
@@ -236,14 +236,33 @@ fn fired_in_vain(
     missed(Reason::NotNotified, detail, advice)
 }
 
+/// Why a miss in a phase would prove nothing, if so: a fault of it was not delivered, or was too little to be seen by
+/// anybody.
+pub(super) fn no_miss(phase: &Phase, deliveries: &[Delivery]) -> Option<Untold> {
+    let lost = of_phase(deliveries, &phase.name).find(|delivery| !delivery.delivered.took_effect());
+    if let Some(lost) = lost {
+        let (_, detail, _) = undelivered(lost);
+        let beside_size = lost.eligible == 0 || (lost.perturbed == 0 && !lost.skipped.is_empty());
+        return Some(Untold { beside_size, detail });
+    }
+    underpowered(phase, deliveries).map(|detail| Untold { beside_size: false, detail })
+}
+
+/// Why a miss would prove nothing.
+#[derive(Debug)]
+pub(super) struct Untold {
+    /// Would it be the same with more of the fault?
+    pub(super) beside_size: bool,
+    pub(super) detail: String,
+}
+
 /// That no sound test could have seen any fault of the phase in everybody's traffic, if that is known of each.
-fn underpowered(phase: usize, facts: Facts<'_>) -> Option<String> {
-    let phase = &facts.plan.phases[phase];
+fn underpowered(phase: &Phase, deliveries: &[Delivery]) -> Option<String> {
     let short = |delivery: &Delivery| {
         let MonitorTraffic { of, had, needed } = delivery.monitor.as_ref()?;
         (had < needed).then(|| format!("`{}`: {had} {of} seen, {needed} needed to see it", delivery.fault.id))
     };
-    let all: Option<Vec<String>> = of_phase(facts.deliveries, &phase.name).map(short).collect();
+    let all: Option<Vec<String>> = of_phase(deliveries, &phase.name).map(short).collect();
     all.filter(|all| !all.is_empty())
         .map(|all| format!("too little traffic for any monitor: {}", all.join("; ")))
 }

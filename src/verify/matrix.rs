@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::episodes::{Stray, Timeline, fired};
+use super::{
+    episodes::{Stray, Timeline, fired},
+    score::detected,
+};
 use crate::{
     event::{
         AlertRow, Asked, CampaignRun, Curve, Expected, FORMAT_VERSION, FaultRow, Matrix, MatrixCell, Outcome,
@@ -27,8 +30,8 @@ pub struct Played {
     pub seed: u64,
     /// Was nothing injected, by design?
     pub null: bool,
-    /// Were its faults put into an order drawn by the seed?
-    pub shuffled: bool,
+    /// Were its faults put into an order drawn by the seed, if that is known?
+    pub shuffled: Option<bool>,
     /// Its report, or why it could not begin.
     pub report: Result<Report, String>,
 }
@@ -91,8 +94,9 @@ pub fn matrix(scenarios: &[Outline], played: &[Played], exit_code: u8) -> Matrix
         .iter()
         .filter_map(|row| row.detected)
         .fold((0, 0), |sum, part| (sum.0 + part.hits, sum.1 + part.of));
-    let seen_or_untold = |cell: &MatrixCell| cell.fired() || (cell.inconclusive > 0 && cell.told() == 0);
-    let dark = |row: &&FaultRow| row.delivered > 0 && !row.cells.values().any(seen_or_untold);
+    let dark = |row: &&FaultRow| {
+        row.delivered > 0 && !row.cells.values().any(|cell| told_of(cell, row.runs) || untold(cell))
+    };
     Matrix {
         format_version: FORMAT_VERSION,
         canard_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,6 +109,16 @@ pub fn matrix(scenarios: &[Outline], played: &[Played], exit_code: u8) -> Matrix
         faults,
         alerts,
     }
+}
+
+/// Did an alert tell of a fault? One that nobody asked for has to do so in half of the runs, or what it fired at was chance.
+fn told_of(cell: &MatrixCell, runs: u64) -> bool {
+    cell.detected + cell.late > 0 || (cell.cross_talk > 0 && 2 * cell.cross_talk >= runs)
+}
+
+/// Could nobody tell whether an alert that should fire did?
+fn untold(cell: &MatrixCell) -> bool {
+    cell.expected == Expected::Fires && cell.inconclusive > 0 && cell.told() == 0
 }
 
 fn row(
@@ -124,7 +138,7 @@ fn row(
         cells: BTreeMap::new(),
     };
     let mut cell_times: BTreeMap<String, Times> = BTreeMap::new();
-    let (mut detected, mut judged) = (0, 0);
+    let (mut hits, mut judged) = (0, 0);
     for run in played.iter().filter(|run| run.scenario == scenario && !run.null) {
         let Ok(report) = &run.report else { continue };
         let Some(index) = report.phases.iter().position(|record| record.phase == phase.phase) else {
@@ -135,19 +149,17 @@ fn row(
         let delivered = deliveries.peek().is_some() && deliveries.all(|d| d.delivered.took_effect());
         row.delivered += u64::from(delivered);
         let timeline = Timeline::of(report);
-        let outcomes = || report.outcomes.iter().filter(|outcome| outcome.phase == phase.phase);
-        for outcome in outcomes() {
-            let Some(cell) = cell(&mut row.cells, outcome) else { continue };
-            count(cell, outcome);
-            if let Some(time) = time(outcome, timeline.watched_s(index)) {
-                cell_times.entry(outcome.subject.clone()).or_default().0.push(time);
+        for (alert, (expected, outcomes)) in by_alert(report, &phase.phase) {
+            let cell = row.cells.entry(alert.to_owned()).or_default();
+            cell.expected = cell.expected.max(expected);
+            count(cell, &outcomes);
+            if let Some(time) = time(&outcomes, timeline.watched_s(index)) {
+                cell_times.entry(alert.to_owned()).or_default().0.push(time);
             }
         }
-        let fires = || outcomes().filter(|outcome| outcome.asked == Asked::Fires);
-        let told = fires().all(|outcome| outcome.verdict != Verdict::Inconclusive);
-        if delivered && told && fires().count() > 0 {
+        if let Some(in_time) = detected(&phase.phase, &report.outcomes, &report.deliveries) {
             judged += 1;
-            detected += u64::from(fires().all(|outcome| outcome.verdict == Verdict::Met));
+            hits += u64::from(in_time);
         }
         for alert in fired(report) {
             let here = |stray: &Stray| *stray == Stray::CrossTalk(index);
@@ -156,7 +168,7 @@ fn row(
             }
         }
     }
-    row.detected = Portion::new(detected, judged);
+    row.detected = Portion::new(hits, judged);
     for (alert, cell) in &mut row.cells {
         cell.probability = Portion::new(cell.detected, cell.told());
         if let Some(of_cell) = cell_times.remove(alert) {
@@ -167,45 +179,69 @@ fn row(
     row
 }
 
-/// The cell that an outcome belongs to, if it is about how an alert takes a fault.
-fn cell<'a>(cells: &'a mut BTreeMap<String, MatrixCell>, outcome: &Outcome) -> Option<&'a mut MatrixCell> {
-    let expected = match outcome.asked {
-        Asked::Fires => Expected::Fires,
-        Asked::Silent => Expected::Silence,
-        Asked::Clears | Asked::Holds => return None,
-    };
-    let cell = cells.entry(outcome.subject.clone()).or_default();
-    cell.expected = cell.expected.max(expected);
-    Some(cell)
+/// What a run says of each alert in a phase. An alert may be asked about several times, of several monitors or with several
+/// sets of labels; where it should fire at all, only that is counted.
+fn by_alert<'a>(report: &'a Report, phase: &str) -> BTreeMap<&'a str, (Expected, Vec<&'a Outcome>)> {
+    let mut alerts: BTreeMap<&str, (Expected, Vec<&Outcome>)> = BTreeMap::new();
+    for outcome in report.outcomes.iter().filter(|outcome| outcome.phase == phase) {
+        let expected = match outcome.asked {
+            Asked::Fires => Expected::Fires,
+            Asked::Silent => Expected::Silence,
+            Asked::Clears | Asked::Holds => continue,
+        };
+        let of_alert = alerts.entry(&outcome.subject).or_default();
+        if expected > of_alert.0 {
+            *of_alert = (expected, Vec::new());
+        }
+        if expected == of_alert.0 {
+            of_alert.1.push(outcome);
+        }
+    }
+    alerts
 }
 
-fn count(cell: &mut MatrixCell, outcome: &Outcome) {
-    let because = |reasons: &mut BTreeMap<String, u64>| {
+/// Counts a run once, by the worst of what it says.
+fn count(cell: &mut MatrixCell, outcomes: &[&Outcome]) {
+    let because = |reasons: &mut BTreeMap<String, u64>, outcome: &Outcome| {
         let reason = outcome.reason.and_then(|reason| serde_json::to_value(reason).ok());
         if let Some(serde_json::Value::String(reason)) = reason {
             *reasons.entry(reason).or_default() += 1;
         }
     };
-    match (outcome.verdict, outcome.asked) {
+    let Some(worst) = worst(outcomes) else { return };
+    match (worst.verdict, worst.asked) {
         (Verdict::Inconclusive, _) => {
             cell.inconclusive += 1;
-            because(&mut cell.inconclusive_because);
+            because(&mut cell.inconclusive_because, worst);
         }
         (Verdict::Met, Asked::Fires) => cell.detected += 1,
         (Verdict::Late, Asked::Fires) => cell.late += 1,
         (Verdict::Missed, Asked::Fires) => {
             cell.missed += 1;
-            because(&mut cell.missed_because);
+            because(&mut cell.missed_because, worst);
         }
         _ => {}
     }
 }
 
-/// The time to detect of an outcome, or the time after which it was not watched any more.
-fn time(outcome: &Outcome, watched_s: f64) -> Option<(f64, bool)> {
-    match (outcome.asked, outcome.verdict, outcome.time) {
-        (Asked::Fires, Verdict::Met | Verdict::Late, Some(time)) => Some((time.seconds, true)),
-        (Asked::Fires, Verdict::Missed, _) => Some((watched_s, false)),
+/// The one of several outcomes that decides: a miss, then lateness, then what can't be told. The first of its kind.
+fn worst<'a>(outcomes: &[&'a Outcome]) -> Option<&'a Outcome> {
+    let gravity = |outcome: &&&Outcome| match outcome.verdict {
+        Verdict::Missed | Verdict::FalseAlarm | Verdict::Stuck => 0,
+        Verdict::Late => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Met => 3,
+    };
+    outcomes.iter().min_by_key(gravity).copied()
+}
+
+/// The time to detect, the longest of several, or the time after which it was not watched any more.
+fn time(outcomes: &[&Outcome], watched_s: f64) -> Option<(f64, bool)> {
+    let worst = worst(outcomes).filter(|outcome| outcome.asked == Asked::Fires)?;
+    let times = outcomes.iter().filter_map(|outcome| outcome.time.map(|time| time.seconds));
+    match worst.verdict {
+        Verdict::Met | Verdict::Late => times.reduce(f64::max).map(|seconds| (seconds, true)),
+        Verdict::Missed => Some((watched_s, false)),
         _ => None,
     }
 }
@@ -240,7 +276,8 @@ fn alert<'a>(
 /// (fell short), 3 (can't be told), 0.
 ///
 /// With a `required` share, misses and lateness are judged by alert and fault over all runs: they count only where the
-/// share of runs detected in time is below it, and what some runs could not tell only where none could.
+/// share of runs detected in time is below it, and what some runs could not tell only where none could. What was missed
+/// has nothing to clear, which is no question left open.
 ///
 /// Compared with a baseline, only what that lost counts beside 130, 2 and 4.
 pub fn campaign_exit_code(played: &[Played], matrix: &Matrix, required: Option<f64>) -> u8 {
@@ -254,7 +291,7 @@ pub fn campaign_exit_code(played: &[Played], matrix: &Matrix, required: Option<f
     };
     let code = |run: &Played| match &run.report {
         Ok(report) if [1, 3].contains(&report.exit_code) => {
-            let others = report.outcomes.iter().filter(|outcome| outcome.asked != Asked::Fires);
+            let others = report.outcomes.iter().filter(|outcome| !judged_by_alert(outcome, &report.outcomes));
             super::exit_code(&others.cloned().collect::<Vec<_>>(), report.ending)
         }
         _ => run.exit_code(),
@@ -266,6 +303,18 @@ pub fn campaign_exit_code(played: &[Played], matrix: &Matrix, required: Option<f
         None => 3,
     });
     gravest(&played.iter().map(code).chain(judged).collect::<Vec<_>>())
+}
+
+/// Is it judged over all runs? Whether an alert fires, and that what did not fire in time left nothing to clear.
+fn judged_by_alert(outcome: &Outcome, run: &[Outcome]) -> bool {
+    let fell_short = |other: &Outcome| {
+        other.asked == Asked::Fires && other.subject == outcome.subject && other.verdict != Verdict::Met
+    };
+    match outcome.asked {
+        Asked::Fires => true,
+        Asked::Clears => outcome.verdict == Verdict::Inconclusive && run.iter().any(fell_short),
+        Asked::Silent | Asked::Holds => false,
+    }
 }
 
 #[cfg(test)]

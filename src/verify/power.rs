@@ -152,7 +152,10 @@ impl Asked<'_> {
                 unknown: Some("shadows alone get it: no monitor of callers sees it".into()),
                 ..Sight::default()
             },
-            false => self.sight(view(outline.exposure_share), everybody, lasts_s, injection),
+            false => {
+                let sight = self.sight(view(outline.exposure_share), everybody, lasts_s, injection);
+                self.beside_what_came_before(sight, phase)
+            }
         };
         let expected =
             phase.expectations.iter().any(|placed| matches!(placed.expectation, Expectation::Fires(_)));
@@ -163,6 +166,28 @@ impl Asked<'_> {
     fn before_any_fault_s(self) -> f64 {
         let quiet = self.plan.phases.iter().take_while(|phase| phase.injections.is_empty());
         quiet.map(|phase| phase.lasts().as_secs_f64()).sum()
+    }
+
+    /// Generated traffic begins with the run: as many requests before a phase have to come from phases without faults.
+    fn beside_what_came_before(self, sight: Sight, phase: &Phase) -> Sight {
+        let earlier = self.plan.phases.iter().take_while(|earlier| earlier.name != phase.name);
+        let quiet = earlier.filter(|earlier| earlier.injections.is_empty());
+        let quiet_s: f64 = quiet.map(|phase| phase.lasts().as_secs_f64()).sum();
+        let wanted_s = sight.without.zip(self.rate).map(|(without, rate)| without as f64 / rate);
+        let short = self.plan.traffic.is_some() && wanted_s.is_some_and(|wanted_s| wanted_s > quiet_s);
+        if !short || sight.enough != Some(true) {
+            return sight;
+        }
+        let unknown = match quiet_s {
+            0.0 => {
+                "no traffic without faults comes before it, and no rule that compares with the past sees it"
+                    .to_owned()
+            }
+            some => format!(
+                "{some} s without faults come before it: too short for a rule that compares with the past"
+            ),
+        };
+        Sight { enough: None, unknown: Some(unknown), ..sight }
     }
 
     fn sight(self, seen: Seen, groups: Groups, lasts_s: f64, injection: &Injection) -> Sight {
@@ -276,6 +301,30 @@ mod tests {
         assert!((3.0..5.0).contains(&times), "half the size needs four times as many: {times}");
         let counted = slow("\n        shape: { first-n: { n: 1 } }");
         assert!(counted.monitor.with.is_none() && counted.own.with.is_none(), "{counted:?}");
+    }
+
+    #[test]
+    fn generated_traffic_has_no_past_before_the_run() {
+        let of = |first: &str, traffic: &str| {
+            let text = format!(
+                "exposure: {{ share: 25% }}\n{traffic}phases:\n{first}  - name: broken\n    lasts: 60s\n    inject:\n      \
+                 - fault: {{ error: {{ status: 503, rate: 20% }} }}"
+            );
+            plan(&text).faults.remove(0).monitor
+        };
+        let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/traffic/iris.jsonl");
+        let generated = &format!("traffic: {{ rate: 100/s, requests: {requests} }}\n");
+        let steady = |lasts: &str| format!("  - {{ name: steady, lasts: {lasts} }}\n");
+        // 203 before it take 2.03 s.
+        for (first, enough) in [(steady("3s"), Some(true)), (steady("2s"), None), (String::new(), None)] {
+            let sight = of(&first, generated);
+            assert_eq!(
+                (sight.enough, sight.unknown.is_none()),
+                (enough, enough.is_some()),
+                "{first}: {sight:?}"
+            );
+        }
+        assert_eq!(of("", "").enough, Some(true), "the callers of a service were there before");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One number and one exit code for a run.
 
+use super::of_phase;
 use crate::event::{Asked, Delivery, Ending, Outcome, Verdict};
 
 /// Share of delivered faults that were detected in time: of the phases whose faults were delivered and that
@@ -8,18 +9,20 @@ use crate::event::{Asked, Delivery, Ending, Outcome, Verdict};
 pub fn score(outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<f64> {
     let mut phases: Vec<&str> = deliveries.iter().map(|delivery| delivery.phase.as_str()).collect();
     phases.dedup();
-    let delivered =
-        |phase: &str| deliveries.iter().filter(|d| d.phase == phase).all(|d| d.delivered.took_effect());
-    let (mut faults, mut detected) = (0_u32, 0_u32);
-    for phase in phases.into_iter().filter(|phase| delivered(phase)) {
-        let asked = outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires);
-        let told = asked.clone().all(|outcome| outcome.verdict != Verdict::Inconclusive);
-        if told && asked.clone().count() > 0 {
-            faults += 1;
-            detected += u32::from(asked.clone().all(|outcome| outcome.verdict == Verdict::Met));
-        }
-    }
-    (faults > 0).then(|| f64::from(detected) / f64::from(faults))
+    let told: Vec<bool> =
+        phases.into_iter().filter_map(|phase| detected(phase, outcomes, deliveries)).collect();
+    let in_time = told.iter().filter(|detected| **detected).count();
+    (!told.is_empty()).then(|| in_time as f64 / told.len() as f64)
+}
+
+/// Was the fault of a phase detected in time, by every alert that should fire? `None` where it was not delivered, where
+/// nothing should fire, and where that can't be told.
+pub(super) fn detected(phase: &str, outcomes: &[Outcome], deliveries: &[Delivery]) -> Option<bool> {
+    let mut here = of_phase(deliveries, phase).peekable();
+    let delivered = here.peek().is_some() && here.all(|delivery| delivery.delivered.took_effect());
+    let fires = || outcomes.iter().filter(|o| o.phase == phase && o.asked == Asked::Fires);
+    let told = fires().count() > 0 && fires().all(|outcome| outcome.verdict != Verdict::Inconclusive);
+    (delivered && told).then(|| fires().all(|outcome| outcome.verdict == Verdict::Met))
 }
 
 /// 0 all met; 1 the monitoring fell short; 3 inconclusive; 4 ended by a guard, or not permitted any more; 130 interrupted.

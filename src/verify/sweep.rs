@@ -5,11 +5,13 @@
 //! was too little to be seen by anybody is the floor of the search; no answer from there or below counts, for what is
 //! left of them is a selection: detected ones only.
 
+use super::fires::{Untold, no_miss};
 use crate::{
     event::{
-        Asked, CurvePoint, Ending, Known, Outcome, Probe, Reason, Report, Seen, SizeCurve, SweepEnding,
-        Threshold, Verdict,
+        Asked, CurvePoint, Delivery, Ending, Known, Outcome, Probe, Reason, Report, Seen, SizeCurve,
+        SweepEnding, Threshold, Verdict,
     },
+    scenario::Plan,
     stats::Quest,
     unit::SizeRange,
 };
@@ -20,6 +22,8 @@ const LEVEL: f64 = 0.95;
 const POINTS: u32 = 48;
 /// So many probes of one size that were too little to be seen make it the floor.
 const TOO_LITTLE: usize = 2;
+/// Of the grid on which sizes are proposed.
+const HALF_A_STEP: f64 = 1.0 / 64.0;
 /// The last look of the reference detector may come so long before the end of the phase.
 const WATCH_S: f64 = 1.5;
 /// So many probes in a row that could not be told end a sweep.
@@ -41,8 +45,8 @@ impl Counted<'_> {
             && self.alert.is_none_or(|one| one == alert)
     }
 
-    /// What a run tells of the size that it injected: the probe, but for what it was.
-    pub fn judge(&self, report: &Report) -> Judged {
+    /// What the run of a plan tells of the size that it injected: the probe, but for what it was.
+    pub fn judge(&self, plan: &Plan, report: &Report) -> Judged {
         let counted = |outcome: &&Outcome| {
             outcome.asked == Asked::Fires && self.counts(&outcome.phase, &outcome.subject)
         };
@@ -70,8 +74,27 @@ impl Counted<'_> {
         if let Some(missed) = first(|verdict| !matches!(verdict, Verdict::Met | Verdict::Inconclusive)) {
             return told(Seen::Missed, missed);
         }
+        let phases = plan.phases.iter().filter(|phase| outcomes.iter().any(|o| o.phase == phase.name));
+        let deliveries = at_full_length(plan, report);
+        let untold: Vec<Untold> = phases.filter_map(|phase| no_miss(phase, &deliveries)).collect();
+        let reason = |untold: &Untold| match untold.beside_size {
+            true => Reason::NotDelivered,
+            false => Reason::Underpowered,
+        };
+        let untold = untold.iter().find(|untold| untold.beside_size).or(untold.first());
         if let Some(unclear) = first(|verdict| verdict == Verdict::Inconclusive) {
-            return told(Seen::Inconclusive, unclear);
+            let judged = told(Seen::Inconclusive, unclear);
+            // Whether more of the fault would have been enough, the reason of an outcome does not tell.
+            let short =
+                untold.filter(|_| too_little(unclear.reason) || unclear.reason == Some(Reason::NotDelivered));
+            return Judged { reason: short.map(reason).or(judged.reason), ..judged };
+        }
+        if let Some((why, met)) = untold.zip(outcomes.first()) {
+            let detail = format!(
+                "{}: {}, but a miss would have told nothing: {}",
+                met.subject, met.detail, why.detail
+            );
+            return Judged { reason: Some(reason(why)), detail, ..told(Seen::Inconclusive, met) };
         }
         let times = outcomes.iter().filter_map(|outcome| outcome.time.map(|time| time.seconds));
         let time_s = times.reduce(f64::max);
@@ -94,6 +117,21 @@ pub struct Judged {
     pub detail: String,
     /// Did the reference detector notice it in time, and when? `None` if there was none.
     pub reference: Option<(Seen, Option<f64>)>,
+}
+
+/// What was delivered, with as many requests as a phase that ended early, when its alert had fired, would have had: a miss
+/// would have taken all its time.
+fn at_full_length(plan: &Plan, report: &Report) -> Vec<Delivery> {
+    let mut deliveries = report.deliveries.clone();
+    for delivery in &mut deliveries {
+        let phase = plan.phases.iter().find(|phase| phase.name == delivery.phase);
+        let early = report.phases.iter().find(|record| record.phase == delivery.phase && record.early);
+        if let Some((phase, early)) = phase.zip(early) {
+            let whole = phase.lasts().as_secs_f64() / early.ended.since(early.started).max(1e-3);
+            delivery.eligible = (delivery.eligible as f64 * whole.max(1.0)) as u64;
+        }
+    }
+    deliveries
 }
 
 /// What the reference detector made of it. Where it watched for less than the alert had time, that it noticed nothing
@@ -203,9 +241,24 @@ impl Findings {
         if probes.len() >= runs as usize {
             return end(SweepEnding::Runs, format!("{runs} runs are used up"));
         }
-        // Beyond the floor by half of a step, or the floor itself would be tried again.
-        let from = self.floor.map_or(0.0, |floor| floor + 1.0 / 64.0);
-        Next::Try(self.range.written(self.monitoring.next(from)))
+        let best = self.monitoring.next(0.0);
+        let next = self.floor.map_or(best, |floor| self.above(floor, best, probes));
+        Next::Try(self.range.written(next))
+    }
+
+    /// The size to try above a floor. What tells most may lie below it; then the floor is in the way, and its true place is
+    /// sought by halving, up to the mildest size that could be told.
+    fn above(&self, floor: f64, best: f64, probes: &[Probe]) -> f64 {
+        // Sizes may be coarser than positions: whole numbers are.
+        let new = |at: &f64| *at > floor && self.range.written(*at) != self.range.written(floor);
+        let told = probes.iter().filter(|probe| probe.seen != Seen::Inconclusive);
+        let told = told.filter_map(|probe| self.range.position(&probe.size)).filter(new);
+        let middle = f64::midpoint(floor, told.reduce(f64::min).unwrap_or(1.0));
+        if best <= floor && middle - floor > HALF_A_STEP && new(&middle) {
+            return middle;
+        }
+        let steps = (1..=64).map(|step| floor + f64::from(step) * HALF_A_STEP);
+        self.monitoring.next({ steps }.find(new).unwrap_or(1.0))
     }
 
     fn curve(&self, quest: &Quest, floor: Option<f64>) -> SizeCurve {
@@ -248,7 +301,7 @@ fn is_known(threshold: &Threshold, width: f64) -> bool {
 
 /// Could it be told if there were more of the fault?
 fn too_little(reason: Option<Reason>) -> bool {
-    matches!(reason, Some(Reason::Underpowered | Reason::NotDelivered))
+    reason == Some(Reason::Underpowered)
 }
 
 /// 0 when both thresholds are found or bounded; 3 when not; 4 and 130 as for a run.

@@ -152,6 +152,9 @@ async fn what_can_not_be_a_campaign_is_refused_and_a_dry_run_lists_it() {
     let (code, text) = told(&["--dry-run", "--repeat", "2", "--null-runs", "1"]).await;
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("6 runs, at most") && text.contains("nothing injected"), "{text}");
+    assert_eq!(text.matches("traffic that a sound test needs").count(), 2, "{text}");
+    let (code, text) = told(&["--dry-run", "--format", "json"]).await;
+    assert!(code == Some(0) && text.matches("\"power\":").count() == 2, "{text}");
     assert!(!dir.path().join("out").exists(), "nothing was touched");
     let empty = tempfile::tempdir().unwrap();
     fs::create_dir(empty.path().join("suite")).unwrap();

@@ -11,7 +11,8 @@ use crate::{
     cli::Failure,
     draw::{Key, UnitHash},
     event::Report,
-    scenario::{Plan, seed_of_repeat},
+    gameday::Options,
+    scenario::{MOST_RUNS, Plan, seed_of_repeat},
     verify::Played,
 };
 
@@ -44,13 +45,18 @@ pub(in crate::cli) struct Item {
 }
 
 impl Item {
+    /// A null run is watched for all its time: how long must not depend on the alarms in it, or their rate is biased.
+    pub(super) fn options(&self, campaign: &Options) -> Options {
+        Options { early_stop: campaign.early_stop && !self.null, ..campaign.clone() }
+    }
+
     pub(super) fn played(&self, report: Result<Report, String>) -> Played {
         Played {
             run: self.run.clone(),
             scenario: self.plan.document.name.clone(),
             seed: self.plan.document.seed,
             null: self.null,
-            shuffled: self.shuffled,
+            shuffled: Some(self.shuffled),
             report,
         }
     }
@@ -60,6 +66,13 @@ impl Item {
 pub(in crate::cli) fn agenda(scenarios: &[Arc<Plan>], times: Times) -> Result<Vec<Item>, Failure> {
     let runs: Result<Vec<Vec<Item>>, Failure> = scenarios.iter().map(|plan| of_one(plan, times)).collect();
     let runs = runs?;
+    let count: usize = runs.iter().map(Vec::len).sum();
+    if count > MOST_RUNS as usize {
+        let failure = Failure::new(format!("these are {count} runs, and a campaign has {MOST_RUNS} at most"));
+        return Err(
+            failure.help("give fewer scenarios or repeats, and make one matrix of all: `canard matrix`")
+        );
+    }
     let rounds = runs.iter().map(Vec::len).max().unwrap_or_default();
     let mut all: Vec<Item> = Vec::new();
     for round in 0..rounds {

@@ -17,7 +17,8 @@ use super::{
     Exit, Failure,
     live::{self, Format, Show},
     output,
-    play::{Play, Signals, play, writable, write_whole},
+    play::{ANOTHER_FOLDER, Play, Signals, play, writable, write_whole},
+    power,
     target::Target,
 };
 use crate::{
@@ -48,8 +49,8 @@ pub(super) struct Campaign {
     pub(super) require: Option<Share>,
     /// What alerts caught before.
     pub(super) baseline: Option<Baseline>,
-    /// Where what they catch now goes.
-    pub(super) write_baseline: Option<PathBuf>,
+    /// Where what they catch now goes, and what was there.
+    pub(super) write_baseline: Option<(PathBuf, Option<Baseline>)>,
     pub(super) format: Format,
     pub(super) quiet: bool,
 }
@@ -83,7 +84,7 @@ pub(super) async fn campaign(campaign: Campaign, signals: Signals) -> miette::Re
         let interrupted = report.as_ref().is_ok_and(|report| report.ending == Ending::Interrupted);
         played.push(item.played(report));
         matrix = campaign.matrix(&played);
-        campaign.write(&matrix, &played)?;
+        campaign.write(&matrix)?;
         if interrupted {
             break;
         }
@@ -98,10 +99,11 @@ pub(super) async fn campaign(campaign: Campaign, signals: Signals) -> miette::Re
     if signals.came() {
         matrix.exit_code = Exit::Interrupted as u8;
     }
-    campaign.write(&matrix, &played)?;
+    campaign.write(&matrix)?;
+    write_whole(&campaign.report, "junit.xml", &junit(&played), ANOTHER_FOLDER)?;
     campaign.show(&matrix)?;
-    if let Some(path) = campaign.write_baseline.as_ref().filter(|_| !signals.came()) {
-        baseline::write(path, &Baseline::of(&matrix, required))?;
+    if let Some((path, before)) = campaign.write_baseline.as_ref().filter(|_| !signals.came()) {
+        baseline::write(path, before.as_ref().or(campaign.baseline.as_ref()), &matrix, required)?;
     }
     Ok(Exit::of_code(matrix.exit_code))
 }
@@ -114,13 +116,17 @@ pub(super) fn dry_run(campaign: &Campaign) -> Result<(), Failure> {
             let line = serde_json::json!({ "run": item.run, "null": item.null, "outline": outline(item) });
             line.to_string() + "\n"
         };
-        return output::print(&campaign.items.iter().map(line).collect::<String>());
+        let power =
+            |plan: &Arc<Plan>| serde_json::json!({ "power": power::by_default(plan) }).to_string() + "\n";
+        let needed = campaign.scenarios.iter().map(power);
+        return output::print(&campaign.items.iter().map(line).chain(needed).collect::<String>());
     }
     let mut text = String::new();
     for plan in &campaign.scenarios {
         let rate = plan.traffic.as_ref().map(|(rate, _)| rate.per_second());
         let outline = gameday::outline(plan, "nothing: a dry run".into(), Vec::new());
-        text.push_str(&(report::plan(&outline, rate, live::width()) + "\n"));
+        let power = report::power(&power::by_default(plan));
+        text.push_str(&format!("{}\n{power}\n", report::plan(&outline, rate, live::width())));
     }
     let total: std::time::Duration = campaign.items.iter().map(|item| item.plan.lasts()).sum();
     let (runs, total) = (campaign.items.len(), Span::from(total));
@@ -144,7 +150,7 @@ pub(super) fn dry_run(campaign: &Campaign) -> Result<(), Failure> {
 impl Campaign {
     async fn play(&self, item: &Item, signals: Signals) -> miette::Result<Report> {
         let report = self.report.join(&item.run);
-        writable(&report)?;
+        writable(&report, ANOTHER_FOLDER)?;
         let show = Show {
             format: self.format,
             quiet: self.quiet,
@@ -156,7 +162,7 @@ impl Campaign {
             plan: item.plan.clone(),
             target: self.target.clone(),
             report,
-            options: self.options.clone(),
+            options: item.options(&self.options),
             orders: Orders::default(),
             reload: None,
             show,
@@ -187,15 +193,10 @@ impl Campaign {
     }
 
     /// Writes what is known of the whole campaign.
-    fn write(&self, matrix: &Matrix, played: &[Played]) -> Result<(), Failure> {
-        let reports = played.iter().filter_map(|one| Some((one.run.as_str(), one.report.as_ref().ok()?)));
-        let reports: Vec<(&str, &Report)> = reports.collect();
-        let files = [
-            ("matrix.json", report::matrix_json(matrix)),
-            ("matrix.md", report::matrix_markdown(matrix)),
-            ("junit.xml", report::junit_of_all(&reports)),
-        ];
-        files.iter().try_for_each(|(name, text)| write_whole(&self.report, name, text))
+    fn write(&self, matrix: &Matrix) -> Result<(), Failure> {
+        let files =
+            [("matrix.json", report::matrix_json(matrix)), ("matrix.md", report::matrix_markdown(matrix))];
+        files.iter().try_for_each(|(name, text)| write_whole(&self.report, name, text, ANOTHER_FOLDER))
     }
 
     fn show(&self, matrix: &Matrix) -> Result<(), Failure> {
@@ -212,6 +213,12 @@ impl Campaign {
             }
         }
     }
+}
+
+/// All runs as JUnit XML, those that could not begin as errors.
+fn junit(played: &[Played]) -> String {
+    let runs = played.iter().map(|one| (one.run.as_str(), one.report.as_ref().map_err(String::as_str)));
+    report::junit_of_all(&runs.collect::<Vec<_>>())
 }
 
 /// The folders of an earlier campaign in the same place, which would pass for runs of this one.

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         live::{Format, Show},
         load, output,
-        play::{Play, Signals, play, writable},
+        play::{ANOTHER_FOLDER, Play, Signals, play, writable},
         target::Target,
         watched::Watched,
     },
@@ -100,7 +100,7 @@ impl Hands for Desk {
         let target = Target::of(stage);
         Box::pin(async move {
             let play = async {
-                writable(&report)?;
+                writable(&report, ANOTHER_FOLDER)?;
                 let play_of = Play { plan, target, report, options, orders, reload: None, show };
                 play(play_of, signals).await
             };

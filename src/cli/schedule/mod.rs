@@ -11,7 +11,7 @@ use super::{
     Exit, Failure,
     live::Format,
     load,
-    play::{Signals, block_on, writable},
+    play::{ANOTHER_FOLDER, Signals, block_on, writable},
     run::lease,
 };
 use crate::{
@@ -103,7 +103,7 @@ pub(super) fn run(args: ScheduleArgs) -> miette::Result<Exit> {
             .help("add --dry-run or --list N")
             .into());
     }
-    writable(&args.report)?;
+    writable(&args.report, ANOTHER_FOLDER)?;
     let kept = block_on(async {
         let signals = Signals::install()?;
         let options = Options { early_stop: !args.no_early_stop, lease: args.lease.duration() };

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    cli::{Failure, play::writable},
+    cli::{
+        Failure,
+        play::{ANOTHER_FOLDER, writable, write_whole},
+    },
     event::{FORMAT_VERSION, Probe, Search, Sweep, SweepEnding},
     verify::{Findings, sweep_exit_code},
 };
@@ -42,14 +45,13 @@ impl Keep {
             }
             (Some(text), true) => {
                 let sweep: Sweep = serde_json::from_str(&text).map_err(|error| {
-                    Failure::new(format!("`{}` can't be read: {error}", path.display()))
-                        .help("name another folder with --report DIR")
+                    Failure::new(format!("`{}` can't be read: {error}", path.display())).help(ANOTHER_FOLDER)
                 })?;
                 same(&sweep, &search, &path)?;
                 sweep.probes
             }
         };
-        writable(folder)?;
+        writable(folder, ANOTHER_FOLDER)?;
         Ok(Keep { path, search, probes })
     }
 
@@ -73,25 +75,9 @@ impl Keep {
             monitoring,
             reference: findings.reference(),
         };
-        let part = self.path.with_file_name(format!(".{FILE}.part"));
-        fs::write(&part, Keep::text(&sweep)).and_then(|()| fs::rename(&part, &self.path)).map_err(
-            |error| {
-                let _ = fs::remove_file(&part);
-                Failure::new(format!("`{}` can't be written: {error}", self.path.display()))
-                    .help("free some space, and go on with --resume")
-            },
-        )?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        write_whole(folder, FILE, &Keep::text(&sweep), "free some space, and go on with --resume")?;
         Ok(sweep)
-    }
-
-    /// Keeps how it ended.
-    pub(super) fn end(
-        &self,
-        findings: &Findings,
-        ending: SweepEnding,
-        why: String,
-    ) -> Result<Sweep, Failure> {
-        self.write(findings, ending, why)
     }
 
     /// A sweep as it is kept.
@@ -120,7 +106,7 @@ fn same(sweep: &Sweep, search: &Search, path: &Path) -> Result<(), Failure> {
         None => Ok(()),
         Some((_, what, is)) => {
             let message = format!("the sweep in `{}` is another one: {what} {is}", path.display());
-            Err(Failure::new(message.trim_end()).help("name another folder with --report DIR"))
+            Err(Failure::new(message.trim_end()).help(ANOTHER_FOLDER))
         }
     }
 }

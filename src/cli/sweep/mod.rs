@@ -16,7 +16,8 @@ use super::{
     Exit,
     live::{self, Format, Show},
     output::{self, Shown},
-    play::{Play, Signals, block_on, play, writable},
+    play::{ANOTHER_FOLDER, Play, Signals, block_on, play, writable},
+    power,
     run::lease,
     target::TargetArgs,
 };
@@ -25,6 +26,7 @@ use crate::{
     event::{Ending, Probe, Report, Sweep, SweepEnding},
     gameday::{self, Options},
     report,
+    scenario::Plan,
     unit::{Scale, Share, Span},
     verify::{Findings, Next},
 };
@@ -95,6 +97,10 @@ pub(super) struct SweepArgs {
 
 pub(super) fn run(args: SweepArgs) -> miette::Result<Exit> {
     let prepared = Prepared::new(&args)?;
+    if args.format == Shown::Text && !args.quiet {
+        // Mild sizes may well be too little; where even the most severe one is, no sweep tells anything.
+        power::warn(&prepared.plan(&prepared.range.written(1.0), prepared.search.seed)?);
+    }
     if args.dry_run {
         return Ok(output::print(&prepared.outlook(args.runs)).map(|()| Exit::Met)?);
     }
@@ -120,17 +126,17 @@ async fn search(args: &SweepArgs, prepared: &Prepared, mut keep: Keep) -> miette
         let findings = Findings::of(&prepared.range, &keep.probes);
         let size = match findings.next(&keep.probes, args.runs, width) {
             Next::Try(size) => size,
-            Next::End(ending, why) => return Ok(keep.end(&findings, ending, why)?),
+            Next::End(ending, why) => return Ok(keep.write(&findings, ending, why)?),
         };
         let number = keep.probes.len() as u32 + 1;
         let folder = format!("probe-{number:03}");
         let seed = probe_seed(prepared.search.seed, number);
-        let plan = prepared.plan(&size, seed)?;
+        let plan = Arc::new(prepared.plan(&size, seed)?);
         let (_, orders) = gameday::orders();
         let path = args.report.join(&folder);
-        writable(&path)?;
+        writable(&path, ANOTHER_FOLDER)?;
         let probed = Play {
-            plan: Arc::new(plan),
+            plan: plan.clone(),
             target: prepared.target.clone(),
             report: path,
             options: Options { early_stop: !args.no_early_stop, lease: args.lease.duration() },
@@ -146,9 +152,9 @@ async fn search(args: &SweepArgs, prepared: &Prepared, mut keep: Keep) -> miette
         };
         let report = play(probed, signals.clone()).await?;
         if let Some((ending, why)) = ended(&report) {
-            return Ok(keep.end(&findings, ending, why)?);
+            return Ok(keep.write(&findings, ending, why)?);
         }
-        let probe = probe(prepared, &report, number, folder, size, seed);
+        let probe = probe(prepared, &plan, &report, number, folder, size, seed);
         keep.probes.push(probe.clone());
         let findings = Findings::of(&prepared.range, &keep.probes);
         keep.write(&findings, SweepEnding::GoingOn, String::from("it goes on"))?;
@@ -174,13 +180,14 @@ fn ended(report: &Report) -> Option<(SweepEnding, String)> {
 
 fn probe(
     prepared: &Prepared,
+    plan: &Plan,
     report: &Report,
     number: u32,
     folder: String,
     size: String,
     seed: u64,
 ) -> Probe {
-    let judged = prepared.counted().judge(report);
+    let judged = prepared.counted().judge(plan, report);
     Probe {
         number,
         folder,

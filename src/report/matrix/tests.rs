@@ -28,7 +28,7 @@ fn example() -> Matrix {
         scenario: "shop".into(),
         seed: 7,
         null: run.ends_with("null"),
-        shuffled: false,
+        shuffled: Some(false),
         ending,
         detail: detail.map(str::to_owned),
         exit_code: 0,
@@ -127,6 +127,29 @@ fn markdown_has_one_table_and_escapes_what_it_must() {
         text.contains("| shop: slow/latency | 3/3 | · silent | ◐ detected 2/3, late 1/3 |  |\n"),
         "{text}"
     );
+}
+
+#[test]
+fn the_headline_claims_no_more_than_the_cells_show() {
+    let headline = |cells: Vec<(&str, MatrixCell)>, baseline: Option<BaselineDifference>| {
+        let mut found = example();
+        found.faults.truncate(1);
+        found.faults[0].cells = cells.into_iter().map(|(alert, cell)| (alert.to_owned(), cell)).collect();
+        (found.exit_code, found.baseline) = (0, baseline);
+        words::campaign(&found)
+    };
+    let all = headline(vec![("Slow", cell(Expected::Fires, 3, 0, 0, 0))], None);
+    assert!(all.ends_with("told you everything it should, in time."), "{all}");
+    let some = headline(vec![("Slow", cell(Expected::Fires, 2, 0, 1, 0))], None);
+    assert!(some.ends_with("told you of each fault as often as was required."), "{some}");
+    let nothing = headline(vec![("Slow", cell(Expected::Nothing, 0, 0, 0, 1))], None);
+    assert!(
+        nothing.ends_with("no alert was expected to notice a fault, and nothing fell short."),
+        "{nothing}"
+    );
+    let absent = BaselineDifference { absent: vec!["old: a/b".into()], ..BaselineDifference::default() };
+    let part = headline(vec![("Slow", cell(Expected::Fires, 3, 0, 0, 0))], Some(absent));
+    assert!(part.ends_with("caught before, of the faults that were played."), "{part}");
 }
 
 #[test]

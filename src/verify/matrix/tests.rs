@@ -188,7 +188,7 @@ fn played(reports: Vec<Report>) -> Vec<Played> {
         scenario: "two".into(),
         seed: number as u64,
         null: report.deliveries.is_empty(),
-        shuffled: false,
+        shuffled: Some(false),
         report: Ok(report),
     };
     reports.into_iter().enumerate().map(one).collect()
@@ -300,6 +300,13 @@ fn the_source_closest_to_the_rule_is_counted_and_its_instances_once() {
     other.iter_mut().for_each(|change| drop(change.labels.insert("pod".into(), "b".into())));
     several.alerts.extend(other);
     assert_eq!(of(vec![several]).alerts[ALERTS[0]].false_alarms, 1);
+    // Two monitors that evaluate it: the first by name saw its condition for a moment only.
+    let mut pair = null(fires("prometheus", ALERTS[0], 40.0, 60.0).to_vec());
+    pair.alerts.extend([0, 2].map(|step| fires("a-replica", ALERTS[0], 20.0, 21.0)[step].clone()));
+    pair.rules.insert("a-replica".into(), pair.rules["prometheus"].clone());
+    assert_eq!(of(vec![pair.clone()]).alerts[ALERTS[0]].false_alarms, 1);
+    pair.alerts.extend(fires("a-replica", ALERTS[0], 50.0, 70.0));
+    assert_eq!(of(vec![pair]).alerts[ALERTS[0]].false_alarms, 1, "both at once are one");
     let mut unruly = null(fires("alertmanager", "Foreign", 45.0, 70.0).to_vec());
     unruly.alerts.extend(fires("alertmanager", "Foreign", 80.0, 90.0));
     assert_eq!(of(vec![unruly]).alerts["Foreign"].false_alarms, 2);
@@ -315,19 +322,53 @@ fn a_fault_that_nothing_sees_is_named() {
     dark.alerts.drain(..3);
     assert_eq!(of(vec![dark.clone()]).unseen, ["two: slow/latency"]);
     assert_eq!(of(vec![dark.clone()]).never_fired, [ALERTS[0], "NeverSeen"]);
-    assert!(of(vec![dark, good()]).unseen.is_empty());
+    assert!(of(vec![dark.clone(), good()]).unseen.is_empty());
+    // Neither by an alert that fired once in three runs, nor by one that could not be told to stay silent.
+    dark.outcomes[1] = outcome("slow", Asked::Silent, ALERTS[1], Verdict::Inconclusive, None);
+    let mut noisy = dark.clone();
+    noisy.alerts.extend(fires("prometheus", "Noise", 45.0, 50.0));
+    let runs = vec![dark.clone(), noisy.clone(), dark.clone()];
+    assert_eq!(of(runs).unseen, ["two: slow/latency"]);
+    assert!(of(vec![dark.clone(), noisy]).unseen.is_empty(), "half of the runs are no chance");
+    dark.outcomes[0] = outcome("slow", Asked::Fires, ALERTS[0], Verdict::Inconclusive, None);
+    assert!(of(vec![dark]).unseen.is_empty(), "nobody could tell");
+}
+
+#[test]
+fn an_alert_that_is_asked_about_twice_counts_once_in_a_run() {
+    let mut twice = good();
+    twice.outcomes.push(outcome("slow", Asked::Fires, ALERTS[0], Verdict::Met, Some(9.0)));
+    twice.outcomes.push(outcome("failing", Asked::Silent, ALERTS[1], Verdict::Inconclusive, None));
+    let mut missed = twice.clone();
+    missed.outcomes[4].verdict = Verdict::Missed;
+    let matrix = of(vec![twice, missed]);
+    let cell = &matrix.faults[0].cells[ALERTS[0]];
+    assert_eq!((cell.detected, cell.missed, cell.probability.unwrap().of), (1, 1, 2));
+    let curve = &cell.time_to_detect.as_ref().unwrap().undetected;
+    assert_eq!((curve.n, curve.events), (2, 1));
+    assert!(curve.at(8.0) > 0.9 && curve.at(10.0) < 0.6, "the later of its times");
+    assert_eq!(matrix.alerts[ALERTS[0]].precision.unwrap().of, 1);
+    let cell = &matrix.faults[1].cells[ALERTS[1]];
+    assert_eq!((cell.expected, cell.detected, cell.inconclusive), (Expected::Fires, 2, 0));
 }
 
 #[test]
 fn a_required_share_forgives_some_misses_and_no_false_alarm() {
     let mut missed = good();
     missed.outcomes[0] = outcome("slow", Asked::Fires, ALERTS[0], Verdict::Missed, None);
+    missed.outcomes[2] = outcome("calm", Asked::Clears, ALERTS[0], Verdict::Inconclusive, None);
+    missed.outcomes[2].reason = Some(Reason::NeverFired);
     missed.exit_code = 1;
     let runs = played(vec![good(), good(), good(), missed.clone()]);
     let matrix = super::matrix(&[outline(false)], &runs, 0);
     assert_eq!(campaign_exit_code(&runs, &matrix, None), 1);
     assert_eq!(campaign_exit_code(&runs, &matrix, Some(0.75)), 0);
     assert_eq!(campaign_exit_code(&runs, &matrix, Some(0.8)), 1);
+    let mut unclear = good();
+    unclear.outcomes[2] = outcome("calm", Asked::Clears, ALERTS[0], Verdict::Inconclusive, None);
+    unclear.exit_code = 3;
+    let runs = played(vec![good(), unclear]);
+    assert_eq!(campaign_exit_code(&runs, &of(vec![good()]), Some(0.5)), 3, "it fired, and did it clear?");
     let mut alarm = good();
     alarm.outcomes[1].verdict = Verdict::FalseAlarm;
     alarm.exit_code = 1;

@@ -1,5 +1,9 @@
 use super::*;
-use crate::draw::{Key, UnitHash};
+use crate::{
+    draw::{Key, UnitHash},
+    event::Delivered,
+    scenario::{Source, compile},
+};
 
 fn range() -> SizeRange {
     SizeRange::new("1%..100%", None).unwrap()
@@ -97,8 +101,100 @@ fn sizes_that_nobody_could_see_are_the_floor() {
     let mut more = probes.clone();
     more.extend(vec![probe("1%", Seen::Detected, None); 5]);
     assert_eq!(Findings::of(&range(), &more).monitoring(), findings.monitoring());
-    let (probes, ending) = play(60, 0.25, |_, _| (Seen::Inconclusive, little));
+    let (probes, ending) = play(20, 0.25, |_, _| (Seen::Inconclusive, little));
     assert_eq!(ending, SweepEnding::CantTell, "{}", probes.len());
+}
+
+#[test]
+fn a_high_floor_is_found_in_few_runs() {
+    let little = Some(Reason::Underpowered);
+    let run = |at: f64, lure: bool| match at {
+        _ if at >= 0.6 => sharp(at, 0.8),
+        _ if lure => (Seen::Detected, None),
+        _ => (Seen::Inconclusive, little),
+    };
+    let (probes, ending) = play(20, 0.25, |at, _| run(at, false));
+    assert_eq!(ending, SweepEnding::Known, "{probes:?}");
+    // Nor does it keep the search, if the first answer led it down there.
+    let (probes, _) = play(20, 0.25, |at, n| run(at, n == 0));
+    let curve = Findings::of(&range(), &probes).monitoring();
+    assert_eq!(curve.half.known, Known::Within, "{probes:?}");
+    let floor = Findings::of(&range(), &probes).untold_up_to().and_then(|size| range().position(&size));
+    assert!(floor.is_some_and(|floor| floor < 0.6), "{floor:?}");
+}
+
+#[test]
+fn whole_numbers_are_not_tried_again_and_again() {
+    for range in ["1..20", "2..16", "1..3"].map(|text| SizeRange::new(text, None).unwrap()) {
+        let mut probes = Vec::new();
+        while let Next::Try(size) = Findings::of(&range, &probes).next(&probes, 20, 0.25) {
+            let told = size.parse::<u32>().unwrap() > 6;
+            let answer = if told { Seen::Missed } else { Seen::Inconclusive };
+            probes.push(probe(&size, answer, (!told).then_some(Reason::Underpowered)));
+            let untold = probes.iter().filter(|one| one.size == size && one.seen == Seen::Inconclusive);
+            assert!(untold.count() <= 2, "{size} of {range} again: {probes:?}");
+        }
+    }
+}
+
+const SCENARIO: &str = r#"
+name: t
+target: { protocol: open-inference }
+exposure: { share: 50% }
+phases:
+  - { name: steady, lasts: 30s }
+  - name: broken
+    lasts: 60s
+    inject: [{ fault: { error: { status: 503, rate: 10% } } }]
+    expect: [{ fires: { alert: Drift, within: 9s } }]
+"#;
+
+/// What a run of it tells that was given so many requests in `lasted` seconds, of which so many changed.
+fn judged(verdict: Verdict, delivered: Delivered, eligible: u64, perturbed: u64, lasted: f64) -> Judged {
+    let plan = compile(&Source::new("t.yaml", SCENARIO)).unwrap();
+    let outline = crate::gameday::outline(&plan, String::new(), vec![]);
+    let at = |seconds: f64| crate::clock::Timestamp::from_unix_s(1e6 + seconds);
+    let delivery = serde_json::json!({
+        "phase": "broken", "fault": outline.phases[1].faults[0], "eligible": eligible, "exposed": eligible / 2,
+        "perturbed": perturbed, "skipped": if perturbed == 0 { serde_json::json!({ "no-tensor": eligible / 2 }) }
+        else { serde_json::json!({}) }, "effects": [], "promised": null, "achieved": null, "delivered": delivered,
+        "seen_by": "",
+    });
+    let reason = (verdict == Verdict::Inconclusive).then_some(Reason::NotDelivered);
+    let report = serde_json::json!({
+        "format_version": crate::event::FORMAT_VERSION, "canard_version": "", "outline": outline,
+        "started": at(0.0), "ended": at(30.0 + lasted), "ending": "completed", "ending_detail": null,
+        "phases": [{ "phase": "broken", "started": at(30.0), "ended": at(30.0 + lasted), "early": lasted < 60.0 }],
+        "deliveries": [delivery], "outcomes": [Outcome { phase: "broken".into(), verdict, reason, ..outcome(None, 0.0) }], "alerts": [],
+        "rules": {}, "not_assigned": {}, "score": null, "exit_code": 0, "notices": [],
+    });
+    let report: Report = serde_json::from_value(report).unwrap();
+    Counted { phases: None, alert: None }.judge(&plan, &report)
+}
+
+#[test]
+fn a_detection_counts_only_where_a_miss_would_have() {
+    let told = |verdict, delivered, eligible, perturbed, lasted| {
+        let judged = judged(verdict, delivered, eligible, perturbed, lasted);
+        (judged.seen, judged.reason)
+    };
+    let little = (Seen::Inconclusive, Some(Reason::Underpowered));
+    assert_eq!(told(Verdict::Met, Delivered::Yes, 6000, 300, 60.0), (Seen::Detected, None));
+    assert_eq!(told(Verdict::Missed, Delivered::Yes, 6000, 300, 60.0), (Seen::Missed, None));
+    assert_eq!(told(Verdict::Met, Delivered::Yes, 100, 5, 60.0), little);
+    assert_eq!(
+        told(Verdict::Met, Delivered::Yes, 100, 5, 2.0),
+        (Seen::Detected, None),
+        "3,000 in the whole phase"
+    );
+    assert_eq!(told(Verdict::Met, Delivered::TooLittleTraffic, 6000, 3, 60.0), little);
+    assert_eq!(told(Verdict::Inconclusive, Delivered::No, 6000, 3, 60.0), little);
+    // No size would mend that.
+    let never = (Seen::Inconclusive, Some(Reason::NotDelivered));
+    assert_eq!(told(Verdict::Inconclusive, Delivered::No, 6000, 0, 60.0), never);
+    assert_eq!(told(Verdict::Inconclusive, Delivered::TooLittleTraffic, 0, 0, 60.0), never);
+    let (probes, ending) = play(20, 0.25, |_, _| never);
+    assert_eq!((probes.len(), ending), (3, SweepEnding::CantTell));
 }
 
 #[test]

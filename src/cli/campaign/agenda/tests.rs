@@ -49,6 +49,19 @@ fn rounds_have_a_run_of_each_and_seeds_differ() {
 }
 
 #[test]
+fn null_runs_take_all_their_time_and_a_campaign_has_a_limit() {
+    let options = Options { early_stop: true, lease: std::time::Duration::from_secs(10) };
+    for item in agenda(&[plan("one", 7)], Times::default()).unwrap() {
+        assert_eq!(item.options(&options).early_stop, !item.null);
+        assert!(!item.options(&Options { early_stop: false, ..options.clone() }).early_stop);
+    }
+    let many = Times { repeat: Some(600), null_runs: Some(0), ..Times::default() };
+    assert_eq!(agenda(&[plan("one", 7)], many).unwrap().len(), 600);
+    let refused = agenda(&[plan("one", 7), plan("two", 7)], many).unwrap_err();
+    assert!(refused.to_string().contains("these are 1200 runs"), "{refused}");
+}
+
+#[test]
 fn null_runs_are_spread() {
     for seed in 0..100 {
         let places = nulls_at(seed, 20, 4);
