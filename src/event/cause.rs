@@ -29,6 +29,8 @@ pub enum CauseKind {
     TooFewSamples,
     /// The rule's value did not reach its threshold.
     ThresholdNotReached,
+    /// The parts of the rule's condition were true, but not together, or its `unless` was true as well.
+    NotTogether,
     /// The condition was true, but for less than the rule's `for`.
     ForTooLong,
     /// The condition was true again and again, never for long enough.
@@ -127,6 +129,7 @@ impl CauseKind {
             | CauseKind::NotificationFailed
             | CauseKind::AlertmanagerUnreachable => Reason::NotNotified,
             CauseKind::ThresholdNotReached
+            | CauseKind::NotTogether
             | CauseKind::ForTooLong
             | CauseKind::PendingOnly
             | CauseKind::SlowCondition => return None,

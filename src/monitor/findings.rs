@@ -3,7 +3,10 @@
 //! Plain data: monitors fill in what they know, `verify` concludes. Whatever a monitor can't tell stays empty, and
 //! empty never means "all is well". All times are on canard's clock.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{clock::Timestamp, event::Observation};
 
@@ -22,6 +25,26 @@ pub struct Question {
     pub to: Timestamp,
     /// The labels with which it fired, without its name, and when, if it did.
     pub fired: Option<(BTreeMap<String, String>, Timestamp)>,
+    /// Until when somebody could have heard of it: it ended, another fault began, or the run was over.
+    pub until: Timestamp,
+    /// Since when, before the fault, this run injected nothing: since it began, or some time after an earlier fault.
+    pub quiet_from: Timestamp,
+    /// Did the run inject anything before?
+    pub faulted_before: bool,
+}
+
+impl Question {
+    /// From when on a value that looks back through a window tells what it was before the fault.
+    pub fn quiet_from(&self, window: Option<Duration>) -> Timestamp {
+        let looks_back = window.filter(|_| self.faulted_before).unwrap_or_default();
+        self.quiet_from.plus_s(looks_back.as_secs_f64())
+    }
+
+    /// Was one with these labels meant? A label that is missing may be added on the way.
+    pub fn means(&self, labels: &BTreeMap<String, String>, set_by_rule: &BTreeMap<String, String>) -> bool {
+        let mut wanted = self.wanted.iter().filter(|(key, _)| !set_by_rule.contains_key(*key));
+        wanted.all(|(key, value)| labels.get(key).is_none_or(|has| has == value))
+    }
 }
 
 /// What a monitor found out.
@@ -31,6 +54,8 @@ pub struct Findings {
     pub rule: RuleFinding,
     /// The rule's condition over the phase, if it could be read.
     pub condition: Option<Condition>,
+    /// What its parts were together, if it has several.
+    pub together: Option<Together>,
     /// Spans in which the alert was pending, over the phase.
     pub pending: Vec<(Timestamp, Timestamp)>,
     /// Where that was read.
@@ -39,6 +64,8 @@ pub struct Findings {
     pub handover: Option<Handover>,
     /// What an Alertmanager did with the alert.
     pub routing: Option<Routing>,
+    /// The receivers whose notifications came, of a monitor that gets some.
+    pub heard_from: BTreeSet<String>,
 }
 
 /// A rule, as far as its monitor tells.
@@ -90,8 +117,19 @@ pub enum Condition {
     Any(Vec<Condition>),
 }
 
-/// A value against a threshold.
+/// A condition of several parts, as one.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Together {
+    /// Was it ever true in the phase?
+    pub held: bool,
+    /// What follows its `unless`, and whether the rest was ever true in the phase.
+    pub but_for: Option<(String, bool)>,
+    /// Where that was read.
+    pub seen: Vec<Observation>,
+}
+
+/// A value against a threshold.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Comparison {
     /// The value's expression.
     pub expression: String,
@@ -99,7 +137,11 @@ pub struct Comparison {
     pub op: Option<Op>,
     /// Each series of it, from some time before the phase to its end.
     pub tracks: Vec<Track>,
-    /// What it selects, looked at only when it has no value in the phase.
+    /// Has it values in the phase, but all with other labels than were asked for?
+    pub other_labels: bool,
+    /// What it is compared with, where both sides have values in the phase, and no labels in common.
+    pub unmatched: Option<String>,
+    /// What it and its threshold select, looked at only when it does not hold.
     pub series: Vec<Series>,
     /// The same with shorter windows, looked at only when it does not hold.
     pub narrowed: Vec<Narrowed>,
@@ -145,8 +187,10 @@ pub struct Point {
 /// A value with other windows than the rule has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Narrowed {
-    /// The window, as PromQL writes it.
-    pub window: String,
+    /// The window.
+    pub window: Duration,
+    /// The window as PromQL writes it.
+    pub written: String,
     /// Each series of the value.
     pub tracks: Vec<Track>,
 }
@@ -174,6 +218,8 @@ pub enum SeriesState {
         /// Metrics with a name like it.
         near: Vec<String>,
     },
+    /// It had nothing to compare with yet (of the built-in monitor).
+    NotYet,
     /// Its window held too few requests (of the built-in monitor).
     TooFew {
         /// How many it needs.
@@ -264,8 +310,10 @@ pub struct Routing {
     pub muted_by: Vec<String>,
     /// The routes that it took.
     pub routes: Vec<Route>,
-    /// What was sent since the run began, by integration.
-    pub counters: BTreeMap<String, Counter>,
+    /// What was sent since the run began; empty if that is not known.
+    pub counters: BTreeMap<Sender, Counter>,
+    /// The receivers off its routes, by the integrations that they have.
+    pub others: BTreeMap<String, BTreeSet<String>>,
     /// Where that was read.
     pub seen: Vec<Observation>,
 }
@@ -309,6 +357,15 @@ pub struct Route {
     pub joined: bool,
     /// The time interval that muted it when the alert fired.
     pub muted: Option<String>,
+}
+
+/// Of whose notifications Alertmanager keeps count.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Sender {
+    /// The integration, such as `webhook`.
+    pub integration: String,
+    /// The receiver, where Alertmanager tells; else all that have this integration.
+    pub receiver: Option<String>,
 }
 
 /// Notifications of an integration.

@@ -52,8 +52,10 @@ pub(super) struct Prometheus {
     queue: BTreeSet<String>,
     /// The rules as they were read for the last question of why.
     examined: Option<(Instant, Vec<Rule>)>,
-    /// Notifications that had failed when it was first asked, by Alertmanager.
+    /// Notifications that had failed at the first look that succeeded, by Alertmanager.
     errors_before: Option<BTreeMap<String, u64>>,
+    /// How often that was asked for.
+    looks: u32,
 }
 
 impl Prometheus {
@@ -70,6 +72,7 @@ impl Prometheus {
             queue: BTreeSet::new(),
             examined: None,
             errors_before: None,
+            looks: 0,
         })
     }
 

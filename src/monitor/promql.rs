@@ -9,7 +9,7 @@ mod select;
 
 use std::collections::BTreeSet;
 
-pub(super) use condition::{Written, condition, number};
+pub(super) use condition::{Written, but_for, condition, number};
 pub(super) use select::{duration, longest_window, metric, narrowed, selectors, written};
 
 /// Words that stand where a metric could. Functions and aggregations are told by what follows them.

@@ -6,7 +6,7 @@
 //! dropping one that is known, since a dropped alert would look like an all-clear.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,7 +22,10 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{AlertInstance, AlertSource, BoxFuture, MonitorError, Reading};
+use super::{
+    AlertInstance, AlertSource, BoxFuture, MonitorError, Reading,
+    findings::{Findings, Question},
+};
 use crate::{
     clock::{self, Timestamp},
     event::AlertState,
@@ -35,6 +38,8 @@ const BODY_LIMIT: usize = 4 << 20;
 const MOST_ALERTS: usize = 10_000;
 /// Notices that may wait for the next look.
 const MOST_NOTICES: usize = 20;
+/// Receivers that are remembered.
+const MOST_RECEIVERS: usize = 1_000;
 
 /// Listens for notifications until it is dropped.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ struct Inbox {
     ended: Vec<AlertInstance>,
     refused: u64,
     notices: Vec<String>,
+    /// The receivers that notified.
+    receivers: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -130,6 +137,11 @@ impl AlertSource for Webhook {
         Some(self.address)
     }
 
+    fn examine<'a>(&'a mut self, _question: &'a Question) -> BoxFuture<'a, Findings> {
+        let heard_from = open(&self.inbox).receivers.clone();
+        Box::pin(async { Findings { heard_from, ..Findings::default() } })
+    }
+
     fn take_notices(&mut self) -> Vec<String> {
         mem::take(&mut open(&self.inbox).notices)
     }
@@ -173,6 +185,9 @@ impl Inbox {
         {
             return Err((StatusCode::SERVICE_UNAVAILABLE, format!("more than {MOST_ALERTS} alerts")));
         }
+        if self.receivers.len() < MOST_RECEIVERS {
+            self.receivers.extend(notification.receiver);
+        }
         for alert in notification.alerts {
             self.take(alert, at);
         }
@@ -215,6 +230,7 @@ impl Inbox {
 
 #[derive(Deserialize)]
 struct Notification {
+    receiver: Option<String>,
     alerts: Vec<WireAlert>,
 }
 

@@ -312,7 +312,7 @@ fn cross_talk(alert: &str, phase: usize, window: Window, facts: Facts<'_>) -> Op
 }
 
 /// When the next phase that injects something began.
-fn next_fault(phase: usize, facts: Facts<'_>) -> Option<Timestamp> {
+pub(super) fn next_fault(phase: usize, facts: Facts<'_>) -> Option<Timestamp> {
     let later = facts.plan.phases.iter().zip(facts.windows).skip(phase + 1);
     later.filter(|(phase, _)| !phase.injections.is_empty()).map(|(_, window)| window.started).next()
 }

@@ -138,8 +138,8 @@ impl<'a> Facts<'a> {
             let rule = monitor.rules.iter().flatten().find(|rule| rule.alert == alert)?;
             let detail = match (&rule.last_error, rule.healthy, rule.last_evaluation, rule.has_data) {
                 (Some(error), _, _, _) => format!("its rule fails: {error}"),
+                (None, _, None, _) => "its rule was never evaluated".to_owned(),
                 (None, false, _, _) => "its rule is not healthy".to_owned(),
-                (None, true, None, _) => "its rule was never evaluated".to_owned(),
                 (None, true, Some(_), Some(false)) if without_data => {
                     format!("its rule has no data to work on: {}", rule.query)
                 }

@@ -192,6 +192,35 @@ fn an_alert_in_time_is_met_at_its_own_timestamp() {
 }
 
 #[test]
+fn a_question_of_why_is_of_its_own_fault() {
+    let mut case = Case::new();
+    let [one, two] = ["inject: [{ fault: { latency: { fixed: 1s } } }]", "lasts: 60s"];
+    let text = SCENARIO.replacen("lasts: 30s }", &format!("lasts: 30s, {one} }}"), 1);
+    let text =
+        text.replacen("name: recovery\n    lasts: 60s", &format!("name: recovery\n    {two}\n    {one}"), 1);
+    case.plan = compile(&Source { name: "t.yaml".into(), text: text.into(), folder: ".".into() }).unwrap();
+    let labelled = |severity: &str, since| AlertInstance {
+        labels: BTreeMap::from([("severity".to_owned(), severity.to_owned())]),
+        ..instance("Drift", AlertState::Firing, since)
+    };
+    case.hears(50.0, "prometheus", vec![labelled("ticket", 40.0)]);
+    case.hears(70.0, "prometheus", vec![]);
+    case.hears(130.0, "prometheus", vec![labelled("page", 120.0)]);
+    let missed = Outcome {
+        verdict: Verdict::Missed,
+        reason: Some(Reason::WrongLabels),
+        ..outcome("broken", Asked::Fires, "Drift", None)
+    };
+    let question =
+        case.with(|facts| question(&case.plan.phases[1].expectations[2], 1, &missed, facts)).unwrap();
+    let (labels, _) = question.fired.clone().unwrap();
+    assert_eq!(labels["severity"], "ticket", "what fired in the next fault is of that");
+    assert!((50.0..71.0).contains(&question.until.since(at(0.0))), "it ended: {question:?}");
+    assert!(question.faulted_before && question.quiet_from.since(at(BROKEN)) == 10.0, "{question:?}");
+    assert_eq!(question.quiet_from(Some(Duration::from_secs(60))).since(at(BROKEN)), 70.0);
+}
+
+#[test]
 fn an_alert_after_its_time_is_late() {
     let mut case = Case::new();
     case.quiet(60.0);

@@ -3,7 +3,10 @@
 //! Routing is Alertmanager's own: the first child that matches takes an alert, unless it says `continue`; a child
 //! inherits what it does not set. What is not understood matches nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -45,7 +48,13 @@ struct RouteNode {
     mute_time_intervals: Vec<String>,
     active_time_intervals: Vec<String>,
     routes: Vec<RouteNode>,
+    /// Where it stands in the tree.
+    #[serde(skip)]
+    path: Vec<usize>,
 }
+
+/// A group of alerts: the route that made it, and the labels that it is made by.
+pub(super) type Group = (Vec<usize>, Labels);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -67,16 +76,24 @@ impl AmConfig {
 
     /// The routes that an alert takes, for its labels with its name; the moment decides what is muted.
     pub(super) fn routes(&self, labels: &Labels, at: crate::clock::Timestamp) -> Vec<Route> {
+        self.taken(labels).into_iter().map(|node| self.told(node, labels, at)).collect()
+    }
+
+    /// The groups that an alert joins, one for each of its routes.
+    pub(super) fn groups(&self, labels: &Labels) -> Vec<Group> {
+        let of = |node: RouteNode| (node.path.clone(), node.group(labels));
+        self.taken(labels).into_iter().map(of).collect()
+    }
+
+    fn taken(&self, labels: &Labels) -> Vec<RouteNode> {
         let mut taken = Vec::new();
         take(&self.route, &RouteNode::default(), labels, &mut taken, 0);
-        taken.into_iter().map(|node| self.told(node, labels, at)).collect()
+        taken
     }
 
     fn told(&self, node: RouteNode, labels: &Labels, at: crate::clock::Timestamp) -> Route {
+        let group = node.group(labels);
         let receiver = node.receiver.unwrap_or_default();
-        let group_by = node.group_by.unwrap_or_default();
-        let all = group_by.iter().any(|name| name == "...");
-        let group = labels.iter().filter(|(key, _)| all || group_by.contains(key));
         let holds = |name: &&String| {
             let intervals = self.mute_time_intervals.iter().chain(&self.time_intervals);
             intervals.filter(|one| one.is(name)).any(|one| one.holds(at))
@@ -87,7 +104,7 @@ impl AmConfig {
         Route {
             integrations: self.integrations(&receiver),
             receiver,
-            group: group.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            group,
             group_wait: span(node.group_wait.as_deref()).unwrap_or(GROUP_WAIT),
             group_interval: span(node.group_interval.as_deref()).unwrap_or(GROUP_INTERVAL),
             joined: false,
@@ -105,6 +122,18 @@ impl AmConfig {
         used.filter_map(|(key, _)| key.strip_suffix("_configs").map(str::to_owned)).collect()
     }
 
+    /// The receivers that none of these routes leads to, by the integrations that they have.
+    pub(super) fn others(&self, routes: &[Route]) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let names = self.receivers.iter().filter_map(|one| one.get("name")?.as_str());
+        for name in names.filter(|name| routes.iter().all(|route| route.receiver != *name)) {
+            for integration in self.integrations(name) {
+                found.entry(integration).or_default().insert(name.to_owned());
+            }
+        }
+        found
+    }
+
     /// Which of these alerts would inhibit one, by the rules.
     pub(super) fn inhibitors<'a>(
         &self,
@@ -115,13 +144,27 @@ impl AmConfig {
             let value = |labels: &Labels, name: &String| labels.get(name).cloned().unwrap_or_default();
             let from = matchers(&rule.source_match, &rule.source_match_re, &rule.source_matchers);
             let to = matchers(&rule.target_match, &rule.target_match_re, &rule.target_matchers);
-            from.is_some_and(|from| from.match_all(source))
-                && to.is_some_and(|to| to.match_all(labels))
+            let (Some(from), Some(to)) = (from, to) else { return false };
+            // An alert on both sides of a rule is not inhibited by others of that kind, nor by itself.
+            let both = |labels: &Labels| from.match_all(labels) && to.match_all(labels);
+            from.match_all(source)
+                && to.match_all(labels)
+                && !(both(labels) && both(source))
                 && rule.equal.iter().all(|name| value(source, name) == value(labels, name))
         };
         others
             .filter(|other| *other != labels && self.inhibit_rules.iter().any(|rule| inhibits(rule, other)))
             .collect()
+    }
+}
+
+impl RouteNode {
+    /// The labels of an alert's group.
+    fn group(&self, labels: &Labels) -> Labels {
+        let by = self.group_by.as_deref().unwrap_or_default();
+        let all = by.iter().any(|name| name == "...");
+        let group = labels.iter().filter(|(key, _)| all || by.contains(key));
+        group.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 
@@ -143,10 +186,12 @@ fn take(
         group_by: node.group_by.clone().or_else(|| parent.group_by.clone()),
         group_wait: node.group_wait.clone().or_else(|| parent.group_wait.clone()),
         group_interval: node.group_interval.clone().or_else(|| parent.group_interval.clone()),
+        path: parent.path.clone(),
         ..node.clone()
     };
     let mut any = false;
-    for child in &node.routes {
+    for (number, child) in node.routes.iter().enumerate() {
+        let own = RouteNode { path: [&own.path[..], &[number]].concat(), ..own.clone() };
         if take(child, &own, labels, taken, depth + 1) {
             any = true;
             if !child.goes_on {
@@ -276,5 +321,23 @@ time_intervals:
         assert_eq!(by("alertname=Slow"), ["Maintenance"]);
         assert!(by("alertname=Slower").is_empty(), "regular expressions match the whole value");
         assert!(AmConfig::read("route: [").is_none());
+        // Who is on both sides of a rule is inhibited by those alone that are on its source's side only.
+        let config = "route: { receiver: a }\ninhibit_rules: [{ source_matchers: ['severity=~\"page|minor\"'], target_matchers: ['severity=\"minor\"'] }]";
+        let config = AmConfig::read(config).unwrap();
+        let others = [labels("alertname=A severity=page"), labels("alertname=B severity=minor")];
+        let by = config.inhibitors(&labels("alertname=X severity=minor"), others.iter());
+        assert_eq!(by, [&others[0]]);
+    }
+
+    #[test]
+    fn a_group_is_of_its_route() {
+        let config = AmConfig::read(CONFIG).unwrap();
+        let groups = |of| config.groups(&labels(of));
+        assert_eq!(groups("alertname=A x=1"), groups("alertname=A x=2"));
+        assert_ne!(groups("alertname=A"), groups("alertname=B"), "grouped by its name");
+        assert_ne!(groups("alertname=A"), groups("alertname=A team=ml"), "the same labels, another route");
+        let routes = config.routes(&labels("alertname=A team=ml"), Timestamp::from_unix_s(1.8e9));
+        let others = config.others(&routes);
+        assert_eq!(Vec::from_iter(&others["webhook"]), ["default", "pager", "quiet"]);
     }
 }

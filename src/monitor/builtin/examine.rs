@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Builtin, EVERY, MOST_SAMPLES, signal};
+use super::{
+    Builtin, EVERY, MOST_SAMPLES,
+    signal::{self, Measured},
+};
 use crate::{
     clock::Timestamp,
     event::Observation,
@@ -13,21 +16,16 @@ use crate::{
     unit::Ordering,
 };
 
-/// What each rule measured at each evaluation; `None` where its window held too little.
-pub(super) type Measurements = BTreeMap<String, VecDeque<(Timestamp, Option<f64>)>>;
+/// What each rule measured at each evaluation.
+pub(super) type Measurements = BTreeMap<String, VecDeque<(Timestamp, Measured)>>;
 
 /// Keeps what a rule measured.
-pub(super) fn keep(all: &mut Measurements, alert: &str, now: Timestamp, measured: signal::Measured) {
-    let value = match measured {
-        signal::Measured::Value(value) => Some(value),
-        signal::Measured::TooFew => None,
-        signal::Measured::NotYet => return,
-    };
+pub(super) fn keep(all: &mut Measurements, alert: &str, now: Timestamp, measured: Measured) {
     let kept = all.entry(alert.to_owned()).or_default();
     if kept.len() >= MOST_SAMPLES {
         kept.pop_front();
     }
-    kept.push_back((now, value));
+    kept.push_back((now, measured));
 }
 
 impl Builtin {
@@ -44,27 +42,30 @@ impl Builtin {
         let until = measured.iter().filter(|(at, _)| at.since(question.to) <= 0.0);
         let points: Vec<Point> = until
             .clone()
-            .filter_map(|(at, value)| Some(Point { at: *at, value: (*value)?, threshold }))
+            .filter_map(|(at, measured)| Some(Point { at: *at, value: measured.value()?, threshold }))
             .collect();
         let in_phase = || until.clone().filter(|(at, _)| at.since(question.from) >= 0.0);
-        let few = in_phase().filter(|(_, value)| value.is_none()).count();
-        let seen = Observation {
-            asked: query.clone(),
-            answer: format!(
-                "fewer than {} in its window at {few} of {} looks",
-                rule.at_least.max(1),
-                in_phase().count()
-            ),
-            at: None,
+        let looks = in_phase().count();
+        let few = in_phase().filter(|(_, measured)| *measured == Measured::TooFew).count();
+        let not_yet = in_phase().filter(|(_, measured)| *measured == Measured::NotYet).count();
+        let at_least = rule.at_least.max(1);
+        let state = match (few, not_yet) {
+            (0, 0) => None,
+            (0, n) => Some((SeriesState::NotYet, format!("no reference yet at {n} of {looks} looks"))),
+            (n, _) => {
+                let answer = format!("fewer than {at_least} in its window at {n} of {looks} looks");
+                Some((SeriesState::TooFew { at_least }, answer))
+            }
         };
-        let series = vec![Series {
+        let series = state.into_iter().map(|(state, answer)| Series {
             selector: query.clone(),
-            state: SeriesState::TooFew { at_least: rule.at_least.max(1) },
-            seen,
-        }];
+            state,
+            seen: Observation { asked: query.clone(), answer, at: None },
+        });
+        let series = series.collect();
         let mut pending: Vec<(Timestamp, Timestamp)> = Vec::new();
         let mut open: Option<(Timestamp, Timestamp)> = None;
-        for (at, value) in in_phase() {
+        for (at, value) in in_phase().map(|(at, measured)| (at, measured.value())) {
             match (value.is_some_and(|value| rule.fires.holds(value)), &mut open) {
                 (true, Some((_, end))) => *end = at.plus_s(EVERY.as_secs_f64()),
                 (true, None) => open = Some((*at, at.plus_s(EVERY.as_secs_f64()))),
@@ -84,8 +85,13 @@ impl Builtin {
             window: Some(rule.window.duration()),
         };
         let track = Track { labels: BTreeMap::new(), points };
-        let compare =
-            Comparison { expression: query, op: Some(op), tracks: vec![track], series, narrowed: Vec::new() };
+        let compare = Comparison {
+            expression: query,
+            op: Some(op),
+            tracks: vec![track],
+            series,
+            ..Comparison::default()
+        };
         Findings {
             rule: RuleFinding::Present(Box::new(facts)),
             condition: Some(Condition::Compare(compare)),

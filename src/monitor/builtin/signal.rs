@@ -23,6 +23,13 @@ pub(super) enum Measured {
 }
 
 impl Measured {
+    pub(super) fn value(self) -> Option<f64> {
+        match self {
+            Measured::Value(value) => Some(value),
+            Measured::TooFew | Measured::NotYet => None,
+        }
+    }
+
     pub(super) fn has_data(self) -> Option<bool> {
         match self {
             Measured::Value(_) => Some(true),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Prometheus, QueryData, RulesData, data, unreachable};
+use super::{Prometheus, QueryData, RulesData, data, unreachable, value::step};
 use crate::{
     clock::Timestamp,
     event::Observation,
@@ -51,6 +51,7 @@ impl Prometheus {
         }
         (findings.pending, findings.pending_seen) = self.pending(&rule, question).await;
         findings.condition = self.condition(&rule, question).await;
+        findings.together = self.together(&rule, question).await;
         findings
     }
 
@@ -87,13 +88,13 @@ impl Prometheus {
         question: &Question,
     ) -> (Vec<(Timestamp, Timestamp)>, Option<Observation>) {
         let query = format!("ALERTS{{alertname=\"{}\",alertstate=\"pending\"}}", escaped(&rule.alert));
-        let step = rule.interval.unwrap_or(Duration::from_secs(1));
+        let step = step(rule, question.to.since(question.from));
         let Ok(series) = self.range(&query, question.from, question.to, step).await else {
             return Default::default();
         };
         let step_s = step.as_secs_f64();
         let mut spans: Vec<(Timestamp, Timestamp)> = Vec::new();
-        for (_, points) in series {
+        for (_, points) in series.into_iter().filter(|(labels, _)| question.means(labels, &rule.labels)) {
             let mut open: Option<(Timestamp, Timestamp)> = None;
             for (at, _) in points {
                 match &mut open {

@@ -15,15 +15,17 @@ use crate::{
 };
 
 const ERRORS: &str = "prometheus_notifications_errors_total";
-/// How long the first look at its counters may hold up a poll.
+/// Looks at its counters that may fail.
+const MOST_LOOKS: u32 = 5;
+/// How long a first look at them may hold up a poll.
 const COUNTERS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Prometheus {
-    /// Looks at its counters once, before anything fires: only what failed since then is this run's.
+    /// Looks at its counters before anything fires: only what failed since then is this run's.
     pub(super) async fn count_once(&mut self) {
-        if self.errors_before.is_none() {
-            let counted = timeout(COUNTERS_WITHIN, self.errors()).await.ok().flatten();
-            self.errors_before = Some(counted.unwrap_or_default());
+        if self.errors_before.is_none() && self.looks < MOST_LOOKS {
+            self.looks += 1;
+            self.errors_before = timeout(COUNTERS_WITHIN, self.errors()).await.ok().flatten();
         }
     }
 
@@ -48,8 +50,11 @@ impl Prometheus {
         let asked = format!("{}{PATH}", self.http.base());
         let answer = if alertmanagers.is_empty() { "none".to_owned() } else { alertmanagers.join(", ") };
         let mut seen = vec![Observation { asked, answer, at: None }];
-        let before = self.errors_before.clone().unwrap_or_default();
-        let mut errors = self.errors().await.unwrap_or_default();
+        // Without a look before, nobody knows what is of this run.
+        let (before, mut errors) = match &self.errors_before {
+            Some(before) => (before.clone(), self.errors().await.unwrap_or_default()),
+            None => Default::default(),
+        };
         for (address, count) in &mut errors {
             *count = count.saturating_sub(before.get(address).copied().unwrap_or(0));
         }

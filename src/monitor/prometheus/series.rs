@@ -1,6 +1,9 @@
 //! Why a rule's value is not there: what it selects was never there, or went away, and with which target.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Prometheus, data, examine::near, unreachable, value::step};
 use crate::{
@@ -43,7 +46,7 @@ impl Prometheus {
         let query = format!("count({selector})");
         let observed = |answer: &str, at| Observation { asked: query.clone(), answer: answer.to_owned(), at };
         let recent = question.from.plus_s(-LOOK_BACK.as_secs_f64());
-        let points = self.range(&query, recent, question.to, step(rule, LOOK_BACK.as_secs_f64())).await?;
+        let points = self.range(&query, recent, question.to, step(rule, question.to.since(recent))).await?;
         let last = points
             .iter()
             .flat_map(|(_, points)| points)
@@ -91,7 +94,8 @@ impl Prometheus {
         Ok(found.first().map(|value| self.here(Timestamp::from_unix_s(value.value))))
     }
 
-    /// The targets that exposed what a selector selects, and that can't be scraped.
+    /// The targets that exposed what a selector selects, and could not be scraped for most of the phase, whatever they
+    /// are now.
     async fn down(
         &self,
         selector: &str,
@@ -107,16 +111,27 @@ impl Prometheus {
                 Some((value.labels.get("job")?.clone(), value.labels.get("instance")?.clone()))
             })
             .collect();
+        let lasted = question.to.since(question.from).max(1.0);
+        let phase = promql::written(Duration::from_secs_f64(lasted.floor()));
+        let up = self.at(&format!("avg_over_time(up[{phase}])"), question.to).await?;
         let answer = self.http.get("/api/v1/targets?state=active").await.map_err(unreachable)?;
-        let targets = data::<TargetsData>(&answer)?.active_targets.into_iter();
-        let down = targets.filter(|target| target.health == "down").filter_map(|target| {
-            let (job, instance) = (target.labels.get("job")?, target.labels.get("instance")?);
-            let exposes = exposed.contains(&(job.clone(), instance.clone()));
-            exposes.then(|| Target {
-                job: job.clone(),
-                instance: instance.clone(),
-                error: target.last_error.clone(),
-            })
+        let targets = data::<TargetsData>(&answer)?.active_targets;
+        let error = |job: &str, instance: &str| {
+            let is = |labels: &BTreeMap<String, String>| {
+                labels.get("job").is_some_and(|one| one == job)
+                    && labels.get("instance").is_some_and(|one| one == instance)
+            };
+            let was_down = up.iter().find(|one| is(&one.labels)).map(|one| one.value < 0.5);
+            let now = targets.iter().find(|one| is(&one.labels) && one.health == "down");
+            match (was_down, now) {
+                (Some(true) | None, Some(target)) => Some(target.last_error.clone()),
+                (Some(true), None) => Some("it is back now".to_owned()),
+                _ => None,
+            }
+        };
+        let down = exposed.into_iter().filter_map(|(job, instance)| {
+            let error = error(&job, &instance)?;
+            Some(Target { job, instance, error })
         });
         Ok(down.take(MOST_TARGETS).collect())
     }
@@ -138,7 +153,7 @@ struct TargetsData {
 #[serde(rename_all = "camelCase")]
 struct WireTarget {
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     #[serde(default)]
     health: String,
     #[serde(default)]

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Prometheus, examine};
 use crate::{
     clock::Timestamp,
+    event::Observation,
     monitor::{
         BoxFuture, Rule,
-        findings::{Comparison, Condition, Narrowed, Point, Question, Track},
+        findings::{Comparison, Condition, Narrowed, Point, Question, Together, Track},
         promql::{self, Written},
     },
 };
@@ -36,33 +37,81 @@ impl Prometheus {
         left: &'a mut usize,
     ) -> BoxFuture<'a, Option<Condition>> {
         Box::pin(async move {
-            let (expression, against) = match written {
+            let (expression, op, against) = match written {
                 Written::All(parts) => {
                     return Some(Condition::All(self.each(parts, rule, question, left).await?));
                 }
                 Written::Any(parts) => {
                     return Some(Condition::Any(self.each(parts, rule, question, left).await?));
                 }
-                Written::Compare { left, op, right } => (left, Some((op, right))),
-                Written::Value(text) => (text, None),
+                Written::Compare { left, op, matching, right } => (left, Some(op), Some((matching, right))),
+                Written::Value(text) => (text, None, None),
             };
             *left = left.checked_sub(1)?;
-            let op = against.as_ref().map(|(op, _)| *op);
-            let tracks =
-                self.tracks(&expression, against.as_ref().map(|(_, right)| right.as_str()), rule, question);
-            let tracks = tracks.await?;
-            let mut comparison =
-                Comparison { expression, op, tracks, series: Vec::new(), narrowed: Vec::new() };
-            match comparison.held_since(question.from) {
-                None => comparison.series = self.series(&comparison.expression, rule, question).await,
-                Some(true) => {}
-                Some(false) => {
-                    let right = against.as_ref().map(|(_, right)| right.as_str());
+            let right = against.as_ref().map(|(_, right)| right.as_str());
+            let values = self.values(&expression, right, rule, question).await?;
+            let mut comparison = Comparison { expression, op, ..Comparison::default() };
+            let in_phase = |at: &Timestamp| at.since(question.from) >= 0.0;
+            comparison.other_labels =
+                values.tracks.iter().flat_map(|track| &track.points).any(|point| in_phase(&point.at));
+            comparison.tracks =
+                values.tracks.into_iter().filter(|one| question.means(&one.labels, &rule.labels)).collect();
+            let held = comparison.held_since(question.from);
+            comparison.other_labels &= held.is_none();
+            if held != Some(true) {
+                let both = [&comparison.expression, right.unwrap_or_default()].join(" + ");
+                comparison.series = self.series(&both, rule, question).await;
+            }
+            match (held, &against) {
+                (None, Some((matching, right))) if values.both && !comparison.other_labels => {
+                    let both = format!("count(({}) * 0 + {matching} ({right}))", comparison.expression);
+                    let step = step(rule, question.to.since(question.from));
+                    let matched = self.range(&both, question.from, question.to, step).await;
+                    comparison.unmatched = matched.is_ok_and(|m| m.is_empty()).then(|| right.clone());
+                }
+                (Some(false), _) => {
                     comparison.narrowed = self.narrowed(&comparison, right, rule, question).await;
                 }
+                _ => {}
             }
             Some(Condition::Compare(comparison))
         })
+    }
+
+    /// Of a condition of several parts: whether it was true as a whole, and without its `unless`.
+    pub(super) async fn together(&self, rule: &Rule, question: &Question) -> Option<Together> {
+        let but_for = promql::but_for(&rule.query);
+        let parts = matches!(promql::condition(&rule.query), Written::All(_) | Written::Any(_));
+        let rest = but_for.as_ref().map_or(rule.query.as_str(), |(rest, _)| rest);
+        // One that is deeper inside can't be told apart.
+        if !(parts || but_for.is_some()) || rest.to_ascii_lowercase().contains("unless") {
+            return None;
+        }
+        let mut seen = Vec::new();
+        let held = self.ever(&rule.query, rule, question, &mut seen).await?;
+        let but_for = match &but_for {
+            Some((rest, taken)) => {
+                Some((taken.clone(), held || self.ever(rest, rule, question, &mut seen).await?))
+            }
+            None => None,
+        };
+        Some(Together { held, but_for, seen })
+    }
+
+    /// Had an expression any value in the phase, with the labels that were asked for?
+    async fn ever(
+        &self,
+        expression: &str,
+        rule: &Rule,
+        question: &Question,
+        seen: &mut Vec<Observation>,
+    ) -> Option<bool> {
+        let step = step(rule, question.to.since(question.from));
+        let values = self.range(expression, question.from, question.to, step).await.ok()?;
+        let ever = values.iter().any(|(labels, _)| question.means(labels, &rule.labels));
+        let answer = if ever { "was true" } else { "was never true" };
+        seen.push(Observation { asked: expression.to_owned(), answer: answer.to_owned(), at: None });
+        Some(ever)
     }
 
     async fn each(
@@ -80,13 +129,13 @@ impl Prometheus {
     }
 
     /// The values of an expression, each with what it is compared with; `None` if that can't be told.
-    async fn tracks(
+    async fn values(
         &self,
         expression: &str,
         right: Option<&str>,
         rule: &Rule,
         question: &Question,
-    ) -> Option<Vec<Track>> {
+    ) -> Option<Values> {
         let from = question.from.plus_s(-BEFORE_S);
         let step = step(rule, question.to.since(from));
         let values = self.range(expression, from, question.to, step).await.ok()?;
@@ -97,12 +146,17 @@ impl Prometheus {
                 None => Against::Series(self.range(right, from, question.to, step).await.ok()?),
             },
         };
+        let in_phase = |all: &[examine::Series]| {
+            all.iter().flat_map(|(_, points)| points).any(|(at, _)| at.since(question.from) >= 0.0)
+        };
+        let both = matches!(&against, Against::Series(right) if in_phase(right)) && in_phase(&values);
         let track = |(mut labels, points): examine::Series| {
             labels.remove("__name__");
-            let point = |(at, value)| Some(Point { at, value, threshold: against.at(&labels, at)? });
+            let thresholds = against.of(&labels);
+            let point = |(at, value)| Some(Point { at, value, threshold: thresholds.as_ref()?.at(at)? });
             Track { points: points.into_iter().filter_map(point).collect(), labels }
         };
-        Some(values.into_iter().take(MOST_TRACKS).map(track).collect())
+        Some(Values { tracks: values.into_iter().take(MOST_TRACKS).map(track).collect(), both })
     }
 
     /// The values with windows of the phase's length and less, for a rule that looks through longer ones.
@@ -123,8 +177,9 @@ impl Prometheus {
                 continue;
             }
             let expression = promql::narrowed(&comparison.expression, window);
-            let Some(tracks) = self.tracks(&expression, right, rule, question).await else { continue };
-            found.push(Narrowed { window: promql::written(window), tracks });
+            let Some(mut values) = self.values(&expression, right, rule, question).await else { continue };
+            values.tracks.retain(|one| question.means(&one.labels, &rule.labels));
+            found.push(Narrowed { window, written: promql::written(window), tracks: values.tracks });
         }
         found
     }
@@ -132,32 +187,52 @@ impl Prometheus {
 
 /// Once an evaluation, but not more than so many points.
 pub(super) fn step(rule: &Rule, range_s: f64) -> Duration {
-    let interval = rule.interval.unwrap_or(Duration::from_secs(1));
-    interval
-        .max(Duration::from_secs_f64((range_s / MOST_POINTS).clamp(0.001, 1e6)))
-        .min(Duration::from_secs(15))
+    let interval = rule.interval.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(15));
+    interval.max(Duration::from_secs_f64((range_s / MOST_POINTS).clamp(0.001, 1e6)))
 }
 
-/// What a value is compared with.
+/// The values of a comparison.
+struct Values {
+    tracks: Vec<Track>,
+    /// Have both sides values in the phase, and is the right one no number?
+    both: bool,
+}
+
+/// What values are compared with.
 enum Against {
     Number(f64),
     Series(Vec<examine::Series>),
 }
 
+/// What one series is compared with.
+enum Thresholds<'a> {
+    Number(f64),
+    Points(&'a [(Timestamp, f64)]),
+}
+
 impl Against {
-    fn at(&self, labels: &BTreeMap<String, String>, at: Timestamp) -> Option<f64> {
+    fn of(&self, labels: &BTreeMap<String, String>) -> Option<Thresholds<'_>> {
         let series = match self {
-            Against::Number(number) => return Some(*number),
+            Against::Number(number) => return Some(Thresholds::Number(*number)),
             Against::Series(series) => series,
         };
         let same = series.iter().find(|(other, _)| {
-            other
-                .iter()
-                .filter(|(key, _)| *key != "__name__")
-                .all(|(key, value)| labels.get(key) == Some(value))
+            let mut others = other.iter().filter(|(key, _)| *key != "__name__");
+            others.all(|(key, value)| labels.get(key) == Some(value))
         });
         let (_, points) = same.or(series.first().filter(|_| series.len() == 1))?;
-        let near = points.iter().find(|(then, _)| then.since(at).abs() < 1e-3)?;
-        Some(near.1)
+        Some(Thresholds::Points(points))
+    }
+}
+
+impl Thresholds<'_> {
+    fn at(&self, at: Timestamp) -> Option<f64> {
+        match self {
+            Thresholds::Number(number) => Some(*number),
+            Thresholds::Points(points) => {
+                let from = points.partition_point(|(then, _)| then.since(at) < -1e-3);
+                points.get(from).filter(|(then, _)| then.since(at) < 1e-3).map(|(_, value)| *value)
+            }
+        }
     }
 }

@@ -10,8 +10,8 @@ use crate::monitor::findings::Op;
 /// A condition as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::monitor) enum Written {
-    /// `left op right`
-    Compare { left: String, op: Op, right: String },
+    /// `left op matching right`; the matching is `on (…) group_left (…)` or nothing.
+    Compare { left: String, op: Op, matching: String, right: String },
     /// True whenever it has a value.
     Value(String),
     /// Joined by `and`; what follows `unless` is left out.
@@ -45,15 +45,23 @@ pub(in crate::monitor) fn condition(expression: &str) -> Written {
     let Some((mark, op)) = marks.iter().rev().find_map(|mark| Some((mark, op(mark.text)?))) else {
         return Written::Value(text.to_owned());
     };
-    let right = text[mark.at + mark.text.len()..].trim_start();
+    let right = text[mark.at + mark.text.len()..].trim();
     if first_word(right).eq_ignore_ascii_case("bool") {
         return Written::Value(text.to_owned());
     }
-    let (left, right) = (unwrapped(&text[..mark.at]), unwrapped(without_matching(right)));
+    let plain = without_matching(right);
+    let matching = right[..right.len() - plain.len()].trim();
+    let (left, right) = (unwrapped(&text[..mark.at]), unwrapped(plain));
     if number(left).is_some() && number(right).is_none() {
-        return Written::Compare { left: right.to_owned(), op: op.flipped(), right: left.to_owned() };
+        let (left, right) = (right.to_owned(), left.to_owned());
+        return Written::Compare { left, op: op.flipped(), matching: String::new(), right };
     }
-    let compare = |left: &str| Written::Compare { left: left.to_owned(), op, right: right.to_owned() };
+    let compare = |left: &str| Written::Compare {
+        left: left.to_owned(),
+        op,
+        matching: matching.to_owned(),
+        right: right.to_owned(),
+    };
     // `a > 1 < 5` filters twice.
     match condition(left) {
         inner @ Written::Compare { .. } => {
@@ -63,6 +71,24 @@ pub(in crate::monitor) fn condition(expression: &str) -> Written {
         }
         _ => compare(left),
     }
+}
+
+/// A condition without what its `unless` takes away, and that; `None` if it has none outside of all brackets.
+pub(in crate::monitor) fn but_for(expression: &str) -> Option<(String, String)> {
+    let text = unwrapped(expression);
+    let marks = marks(text);
+    let word = |mark: &&Mark<'_>, one: &str| mark.text.eq_ignore_ascii_case(one);
+    let joins = |mark: &&Mark<'_>| ["or", "and", "unless"].iter().any(|one| word(mark, one));
+    let joins: Vec<&Mark<'_>> = marks.iter().filter(joins).collect();
+    let (mut rest, mut taken, mut start) = (String::new(), Vec::new(), 0);
+    for (number, mark) in joins.iter().enumerate().filter(|(_, mark)| word(mark, "unless")) {
+        let end = joins.get(number + 1).map_or(text.len(), |next| next.at);
+        rest.push_str(&text[start..mark.at]);
+        taken.push(text[mark.at + mark.text.len()..end].trim());
+        start = end;
+    }
+    rest.push_str(&text[start..]);
+    (!taken.is_empty()).then(|| (rest.trim().to_owned(), taken.join(" unless ")))
 }
 
 /// A number literal.
@@ -203,7 +229,12 @@ mod tests {
     fn shown(written: &Written) -> String {
         let list = |parts: &[Written]| parts.iter().map(shown).collect::<Vec<_>>().join("; ");
         match written {
-            Written::Compare { left, op, right } => format!("{left} ⟨{}⟩ {right}", op.symbol()),
+            Written::Compare { left, op, matching, right } => {
+                [left, &format!("⟨{}⟩", op.symbol()), matching, right]
+                    .map(String::as_str)
+                    .join(" ")
+                    .replace("  ", " ")
+            }
             Written::Value(text) => format!("⟨{text}⟩"),
             Written::All(parts) => format!("all[{}]", list(parts)),
             Written::Any(parts) => format!("any[{}]", list(parts)),
@@ -216,7 +247,7 @@ mod tests {
             ("up == 0", "up ⟨==⟩ 0"),
             ("0.3 < a / b", "a / b ⟨>⟩ 0.3"),
             ("(a > 1)", "a ⟨>⟩ 1"),
-            ("((a)) >= on (job) group_left (team) (b)", "a ⟨>=⟩ b"),
+            ("((a)) >= on (job) group_left (team) (b)", "a ⟨>=⟩ on (job) group_left (team) b"),
             (
                 r#"sum(rate(x{code=~"5..",y!=">"}[5m])) / sum(rate(x[5m])) > 0.05"#,
                 r#"sum(rate(x{code=~"5..",y!=">"}[5m])) / sum(rate(x[5m])) ⟨>⟩ 0.05"#,
@@ -237,6 +268,21 @@ mod tests {
         ];
         for (expression, expected) in table {
             assert_eq!(shown(&condition(expression)), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn takes_unless_away() {
+        let table = [
+            ("a > 1 and b > 2 unless on () m == 1", Some(("a > 1 and b > 2", "on () m == 1"))),
+            ("(a unless b and on (j) c unless d or e)", Some(("a and on (j) c or e", "b unless d"))),
+            ("a > 1 and (b unless c)", None),
+            ("a > 1", None),
+        ];
+        for (expression, expected) in table {
+            let found = but_for(expression).map(|(rest, taken)| (rest.replace("  ", " "), taken));
+            let expected = expected.map(|(rest, taken)| (rest.to_owned(), taken.to_owned()));
+            assert_eq!(found, expected, "{expression}");
         }
     }
 
@@ -263,7 +309,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(expression in "\\PC*", brackets in "[a-z0-9 (){}\\[\\]<>=!\"#]*") {
-            let _ = condition(&expression);
+            let _ = (condition(&expression), but_for(&expression), but_for(&brackets));
             let _ = condition(&brackets);
         }
     }

@@ -1,9 +1,11 @@
 //! Causes after it fired: silenced, inhibited, waiting in a group, routed to nobody, failed, never handed on.
 
+use std::collections::BTreeSet;
+
 use super::{found, seen, span};
 use crate::{
     event::{Cause, CauseKind, Observation},
-    monitor::findings::{Findings, Handover, Question, Route, Routing},
+    monitor::findings::{Counter, Findings, Handover, Question, Route, Routing, Sender},
 };
 
 /// It fired, and whoever should have heard of it did not.
@@ -17,8 +19,10 @@ pub(super) fn not_heard(question: &Question, findings: &[(String, Findings)]) ->
     {
         return Some(cause);
     }
+    let heard_from: BTreeSet<&str> =
+        findings.iter().flat_map(|(_, one)| &one.heard_from).map(String::as_str).collect();
     managers.into_iter().find_map(|(monitor, routing)| {
-        let mut cause = suppressed(question, routing).or_else(|| routed(question, routing))?;
+        let mut cause = suppressed(question, routing).or_else(|| routed(question, routing, &heard_from))?;
         cause.monitor = Some(monitor.clone());
         cause.evidence.splice(0..0, routing.seen.iter().cloned());
         Some(cause)
@@ -48,14 +52,16 @@ fn not_handed_on(
     }
     let watched = managers.first().map(|(name, _)| *name)?;
     let list = handover.alertmanagers.join(", ");
-    cause(format!("`{alert}` fired, but {monitor} sends to {list}, and `{watched}` never got it"))
+    cause(format!(
+        "`{alert}` fired, but {monitor} sends to {list}, and `{watched}` never got it with its labels"
+    ))
 }
 
 /// Silenced, inhibited, or muted.
 fn suppressed(question: &Question, routing: &Routing) -> Option<Cause> {
     let alert = &question.alert;
     if let Some(silence) = routing.silences.first() {
-        let left = silence.until.since(question.to);
+        let left = silence.until.since(question.until);
         let until = if left >= 0.0 {
             format!("for another {}", span(left))
         } else {
@@ -91,7 +97,7 @@ fn suppressed(question: &Question, routing: &Routing) -> Option<Cause> {
 }
 
 /// Nobody at the end of its route, or nobody yet, or a notification that failed.
-fn routed(question: &Question, routing: &Routing) -> Option<Cause> {
+fn routed(question: &Question, routing: &Routing, heard_from: &BTreeSet<&str>) -> Option<Cause> {
     let alert = &question.alert;
     let evidence: Vec<Observation> = routing.routes.iter().map(told).collect();
     let cause = |kind, summary| found(kind, "", summary, evidence.clone());
@@ -105,7 +111,7 @@ fn routed(question: &Question, routing: &Routing) -> Option<Cause> {
         cause.remedy = Some("give the receiver an integration, or the route another receiver".into());
         return Some(cause);
     };
-    let waited = question.fired.as_ref().map_or(0.0, |(_, at)| question.to.since(*at).max(0.0));
+    let waited = question.fired.as_ref().map_or(0.0, |(_, at)| question.until.since(*at).max(0.0));
     let waits = |route: &Route| -> (f64, &str) {
         if route.joined {
             (route.group_interval.as_secs_f64(), "group_interval")
@@ -113,7 +119,11 @@ fn routed(question: &Question, routing: &Routing) -> Option<Cause> {
             (route.group_wait.as_secs_f64(), "group_wait")
         }
     };
-    if heard.iter().all(|route| waits(route).0 > waited) {
+    let failed = failed(routing, &heard, heard_from);
+    let sure = failed.filter(|failed| failed.sure);
+    // A group that was there before is notified anew at some moment of its interval: the failure may be of that.
+    let may_have_failed = sure.is_some() && heard.iter().any(|route| route.joined);
+    if !may_have_failed && heard.iter().all(|route| waits(route).0 > waited) {
         let (wait, name) = waits(first);
         let mut cause = cause(
             CauseKind::Grouped,
@@ -126,21 +136,15 @@ fn routed(question: &Question, routing: &Routing) -> Option<Cause> {
         cause.remedy = Some(format!("with a `{name}` below {} it would have been heard", span(waited)));
         return Some(cause);
     }
-    let of_route = |name: &String| heard.iter().any(|route| route.integrations.contains(name));
-    let failed = routing.counters.iter().filter(|(name, _)| of_route(name));
-    if let Some((name, count)) =
-        failed.filter(|(_, count)| count.failed + count.refused > 0).max_by_key(|(_, count)| count.refused)
-    {
+    if let Some(Failed { sender, count, .. }) = sure {
+        let name = &sender.integration;
+        let receiver = sender.receiver.as_ref().unwrap_or(&first.receiver);
         let summary = format!(
-            "`{alert}` fired, but notifying `{}` failed: {} requests of `{name}` failed since the run began",
-            first.receiver,
+            "`{alert}` fired, but notifying `{receiver}` failed: {} requests of `{name}` failed since the run began",
             count.refused.max(count.failed)
         );
         let mut cause = cause(CauseKind::NotificationFailed, summary);
-        let metric = format!("alertmanager_notification_requests_failed_total{{integration=\"{name}\"}}");
-        cause.evidence.push(seen(metric, format!("+{}", count.refused)));
-        let metric = format!("alertmanager_notifications_failed_total{{integration=\"{name}\"}}");
-        cause.evidence.push(seen(metric, format!("+{}", count.failed)));
+        cause.evidence.extend(counted(sender, count));
         return Some(cause);
     }
     if !routing.known {
@@ -150,9 +154,56 @@ fn routed(question: &Question, routing: &Routing) -> Option<Cause> {
         .iter()
         .map(|route| format!("`{}` ({})", route.receiver, route.integrations.join(", ")))
         .collect();
+    let maybe = failed.map_or(String::new(), |Failed { sender, count, .. }| {
+        let requests = count.refused.max(count.failed);
+        format!(
+            "; since the run began {requests} requests of some `{}` failed, maybe of another receiver",
+            sender.integration
+        )
+    });
     let summary =
-        format!("`{alert}` fired and was routed to {}, which canard does not hear", list.join(", "));
-    Some(cause(CauseKind::RoutedElsewhere, summary))
+        format!("`{alert}` fired and was routed to {}, which canard does not hear{maybe}", list.join(", "));
+    let mut cause = cause(CauseKind::RoutedElsewhere, summary);
+    cause.evidence.extend(failed.into_iter().flat_map(|failed| counted(failed.sender, failed.count)));
+    Some(cause)
+}
+
+/// Notifications that failed, and whether they surely were of a receiver that the alert was routed to.
+#[derive(Clone, Copy)]
+struct Failed<'a> {
+    sender: &'a Sender,
+    count: Counter,
+    sure: bool,
+}
+
+/// What failed most on the way to these routes' receivers. Where only the integration is told, it is surely theirs if
+/// no other receiver has it but such as are heard.
+fn failed<'a>(routing: &'a Routing, routes: &[&Route], heard_from: &BTreeSet<&str>) -> Option<Failed<'a>> {
+    let of_route = |sender: &Sender| {
+        let receives = |route: &&&Route| sender.receiver.as_ref().is_none_or(|name| *name == route.receiver);
+        routes.iter().filter(receives).any(|route| route.integrations.contains(&sender.integration))
+    };
+    let sure = |sender: &Sender| {
+        let mut others = routing.others.get(&sender.integration).into_iter().flatten();
+        sender.receiver.is_some() || others.all(|name| heard_from.contains(name.as_str()))
+    };
+    let failed = routing.counters.iter().filter(|(_, count)| count.failed + count.refused > 0);
+    let failed = failed.filter(|(sender, _)| of_route(sender));
+    let failed = failed.map(|(sender, count)| Failed { sender, count: *count, sure: sure(sender) });
+    failed.max_by_key(|failed| (failed.sure, failed.count.refused))
+}
+
+/// Failures as evidence.
+fn counted(sender: &Sender, count: Counter) -> [Observation; 2] {
+    let receiver =
+        sender.receiver.as_ref().map_or(String::new(), |name| format!(",receiver_name=\"{name}\""));
+    let of = |metric: &str, count: u64| {
+        seen(format!("{metric}{{integration=\"{}\"{receiver}}}", sender.integration), format!("+{count}"))
+    };
+    [
+        of("alertmanager_notification_requests_failed_total", count.refused),
+        of("alertmanager_notifications_failed_total", count.failed),
+    ]
 }
 
 /// A route as evidence.

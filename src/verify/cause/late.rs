@@ -53,7 +53,7 @@ fn earlier(question: &Question, rule: &RuleFacts, condition: &Condition, within:
         crate::monitor::findings::Track { labels: BTreeMap::clone(&track.labels), points }
     };
     let early = Comparison { tracks: comparison.tracks.iter().map(cut).collect(), ..comparison.clone() };
-    let (reached, side) = value::would_have_fired_at(question, &early, rule.hold.as_secs_f64())?;
+    let (reached, side) = value::would_have_fired_at(question, rule, &early)?;
     Some(format!("with a threshold {side} {} it would have been in time", figures(reached)))
 }
 

@@ -9,8 +9,9 @@ mod late;
 mod rule;
 mod value;
 
-use super::{Facts, Window, alerts};
+use super::{Facts, Window, alerts, fires::next_fault, silent::AFTERMATH_S};
 use crate::{
+    clock::Timestamp,
     event::{Asked, Cause, CauseKind, Observation, Outcome, Reason, Verdict},
     monitor::{
         Life,
@@ -35,27 +36,31 @@ pub fn question(
     let ended = window.ended.unwrap_or(facts.now);
     let deadline = window.started + wanted.within.duration();
     let to = if deadline.since(ended) > 0.0 { deadline } else { ended };
+    let over = next_fault(phase, facts).unwrap_or(facts.now);
+    let life = fired(wanted, window, over, facts);
+    let gone = life.and_then(|life| life.ended).map(|(at, _)| at).filter(|at| at.since(over) < 0.0);
+    let earlier = facts.plan.phases.iter().zip(facts.windows).take(phase);
+    let earlier = earlier.filter(|(phase, _)| !phase.injections.is_empty()).last();
+    let after = |(_, window): (_, &Window)| window.ended.unwrap_or(facts.now).plus_s(AFTERMATH_S);
     Some(Question {
         alert: wanted.alert.clone(),
         wanted: wanted.labels.clone(),
         from: window.started,
         ended,
         to: if to.since(facts.now) > 0.0 { facts.now } else { to },
-        fired: fired(wanted, window, facts),
+        fired: life.and_then(|life| Some((life.labels.clone(), alerts::fired(life)?.0))),
+        until: gone.unwrap_or(over),
+        quiet_from: earlier.map(after).or(facts.windows.first().map(|first| first.started))?,
+        faulted_before: earlier.is_some(),
     })
 }
 
-/// With which labels, and when, it fired in a phase: as its evaluator tells it, with the labels that were asked for.
-fn fired(
-    wanted: &AlertFires,
-    window: Window,
-    facts: Facts<'_>,
-) -> Option<(std::collections::BTreeMap<String, String>, crate::clock::Timestamp)> {
+/// How it fired before the next fault: as its evaluator tells it, with the labels that were asked for.
+fn fired<'a>(wanted: &AlertFires, window: Window, over: Timestamp, facts: Facts<'a>) -> Option<&'a Life> {
     let labelled = |life: &Life| wanted.labels.iter().all(|(key, value)| life.labels.get(key) == Some(value));
     let lives = facts.history.lives(&wanted.alert, None).into_iter();
-    let lives = lives.filter(|life| alerts::fired_within(life, window.started, facts.now));
-    let first = lives.min_by_key(|life| (!labelled(life), facts.distance(life)))?;
-    Some((first.labels.clone(), alerts::fired(first)?.0))
+    let lives = lives.filter(|life| alerts::fired_within(life, window.started, over));
+    lives.min_by_key(|life| (!labelled(life), facts.distance(life)))
 }
 
 /// The cause of an outcome, from the findings of each monitor by its name.

@@ -60,7 +60,9 @@ pub(super) fn wrong_labels(question: &Question, findings: &[(String, Findings)])
 pub(super) fn not_fired(question: &Question, (monitor, findings): &(String, Findings)) -> Option<Cause> {
     let RuleFinding::Present(rule) = &findings.rule else { return None };
     let evidence = vec![seen(format!("rule `{}`", question.alert), in_words(rule))];
-    if !rule.healthy {
+    // One that was never evaluated has no health yet.
+    let fails = !rule.healthy && rule.last_evaluation.is_some();
+    if fails || rule.last_error.is_some() {
         let error = rule.last_error.as_deref().unwrap_or("no error is told");
         let short = error.split(';').next_back().unwrap_or(error).trim();
         let mut cause = found(
@@ -84,9 +86,12 @@ pub(super) fn not_fired(question: &Question, (monitor, findings): &(String, Find
             answer: last,
             at: rule.last_evaluation,
         });
-        cause.remedy = rule
-            .interval
-            .map(|interval| format!("its group's interval is {}: shorten it", span(interval.as_secs_f64())));
+        let lasted = question.to.since(question.from);
+        let seldom = rule.interval.map(|every| every.as_secs_f64()).filter(|every| *every > lasted);
+        cause.remedy = Some(match seldom {
+            Some(every) => format!("its group's interval is {}: shorten it", span(every)),
+            None => "its group stands still: look at the log, and at its missed iterations".into(),
+        });
         return Some(cause);
     }
     let cause = match held(question, rule, findings) {
@@ -97,7 +102,7 @@ pub(super) fn not_fired(question: &Question, (monitor, findings): &(String, Find
             cause
         }
         None => {
-            let mut cause = value::not_true(question, rule, monitor, findings.condition.as_ref()?)?;
+            let mut cause = value::not_true(question, rule, monitor, findings)?;
             cause.evidence.splice(0..0, evidence);
             cause
         }
@@ -152,7 +157,7 @@ fn held(
     let interval = rule.interval.map_or(1.0, |every| every.as_secs_f64());
     let to_the_end = |span: &(_, Timestamp)| span.1.plus_s(2.0 * interval).since(question.ended) >= 0.0;
     let fault = question.ended.since(question.from);
-    if findings.pending.iter().all(to_the_end) || hold >= fault {
+    if findings.pending.iter().all(to_the_end) {
         let summary = format!(
             "it was pending for {} of its `for` of {} when the fault ended (true after {}, the fault lasted {})",
             span(lasts),
@@ -168,6 +173,19 @@ fn held(
         1 => "once".to_owned(),
         n => format!("{} times", figures(n as f64)),
     };
+    if hold >= fault {
+        let summary = format!(
+            "its `for` of {} is longer than the fault, which lasted {} (it was pending {times}, at most for {})",
+            span(hold),
+            span(fault),
+            span(lasts)
+        );
+        return Some((
+            CauseKind::ForTooLong,
+            summary,
+            Some("shorten its `for`, or let the fault last".into()),
+        ));
+    }
     let summary = format!(
         "it was pending {times}, at most for {} of its `for` of {}: the condition flaps",
         span(lasts),
