@@ -183,7 +183,7 @@ pub struct AlertRow {
     pub cross_talk: u64,
     /// Firings while nothing was injected that no fault explains.
     pub false_alarms: u64,
-    /// Time during which it was watched with nothing injected.
+    /// Time during which it was watched with nothing injected, without that of warming up.
     pub quiet_s: f64,
     /// False alarms an hour, with their 95% interval (exact, of a Poisson count); none without any such time.
     pub false_alarms_per_hour: Option<Interval>,

@@ -149,6 +149,9 @@ pub struct PhaseOutline {
     pub starts_s: f64,
     /// Length.
     pub lasts_s: f64,
+    /// Monitoring may neither fire in it nor be trusted to keep silent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warm_up: bool,
     /// Share of units that are treated in it, where it is not the exposure's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
@@ -157,6 +160,10 @@ pub struct PhaseOutline {
     pub listed: usize,
     /// What it injects.
     pub faults: Vec<FaultOutline>,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 const fn throughout() -> f64 {

@@ -15,6 +15,9 @@ pub struct Reference {
     pub signal: Option<String>,
     /// How long it watched, in seconds.
     pub watched_s: f64,
+    /// What it looked at, such as `failures`: of what a fault changes beside that it knows nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looked_at: Vec<String>,
     /// It raises at most one false alarm in so many days.
     pub false_alarm_days: f64,
     /// By how much the alert was behind it, part by part; empty for an alert that was not, or did not fire.

@@ -149,6 +149,13 @@ impl ArmEvidence {
         failed.map(|(_, count)| count).sum::<u64>() + self.broken
     }
 
+    /// Requests that were refused as wrong: 4xx without 429.
+    pub fn refused(&self) -> u64 {
+        let refused =
+            self.statuses.iter().filter(|(status, _)| (400..500).contains(*status) && **status != 429);
+        refused.map(|(_, count)| count).sum()
+    }
+
     /// Share of requests that failed; `None` without requests.
     pub fn error_share(&self) -> Option<f64> {
         let requests = self.requests();

@@ -20,7 +20,13 @@ pub(super) fn line(outcome: &Outcome) -> Option<String> {
     };
     let noticed = match (reference.noticed, &reference.signal) {
         (Some(noticed), Some(signal)) => format!("reference detector {:.1} s ({signal})", noticed.seconds),
-        _ => format!("not even the reference detector noticed in {:.0} s", reference.watched_s),
+        _ => {
+            let of = match reference.looked_at.as_slice() {
+                [] => String::new(),
+                signals => format!(" (of {})", signals.join(", ")),
+            };
+            format!("the reference detector noticed nothing in {:.0} s{of}", reference.watched_s)
+        }
     };
     let behind = behind(&reference.behind);
     Some(format!("{}: {} {alert}; {noticed}{behind}", outcome.phase, outcome.subject))

@@ -121,6 +121,11 @@ pub struct PhaseDocument {
     pub at: Option<Span>,
     /// How long it lasts.
     pub lasts: Span,
+    /// Monitoring still gathers the past that it compares with, so that it may neither fire nor be trusted to keep silent:
+    /// what fires in this phase is no false alarm, and its time is none in which one could have been. Nothing is injected
+    /// or expected in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warm_up: bool,
     /// Share of units that are treated in this phase, at most the exposure's share: the step of a ramp over phases.
     /// A larger one only adds units. It bounds the shares of segments too; units under `always` stay treated,
     /// but for 0%, which treats nobody.
@@ -134,6 +139,10 @@ pub struct PhaseDocument {
     /// What the monitoring should do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// One fault of a phase.

@@ -37,6 +37,11 @@ pub(super) fn build(checker: &mut Checker<'_>, document: &Document, labels: &Lab
             checker.push(Problem::at(at.then("name"), message).label("must be unique"));
         }
         share(checker, document, phase, &at);
+        if phase.warm_up && !(phase.inject.is_empty() && phase.expect.is_empty()) {
+            let message = format!("phase `{}` warms up, and it injects or expects something", phase.name);
+            let problem = Problem::at(at.then("warm-up"), message);
+            checker.push(problem.help("what is to be judged belongs in a phase after it"));
+        }
         let injections = injections(checker, document, phase, &at, labels);
         let left = known.then(|| Span::from(ends.saturating_sub(start)));
         let expectations = expectations(checker, phase, &at, left);
@@ -44,6 +49,7 @@ pub(super) fn build(checker: &mut Checker<'_>, document: &Document, labels: &Lab
             name: phase.name.clone(),
             start,
             end,
+            warm_up: phase.warm_up,
             share: phase.share,
             injections,
             expectations,

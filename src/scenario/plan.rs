@@ -152,6 +152,8 @@ pub struct Phase {
     pub start: Duration,
     /// End, from arming.
     pub end: Duration,
+    /// Monitoring may neither fire in it nor be trusted to keep silent.
+    pub warm_up: bool,
     /// Share of units that are treated in it, where it is not the exposure's own.
     pub share: Option<Share>,
     /// What it injects, in the order in which faults compose.
@@ -300,6 +302,7 @@ impl Phase {
             phase: self.name.clone(),
             starts_s: self.start.as_secs_f64(),
             lasts_s: self.lasts().as_secs_f64(),
+            warm_up: self.warm_up,
             share: self.share.map(|share| exposure.within(share).fraction()),
             listed: if self.share == Some(Share::NONE) { 0 } else { exposure.always.len() },
             faults: faults.collect(),

@@ -170,7 +170,7 @@ fn every_mistake_is_told_at_once() {
     ]), @r#"
 7:17 this expression can't be used: a request has no `pth`; did you mean `request.path`? [here] (CEL over `request.method`, `request.path`, `request.headers["…"]` and `request.body`, such as `request.path.startsWith("/v2/")`)
 10:10 `120%` is not between 0% and 100% [this value]
-13:5 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `at`, `lasts`, `share`, `inject` or `expect`)
+13:5 unknown key `nmae` [did you mean `name`?] (here can stand `name`, `at`, `lasts`, `warm-up`, `share`, `inject` or `expect`)
 14:12 a phase of no length does nothing [here] (give it a length, such as 30s)
 18:16 `reset` has settings: write `reset: { … }`, or `reset: {}` for the defaults [this value]
 22:16 `5` is no share; write it in percent, like 25% [this value]
@@ -208,6 +208,7 @@ fn what_can_not_be_meant_is_refused() {
 18:18 `corrupt` changes predictions, which protocol `http` does not carry [here] (predictions can be changed with `open-inference`, `kserve-v1`, `tf-serving`, `mlflow`, `tei`, `torchserve`, `sagemaker`, `bentoml`, `ray-serve`, `litserve`, `auto`; a transport fault (latency, error, hang, reset) works on every protocol)
 "#
     );
+    insta::assert_snapshot!(changed(&[("lasts: 60s", "lasts: 60s\n    warm-up: true")]), @"17:14 phase `broken` warms up, and it injects or expects something [here] (what is to be judged belongs in a phase after it)");
     assert!(scenario("name: a\ntarget: { protocol: http }\nphases: []\n").contains("at least one phase"));
     assert!(
         scenario("name: a\ntarget: { protocol: http }\ntraffic: { rate: 5/s, requests: no.jsonl }\nphases: [{ name: a, lasts: 1s }]\n")

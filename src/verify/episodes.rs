@@ -26,6 +26,8 @@ pub(super) enum Stray {
 pub(super) struct Timeline<'a> {
     report: &'a Report,
     injects: Vec<bool>,
+    /// Phases in which monitoring may neither fire nor be trusted to keep silent.
+    warms_up: Vec<bool>,
     /// Alerts that should fire, by phase.
     fires: Vec<BTreeSet<&'a str>>,
     /// Alerts that may have to do with a fault before, by phase: they should fire or clear there.
@@ -34,9 +36,9 @@ pub(super) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     pub(super) fn of(report: &'a Report) -> Timeline<'a> {
-        let injects = |phase: &str| {
-            report.outline.phases.iter().any(|planned| planned.phase == phase && !planned.faults.is_empty())
-        };
+        let planned = |phase: &str| report.outline.phases.iter().find(|planned| planned.phase == phase);
+        let injects = |phase: &str| planned(phase).is_some_and(|planned| !planned.faults.is_empty());
+        let warms_up = |phase: &str| planned(phase).is_some_and(|planned| planned.warm_up);
         let asked = |phase: &str, kinds: &[Asked]| -> BTreeSet<&'a str> {
             let such = report.outcomes.iter().filter(|o| o.phase == phase && kinds.contains(&o.asked));
             such.map(|outcome| outcome.subject.as_str()).collect()
@@ -45,6 +47,7 @@ impl<'a> Timeline<'a> {
         Timeline {
             report,
             injects: phases().map(injects).collect(),
+            warms_up: phases().map(warms_up).collect(),
             fires: phases().map(|phase| asked(phase, &[Asked::Fires])).collect(),
             lasting: phases().map(|phase| asked(phase, &[Asked::Fires, Asked::Clears])).collect(),
         }
@@ -76,7 +79,7 @@ impl<'a> Timeline<'a> {
     /// Time with nothing injected in which an alert has no reason to fire.
     pub(super) fn quiet_s(&self, alert: &str) -> f64 {
         let quiet = |(phase, record): (usize, &crate::event::PhaseRecord)| {
-            if self.injects(phase) || self.awaited(alert, phase) {
+            if self.injects(phase) || self.warms_up[phase] || self.awaited(alert, phase) {
                 return 0.0;
             }
             record.ended.since(self.quiet_from(phase)).max(0.0)
@@ -91,7 +94,7 @@ impl<'a> Timeline<'a> {
             if self.injects(phase) {
                 return (!self.fires[phase].contains(alert)).then_some(Stray::CrossTalk(phase));
             }
-            if self.awaited(alert, phase) {
+            if self.warms_up[phase] || self.awaited(alert, phase) {
                 return None;
             }
             let fault = (0..phase).rev().find(|before| self.injects(*before));

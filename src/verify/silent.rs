@@ -64,6 +64,8 @@ pub fn unexpected(facts: Facts<'_>) -> Vec<Outcome> {
         awaited.extend(subjects.filter(|(_, lasting)| *lasting).map(|(alert, _)| alert));
         if !phase.injections.is_empty() {
             injected_before = true;
+        }
+        if phase.warm_up || !phase.injections.is_empty() {
             continue;
         }
         let from = window.started.plus_s(if injected_before { AFTERMATH_S } else { 0.0 });

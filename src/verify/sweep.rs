@@ -119,7 +119,7 @@ pub struct Judged {
     pub reference: Option<(Seen, Option<f64>)>,
 }
 
-/// What was delivered, with as many requests as a phase that ended early, when its alert had fired, would have had: a miss
+/// What was delivered, with as much traffic as a phase that ended early, when its alert had fired, would have had: a miss
 /// would have taken all its time.
 fn at_full_length(plan: &Plan, report: &Report) -> Vec<Delivery> {
     let mut deliveries = report.deliveries.clone();
@@ -128,7 +128,9 @@ fn at_full_length(plan: &Plan, report: &Report) -> Vec<Delivery> {
         let early = report.phases.iter().find(|record| record.phase == delivery.phase && record.early);
         if let Some((phase, early)) = phase.zip(early) {
             let whole = phase.lasts().as_secs_f64() / early.ended.since(early.started).max(1e-3);
-            delivery.eligible = (delivery.eligible as f64 * whole.max(1.0)) as u64;
+            if let Some(monitor) = &mut delivery.monitor {
+                monitor.had = (monitor.had as f64 * whole.max(1.0)) as u64;
+            }
         }
     }
     deliveries

@@ -31,6 +31,7 @@ fn outline(null: bool) -> Outline {
         phase: phase.into(),
         starts_s: index as f64 * 30.0,
         lasts_s: 30.0,
+        warm_up: false,
         share: None,
         listed: 0,
         faults: if null { vec![] } else { faults },
@@ -290,6 +291,14 @@ fn null_runs_tell_how_often_an_alert_cries_wolf() {
     assert_eq!((row.precision.unwrap().hits, row.precision.unwrap().of), (1, 2));
     assert_eq!(matrix.faults[0].runs, 1, "null runs are in no row");
     assert!(matrix.runs[1].null && !matrix.runs[0].null);
+}
+
+#[test]
+fn time_in_which_rules_warm_up_is_not_quiet() {
+    let mut warm = null(fires("prometheus", ALERTS[0], 10.0, 15.0).to_vec());
+    warm.outline.phases[0].warm_up = true;
+    let row = &of(vec![warm]).alerts[ALERTS[0]];
+    assert_eq!((row.false_alarms, row.quiet_s), (0, 120.0));
 }
 
 #[test]

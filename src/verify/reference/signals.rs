@@ -3,7 +3,7 @@
 //! The questions of a watch are fixed before it begins: what its faults could show in, cut into shares. A signal that
 //! a fault can't show in is left out, since a service's latency moves for many reasons that are no fault.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     evidence::{ArmEvidence, NO_REASON},
@@ -16,6 +16,9 @@ use crate::{
 const CUTS_PER_OCTAVE: usize = 2;
 /// Most labels, and finish reasons, with a question of their own.
 const NAMES: usize = 50;
+/// A name that was seen less often before has no question of its own: which of the rare ones were seen is chance, and the
+/// others would seem to grow by all that this chance left out.
+const OFTEN: u64 = 20;
 
 /// Changes of the odds by smaller factors are no news.
 const OF_FAILURES: f64 = 1.1;
@@ -56,6 +59,22 @@ impl Family {
         }
     }
 
+    fn in_words(self) -> &'static str {
+        match self {
+            Family::Failures => "failures",
+            Family::Latency => "latency",
+            Family::Labels => "labels",
+            Family::Scores => "scores",
+            Family::Invalid => "invalid predictions",
+            Family::Unread => "unreadable answers",
+            Family::FirstToken => "time to first token",
+            Family::OutputToken => "time per output token",
+            Family::LongestGap => "gaps in streams",
+            Family::FinishReasons => "finish reasons",
+            Family::Texts => "empty, failed, malformed and uncounted answers",
+        }
+    }
+
     fn tolerance(self) -> f64 {
         match self {
             Family::Failures | Family::Invalid | Family::Unread | Family::Texts => OF_FAILURES,
@@ -74,17 +93,22 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// What the faults of a phase could show in; labels and finish reasons are those seen before.
+    /// What the faults of a phase could show in; labels and finish reasons are those of the plan and those seen often before.
     pub(super) fn of(plan: &Plan, injections: &[Injection], before: &ArmEvidence) -> Signals {
         let stages = injections.iter().map(|injection| injection.fault.stage());
         let families: BTreeSet<Family> = stages.flat_map(Family::of).copied().collect();
-        let classes = plan.document.target.labels.iter().chain(before.labels.keys());
-        let labels: BTreeSet<&String> = classes.collect();
+        let labels: BTreeSet<&String> =
+            plan.document.target.labels.iter().chain(often(&before.labels)).collect();
         Signals {
             families: families.into_iter().collect(),
             labels: labels.into_iter().take(NAMES).cloned().collect(),
-            reasons: before.text.finish_reasons.keys().take(NAMES).cloned().collect(),
+            reasons: often(&before.text.finish_reasons).take(NAMES).cloned().collect(),
         }
+    }
+
+    /// What it looks at, in words.
+    pub(super) fn looked_at(&self) -> Vec<String> {
+        self.families.iter().map(|family| family.in_words().to_owned()).collect()
     }
 
     /// One for each of [`counts`](Signals::counts): the weight is the same for each kind of signal.
@@ -121,7 +145,10 @@ impl Signals {
         let text = &seen.text;
         let one = |hits: u64, of: u64| vec![Counts { hits: hits.min(of), of }];
         match family {
-            Family::Failures => one(seen.failed(), seen.requests()),
+            Family::Failures => [seen.failed(), seen.refused()]
+                .into_iter()
+                .flat_map(|hits| one(hits, seen.requests()))
+                .collect(),
             Family::Invalid => one(seen.invalid.values().sum(), seen.predictions),
             Family::Unread => one(seen.unread.values().sum(), seen.requests()),
             Family::Latency => times(&seen.latency),
@@ -150,10 +177,11 @@ impl Signals {
         let above = |what: &str| format!("{what} above {}", seconds(Histogram::cut(number, CUTS_PER_OCTAVE)));
         let name = |what: &str, names: &[String]| match names.get(number) {
             Some(name) => format!("{what} `{name}`"),
-            None => format!("a {what} not seen before"),
+            None => format!("a {what} rarely or never seen before"),
         };
         match family {
-            Family::Failures => "failed requests".to_owned(),
+            Family::Failures if number == 0 => "failed requests".to_owned(),
+            Family::Failures => "requests refused as wrong (4xx)".to_owned(),
             Family::Invalid => "invalid predictions".to_owned(),
             Family::Unread => "answers that can't be read".to_owned(),
             Family::Latency => above("latency"),
@@ -173,6 +201,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// Names that were seen often enough for a question of their own.
+fn often(seen: &BTreeMap<String, u64>) -> impl Iterator<Item = &String> {
+    seen.iter().filter(|(_, count)| **count >= OFTEN).map(|(name, _)| name)
 }
 
 /// How many of so many took longer than each cut.

@@ -22,11 +22,13 @@ struct Service {
     key: Key,
     number: u64,
     seen: ArmEvidence,
+    /// The status of what fails.
+    status: u16,
 }
 
 impl Service {
     fn new(seed: u64) -> Service {
-        Service { key: Key::new(seed, "service"), number: 0, seen: ArmEvidence::default() }
+        Service { key: Key::new(seed, "service"), number: 0, seen: ArmEvidence::default(), status: 503 }
     }
 
     fn uniform(&mut self) -> f64 {
@@ -38,7 +40,7 @@ impl Service {
     fn seconds(&mut self, seconds: u64, failing: f64, b: f64, slow: f64) {
         for _ in 0..100 * seconds {
             if self.uniform() < failing {
-                *self.seen.statuses.entry(503).or_default() += 1;
+                *self.seen.statuses.entry(self.status).or_default() += 1;
                 continue;
             }
             *self.seen.statuses.entry(200).or_default() += 1;
@@ -57,9 +59,12 @@ impl Service {
 }
 
 /// What a watch of a minute finds when the service turns so after 30 steady seconds.
-fn found(seed: u64, fault: &str, (failing, b, slow): (f64, f64, f64)) -> Reference {
+fn found(seed: u64, fault: &str, turns: (f64, f64, f64)) -> Reference {
+    found_in(Service::new(seed), fault, turns)
+}
+
+fn found_in(mut service: Service, fault: &str, (failing, b, slow): (f64, f64, f64)) -> Reference {
     let plan = plan(fault);
-    let mut service = Service::new(seed);
     service.seconds(30, 0.01, 0.3, 0.0);
     let steady = PhaseEvidence { control: service.take(), ..Default::default() };
     let evidence = Evidence { phases: vec![steady, PhaseEvidence::default()], ..Default::default() };
@@ -92,6 +97,52 @@ fn what_changed_is_noticed_and_named() {
             "{fault}: {named}"
         );
     }
+}
+
+#[test]
+fn requests_that_are_refused_are_noticed() {
+    let service = Service { status: 404, ..Service::new(1) };
+    let found = found_in(service, "{ error: { status: 404 } }", (0.2, 0.3, 0.0));
+    assert!(found.noticed.is_some_and(|noticed| noticed.seconds <= 4.0), "{found:?}");
+    assert_eq!(found.signal.as_deref(), Some("requests refused as wrong (4xx)"));
+}
+
+#[test]
+fn it_says_what_it_looked_at() {
+    let found = found(1, "{ accuracy-drop: { drop: 20%, accuracy: 90% } }", (0.01, 0.3, 0.0));
+    assert_eq!(found.looked_at, ["labels", "scores", "invalid predictions", "unreadable answers"]);
+}
+
+/// Many rare labels: which of them were seen before is chance, and says nothing of those that come.
+#[test]
+fn rare_labels_that_chance_left_out_before_are_no_news() {
+    const LABELS: f64 = 400.0;
+    let of = |service: &mut Service, predictions: u64| {
+        let mut seen = ArmEvidence::default();
+        for _ in 0..predictions {
+            // Zipf's law: each label as rare as its number.
+            let number = LABELS.powf(service.uniform()).floor();
+            *seen.labels.entry(format!("label-{number}")).or_default() += 1;
+            *seen.statuses.entry(200).or_default() += 1;
+        }
+        seen.predictions = predictions;
+        seen
+    };
+    let mut alarms = 0;
+    for seed in 0..60 {
+        let mut service = Service::new(seed);
+        let steady = PhaseEvidence { control: of(&mut service, 100), ..Default::default() };
+        let evidence = Evidence { phases: vec![steady, PhaseEvidence::default()], ..Default::default() };
+        let plan = plan(MISLABEL);
+        let mut watch = ReferenceWatch::begin(&plan, 1, &evidence, Duration::from_secs(1)).unwrap();
+        let mut seen = ArmEvidence::default();
+        for second in 1..=20 {
+            seen.merge(&of(&mut service, 50));
+            watch.look(f64::from(second), &seen);
+        }
+        alarms += u32::from(watch.noticed.is_some());
+    }
+    assert_eq!(alarms, 0, "at one false alarm in 30 days, 60 watches of 20 s");
 }
 
 #[test]

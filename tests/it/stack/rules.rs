@@ -3,7 +3,11 @@
 //!
 //! `rules/suite/run` plays the whole catalogue; here it plays a few of it.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use canard::demo::MODEL;
 use tokio::process::Command;
@@ -17,11 +21,15 @@ use super::{
 use crate::run::{repo, shown};
 
 /// Longest that the suite's short form may take on a busy machine.
-const SUITE: Duration = Duration::from_secs(300);
+const SUITE: Duration = Duration::from_secs(480);
 /// One for each group of rules: requests, predictions, scores, text, a blind spot.
 const FEW: &str = "error,latency,label-shift,empty-answer,feedback-flip";
-/// Requests a second of each: a debug build on a busy machine can't do more without being slow itself.
-const RATE: &str = "40";
+/// Requests a second of each: more than 500 in a window of 5 s, which the rules about distributions ask for, and not much
+/// more, since a debug build on a busy machine is slow itself.
+const RATE: &str = "120";
+
+/// What fires because the machine is slow.
+const SLOW: [&str; 3] = ["HighLatency", "HighTailLatency", "LatencyAboveUsual"];
 
 fn yaml(folder: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(repo(folder)).unwrap().map(|entry| entry.unwrap().path());
@@ -128,14 +136,48 @@ async fn the_pack_notices_faults_and_keeps_silent_without() {
     let page = out.path().join("page.md");
     let mut suite = program("python3");
     suite.arg(repo("rules/suite/run")).args(["--only", FEW, "--rate", RATE, "--null-runs", "2"]);
-    // In real time, like the catalogue: what failed beside the others has to hold alone.
-    suite.args(["--at-once", "7", "--again"]);
+    // In real time, like the catalogue: a fault that was missed beside the others has to be noticed alone. A false alarm
+    // stays one.
+    suite.args(["--at-once", "4", "--again"]);
     suite.arg("--canard").arg(env!("CARGO_BIN_EXE_canard")).arg("--out").arg(out.path());
     suite.arg("--publish").arg(&page).env_remove("CANARD_TOKEN");
-    let said = tokio::time::timeout(SUITE, succeeds(suite)).await.expect("in time");
-    assert!(said.contains("7 of 7 as expected"), "{said}");
-    let page = std::fs::read_to_string(page).unwrap();
+    suite.kill_on_drop(true);
+    let output = tokio::time::timeout(SUITE, suite.output()).await.expect("in time").unwrap();
+    let said = shown(&output);
     for fault in FEW.split(',') {
-        assert!(page.lines().any(|line| line.starts_with(&format!("| {fault}"))), "{fault} is not in {page}");
+        assert!(said.contains(&format!("ok   {fault}: ")), "{said}");
     }
+    // One attempt each; a machine that is slow is slow, whoever slows it.
+    let mut slow = false;
+    for null in ["null-01-error", "null-02-label-shift"] {
+        let fired = std::fs::read_to_string(out.path().join(null).join("fired.json")).unwrap();
+        let fired: BTreeMap<String, f64> = serde_json::from_str(&fired).unwrap();
+        assert!(fired.keys().all(|alert| SLOW.contains(&alert.as_str())), "{fired:?}\n{said}");
+        let failed = said.contains(&format!("FAIL {null}: "));
+        assert!(!failed || !fired.is_empty(), "{said}");
+        slow |= failed;
+    }
+    assert!(output.status.success() != slow, "{said}");
+    let text = std::fs::read_to_string(&page).unwrap();
+    for fault in FEW.split(',') {
+        assert!(text.lines().any(|line| line.starts_with(&format!("| {fault}"))), "{fault} is not in {text}");
+    }
+    // What failed at first is on the page, though it was played again.
+    let failed = said.lines().filter_map(|line| line.split_once(" FAIL ")?.1.split_once(':'));
+    for (name, _) in failed {
+        assert!(text.contains(&format!("- not {name}: ")), "{name}: {text}");
+    }
+    // The rules gather their past for 30 s of each run: only the null runs, 60 s each, and the ends of others are quiet.
+    let quiet = "none in 2m";
+    let rows = text.lines().filter(|line| line.starts_with("| NewPredictionLabel "));
+    assert!(rows.clone().count() == 1 && rows.clone().all(|line| line.contains(quiet)), "{text}");
+
+    let mut suite = program("python3");
+    suite.arg(repo("rules/suite/run")).arg("--out").arg(out.path()).arg("--publish").arg(&page);
+    let refused = suite.output().await.unwrap();
+    assert!(
+        !refused.status.success() && shown(&refused).contains("reports of other runs"),
+        "{}",
+        shown(&refused)
+    );
 }
