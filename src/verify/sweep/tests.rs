@@ -158,7 +158,7 @@ fn judged(verdict: Verdict, delivered: Delivered, eligible: u64, perturbed: u64,
         "phase": "broken", "fault": outline.phases[1].faults[0], "eligible": eligible, "exposed": eligible / 2,
         "perturbed": perturbed, "skipped": if perturbed == 0 { serde_json::json!({ "no-tensor": eligible / 2 }) }
         else { serde_json::json!({}) }, "effects": [], "promised": null, "achieved": null, "delivered": delivered,
-        "seen_by": "",
+        "seen_by": "", "monitor": { "of": "requests", "had": eligible, "needed": 250 },
     });
     let reason = (verdict == Verdict::Inconclusive).then_some(Reason::NotDelivered);
     let report = serde_json::json!({

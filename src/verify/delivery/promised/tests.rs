@@ -105,7 +105,7 @@ fn a_share_of_the_pieces_is_the_least_share_of_requests() {
 
 #[test]
 fn of_a_slice_nothing_is_known_of_its_labels() {
-    let sliced = "{ mislabel: { rate: 60%, from: a, to: b } }, where: features[0] > 5.5";
+    let sliced = "{ mislabel: { rate: 60%, from: a, to: b } }, where: 'features[0] > 5.5'";
     let told = |a: u64, b: u64| ArmEvidence {
         labels: [("a".to_owned(), a), ("b".to_owned(), b)].into(),
         ..answers(a + b, 200)
