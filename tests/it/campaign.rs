@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Output, time::Duration};
 
-use canard::event::{Ending, Matrix, Report};
+use canard::event::{Ending, Matrix, Report, Verdict};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
@@ -62,7 +62,9 @@ async fn a_suite_with_repeats_and_null_runs_gives_the_matrix() {
     let failing = FAILING.replace("seed: 7", "seed: 7\nrepeat: 2");
     // A null run takes all the time of its phases, so this one has short ones.
     let quiet = FAILING.replace("name: failing", "name: quiet\nnull-runs: 1");
-    let quiet = quiet.replace("lasts: 30s", "lasts: 3s").replace("within: 30s", "within: 3s");
+    let quiet = quiet.replace("lasts: 30s", "lasts: 3s");
+    let quiet =
+        quiet.replace("fires: { alert: HighErrorRate, within: 30s }", "silent: { alert: SlowFirstToken }");
     let dir = suite(&[("blind.yaml", &blind), ("failing.yml", &failing), ("quiet.yaml", &quiet)]);
     let (output, matrix) = run(dir.path(), &["--require", "50%"]).await;
     let text = shown(&output);
@@ -77,8 +79,8 @@ async fn a_suite_with_repeats_and_null_runs_gives_the_matrix() {
     let cell = &matrix.faults[1].cells["HighErrorRate"];
     assert_eq!((cell.detected, cell.missed), (2, 0), "{text}");
     assert!(matrix.never_fired.contains(&"SlowFirstToken".to_owned()), "{text}");
-    assert_eq!(output.status.code(), Some(i32::from(matrix.exit_code)), "{text}");
     assert!(text.contains("✓ detected 2/2") && text.contains("run 5 of 5"), "{text}");
+    let mut alarms = 0;
     for run in &matrix.runs {
         let file = dir.path().join("out").join(&run.run).join("report.json");
         let report: Report = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -89,7 +91,14 @@ async fn a_suite_with_repeats_and_null_runs_gives_the_matrix() {
         let injected = report.deliveries.iter().map(|delivery| delivery.perturbed).sum::<u64>();
         assert_eq!(injected == 0, run.null, "{}", run.run);
         assert!(report.rules["builtin"].contains(&"HighLatency".to_owned()));
+        alarms += report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::FalseAlarm).count();
     }
+    // Everything is as it should be, unless this machine was busy enough for HighLatency.
+    assert_eq!(
+        (output.status.code(), matrix.exit_code),
+        (Some(i32::from(alarms > 0)), u8::from(alarms > 0)),
+        "{text}"
+    );
     let junit = fs::read_to_string(dir.path().join("out/junit.xml")).unwrap();
     assert_eq!(junit.matches("<testsuite ").count(), 5, "{junit}");
     let markdown = fs::read_to_string(dir.path().join("out/matrix.md")).unwrap();
@@ -100,8 +109,8 @@ async fn a_suite_with_repeats_and_null_runs_gives_the_matrix() {
 async fn a_baseline_fails_only_where_something_was_lost() {
     let _turn = crate::stack::turn().await;
     let dir = suite(&[("failing.yaml", FAILING)]);
-    let (output, _) = run(dir.path(), &["--write-baseline", "baseline.yaml"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let (output, matrix) = run(dir.path(), &["--write-baseline", "baseline.yaml"]).await;
+    assert_eq!(matrix.faults[0].cells["HighErrorRate"].detected, 1, "{}", shown(&output));
     let file = dir.path().join("baseline.yaml");
     let written = fs::read_to_string(&file).unwrap();
     assert!(written.ends_with("catches:\n  \"failing: broken/error\": [\"HighErrorRate\"]\n"), "{written}");
@@ -112,6 +121,13 @@ async fn a_baseline_fails_only_where_something_was_lost() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("No longer caught in time: failing: broken/error by PredictionDrift."), "{text}");
     assert_eq!(matrix.baseline.unwrap().lost.len(), 1);
+    // Over the loss that it has just told it writes nothing.
+    let before = fs::read_to_string(&file).unwrap();
+    let (output, _) =
+        run(dir.path(), &["--baseline", "baseline.yaml", "--write-baseline", "baseline.yaml"]).await;
+    let text = shown(&output);
+    assert!(output.status.code() == Some(1) && text.contains("`baseline.yaml` is not written"), "{text}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }
 
 #[tokio::test]
@@ -154,7 +170,7 @@ async fn what_can_not_be_a_campaign_is_refused_and_a_dry_run_lists_it() {
     assert!(text.contains("6 runs, at most") && text.contains("nothing injected"), "{text}");
     assert_eq!(text.matches("traffic that a sound test needs").count(), 2, "{text}");
     let (code, text) = told(&["--dry-run", "--format", "json"]).await;
-    assert!(code == Some(0) && text.matches("\"power\":").count() == 2, "{text}");
+    assert!(code == Some(0) && text.matches("{\"power\":{").count() == 2, "{text}");
     assert!(!dir.path().join("out").exists(), "nothing was touched");
     let empty = tempfile::tempdir().unwrap();
     fs::create_dir(empty.path().join("suite")).unwrap();
