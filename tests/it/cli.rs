@@ -95,7 +95,7 @@ Error:
    :       `-- did you mean `lasts`?
  6 |     expect:
    `----
-  help: here can stand `name`, `at`, `lasts`, `share`, `inject` or `expect`
+  help: here can stand `name`, `at`, `lasts`, `warm-up`, `share`, `inject` or `expect`
 
   x b.yaml has 1 mistake
 
