@@ -3,7 +3,10 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::{
     evidence::PhaseEvidence,
-    monitor::History,
+    monitor::{
+        History,
+        findings::{Condition, SeriesState},
+    },
     scenario::BuiltinSignal,
     stats::Histogram,
     unit::{Share, Span},
@@ -139,6 +142,29 @@ async fn counts_that_stand_still_repeat_what_was_known_when_they_last_moved() {
     assert_eq!(has_data(&bench.seconds(60, 0, &nothing).await), Some(true));
     assert_eq!(has_data(&bench.seconds(20, 0, &answers(200, 1, 1)).await), Some(false), "a trickle");
     assert_eq!(has_data(&bench.seconds(60, 0, &nothing).await), Some(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_reference_it_is_not_said_that_there_was_too_little() {
+    let mut bench = bench(rule(BuiltinSignal::PredictionPsi, "> 0.2"));
+    let from = clock::now();
+    bench.seconds(9, 0, &predictions(&[("a", 30)], 0.1)).await;
+    let to = clock::now();
+    let question = Question {
+        alert: "Alert".into(),
+        wanted: BTreeMap::new(),
+        from,
+        ended: to,
+        to,
+        fired: None,
+        until: to,
+        quiet_from: from,
+        faulted_before: false,
+    };
+    let found = bench.monitor.examine(&question).await;
+    let Some(Condition::Compare(compare)) = found.condition else { panic!("{found:?}") };
+    assert!(matches!(compare.series[0].state, SeriesState::NotYet), "{compare:?}");
+    assert!(compare.series[0].seen.answer.ends_with("of 9 looks"), "{compare:?}");
 }
 
 #[tokio::test(start_paused = true)]

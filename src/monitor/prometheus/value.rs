@@ -48,7 +48,7 @@ impl Prometheus {
                 Written::Value(text) => (text, None, None),
             };
             *left = left.checked_sub(1)?;
-            let right = against.as_ref().map(|(_, right)| right.as_str());
+            let right = against.as_ref().map(|(matching, right)| (matching.as_str(), right.as_str()));
             let values = self.values(&expression, right, rule, question).await?;
             let mut comparison = Comparison { expression, op, ..Comparison::default() };
             let in_phase = |at: &Timestamp| at.since(question.from) >= 0.0;
@@ -59,7 +59,7 @@ impl Prometheus {
             let held = comparison.held_since(question.from);
             comparison.other_labels &= held.is_none();
             if held != Some(true) {
-                let both = [&comparison.expression, right.unwrap_or_default()].join(" + ");
+                let both = [comparison.expression.as_str(), right.map_or("", |(_, right)| right)].join(" + ");
                 comparison.series = self.series(&both, rule, question).await;
             }
             match (held, &against) {
@@ -132,7 +132,7 @@ impl Prometheus {
     async fn values(
         &self,
         expression: &str,
-        right: Option<&str>,
+        right: Option<Right<'_>>,
         rule: &Rule,
         question: &Question,
     ) -> Option<Values> {
@@ -141,15 +141,19 @@ impl Prometheus {
         let values = self.range(expression, from, question.to, step).await.ok()?;
         let against = match right {
             None => Against::Number(0.0),
-            Some(right) => match promql::number(right) {
+            Some((matching, right)) => match promql::number(right) {
                 Some(number) => Against::Number(number),
-                None => Against::Series(self.range(right, from, question.to, step).await.ok()?),
+                None => Against::Series {
+                    series: self.range(right, from, question.to, step).await.ok()?,
+                    matched: !matching.is_empty(),
+                },
             },
         };
         let in_phase = |all: &[examine::Series]| {
             all.iter().flat_map(|(_, points)| points).any(|(at, _)| at.since(question.from) >= 0.0)
         };
-        let both = matches!(&against, Against::Series(right) if in_phase(right)) && in_phase(&values);
+        let both =
+            matches!(&against, Against::Series { series, .. } if in_phase(series)) && in_phase(&values);
         let track = |(mut labels, points): examine::Series| {
             labels.remove("__name__");
             let thresholds = against.of(&labels);
@@ -163,7 +167,7 @@ impl Prometheus {
     async fn narrowed(
         &self,
         comparison: &Comparison,
-        right: Option<&str>,
+        right: Option<Right<'_>>,
         rule: &Rule,
         question: &Question,
     ) -> Vec<Narrowed> {
@@ -191,6 +195,9 @@ pub(super) fn step(rule: &Rule, range_s: f64) -> Duration {
     interval.max(Duration::from_secs_f64((range_s / MOST_POINTS).clamp(0.001, 1e6)))
 }
 
+/// What a value is compared with: the matching, and the expression.
+type Right<'a> = (&'a str, &'a str);
+
 /// The values of a comparison.
 struct Values {
     tracks: Vec<Track>,
@@ -201,7 +208,11 @@ struct Values {
 /// What values are compared with.
 enum Against {
     Number(f64),
-    Series(Vec<examine::Series>),
+    /// As a vector; `matched` by `on` or `ignoring`, not by all labels.
+    Series {
+        series: Vec<examine::Series>,
+        matched: bool,
+    },
 }
 
 /// What one series is compared with.
@@ -212,15 +223,15 @@ enum Thresholds<'a> {
 
 impl Against {
     fn of(&self, labels: &BTreeMap<String, String>) -> Option<Thresholds<'_>> {
-        let series = match self {
+        let (series, matched) = match self {
             Against::Number(number) => return Some(Thresholds::Number(*number)),
-            Against::Series(series) => series,
+            Against::Series { series, matched } => (series, *matched),
         };
         let same = series.iter().find(|(other, _)| {
             let mut others = other.iter().filter(|(key, _)| *key != "__name__");
             others.all(|(key, value)| labels.get(key) == Some(value))
         });
-        let (_, points) = same.or(series.first().filter(|_| series.len() == 1))?;
+        let (_, points) = same.or(series.first().filter(|_| matched && series.len() == 1))?;
         Some(Thresholds::Points(points))
     }
 }

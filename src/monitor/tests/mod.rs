@@ -1,6 +1,7 @@
 //! Sources against servers that speak recorded answers of Prometheus 2.42 and Alertmanager 0.25, and against
 //! servers that speak nonsense. Whatever a server says wrong, it is an error, never an all-clear.
 
+mod examine;
 mod server;
 mod webhook;
 

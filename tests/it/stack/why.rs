@@ -55,6 +55,13 @@ fn rules() -> String {
         rule("Muted", &seen, ""),
         rule("Mislabelled", &seen, ", labels: { severity: ticket }"),
         rule("Undelivered", &seen, ""),
+        // Beside these, what is another one's cause is there as well.
+        rule("Faded", "sum(rate(exporter_total[1m])) > 100", ""),
+        rule("Returned", &seen, ", for: 4s"),
+        rule("Held", &seen, ", for: 9s"),
+        rule("OneOfTwo", "load > 10", ", for: 5m"),
+        rule("Excused", &format!("{seen} unless on () maintenance == 1"), ""),
+        rule("Unmatched", "load > quota", ""),
     ];
     format!("groups:\n  - name: broken\n    rules:\n{}", rules.concat())
 }
@@ -71,7 +78,8 @@ route:
   routes:
     - {{ receiver: pager, matchers: ['alertname="Grouped"'], group_wait: 5m }}
     - {{ receiver: nobody, matchers: ['alertname=~"ForNobod."'] }}
-    - {{ receiver: refusing, matchers: ['alertname="Undelivered"'] }}
+    - {{ receiver: refusing, matchers: ['alertname=~"Undelivered|Returned"'] }}
+    - {{ receiver: refusing, matchers: ['alertname="Held"'], group_wait: 6s }}
     - {{ receiver: pager, matchers: ['alertname="Muted"'], mute_time_intervals: [always] }}
 receivers:
   - {{ name: pager, webhook_configs: [{{ url: "http://{pager}/" }}] }}
@@ -124,7 +132,7 @@ async fn refusing() -> SocketAddr {
     addr
 }
 
-fn scenario(expected: &str) -> String {
+fn scenario(expected: &str, again: &str) -> String {
     format!(
         r#"
 name: why
@@ -142,10 +150,12 @@ phases:
     inject: [{{ fault: {{ error: {{ status: 503, rate: 100% }} }} }}]
     expect:
 {expected}
-  # Another fault: what was not heard of the first until now is not waited for any more.
+  - {{ name: recovery, lasts: 6s }}
+  # Another fault, a smaller one: what was not heard of the first until now is not waited for any more.
   - name: after
-    lasts: 3s
-    inject: [{{ fault: {{ latency: {{ fixed: 1ms }} }} }}]
+    lasts: 5s
+    inject: [{{ fault: {{ error: {{ status: 503, rate: 50% }} }} }}]
+{again}
 "#
     )
 }
@@ -159,7 +169,11 @@ async fn run(site: &Site, sidecar: &Sidecar) -> (Report, String) {
 }
 
 fn of<'a>(report: &'a Report, alert: &str) -> &'a Outcome {
-    report.outcomes.iter().find(|outcome| outcome.subject == alert && outcome.phase == "failing").unwrap()
+    in_phase(report, "failing", alert)
+}
+
+fn in_phase<'a>(report: &'a Report, phase: &str, alert: &str) -> &'a Outcome {
+    report.outcomes.iter().find(|outcome| outcome.subject == alert && outcome.phase == phase).unwrap()
 }
 
 /// The cause that was named, and its sentence.
@@ -181,13 +195,17 @@ async fn every_broken_set_up_is_named() {
     let flapping = Exporter::start(move || {
         let beat = u8::from((canard::clock::now().unix_s() as u64 / 3).is_multiple_of(2));
         let vanishing = if gone.load(Relaxed) { "" } else { "vanishing_queue 3\n" };
-        format!("flapping {beat}\n{vanishing}")
+        let load = "load{service=\"a\"} 1\nload{service=\"b\"} 20\nquota{service=\"c\"} 5\n";
+        format!("flapping {beat}\nmaintenance 1\n{load}{vanishing}")
     })
     .await;
-    let exporter = Exporter::start(|| "exporter_queue 3\n".to_owned()).await;
+    let began = canard::clock::now();
+    let count = move || canard::clock::now().since(began).floor();
+    let exporter = Exporter::start(move || format!("exporter_queue 3\nexporter_total {}\n", count())).await;
     let targets =
         [("canard", sidecar.admin_addr().unwrap()), ("flapping", flapping.addr), ("exporter", exporter.addr)];
     prometheus.scrape(&targets).await;
+    prometheus.until("rate(exporter_total[1m])", Duration::from_secs(20)).await;
     alertmanager.silence("Hushed", Duration::from_secs(600)).await;
     exporter.stop().await;
     vanished.store(true, Relaxed);
@@ -209,10 +227,16 @@ async fn every_broken_set_up_is_named() {
         "ForNobody",
         "Muted",
         "Undelivered",
+        "Faded",
+        "Returned",
+        "Held",
+        "Excused",
+        "Unmatched",
     ];
     let mut expected: String =
         alerts.iter().map(|alert| format!("      - fires: {{ alert: {alert}, within: 14s }}\n")).collect();
     expected.push_str("      - fires: { alert: Mislabelled, within: 14s, labels: { severity: page } }\n");
+    expected.push_str("      - fires: { alert: OneOfTwo, within: 14s, labels: { service: a } }\n");
     expected.push_str("      - fires: { alert: HighErorRate, within: 14s, monitor: prometheus }\n");
     let stage = format!(
         "environment: test\nmonitors:\n  prometheus: {{ prometheus: {{ url: {} }} }}\n  \
@@ -220,8 +244,14 @@ async fn every_broken_set_up_is_named() {
         prometheus.url(),
         alertmanager.url()
     );
-    let site = Site::new(&scenario(&expected), Some(&stage));
-    let (report, text) = run(&site, &sidecar).await;
+    let again = "    expect: [{ fires: { alert: Deaf, within: 4s } }]";
+    let site = Site::new(&scenario(&expected, again), Some(&stage));
+    // A silence of the first seconds of the fault; it is over when its alert fires.
+    let brief = async {
+        prometheus.until("sum(canard_injections_total) > 0", Duration::from_secs(60)).await;
+        alertmanager.silence("Returned", Duration::from_secs(1)).await;
+    };
+    let ((report, text), ()) = tokio::join!(run(&site, &sidecar), brief);
 
     assert_eq!(
         (of(&report, "HighErrorRate").verdict, &of(&report, "HighErrorRate").cause),
@@ -250,6 +280,12 @@ async fn every_broken_set_up_is_named() {
             "`severity` is `ticket`, not `page` (set by the rule itself)",
         ),
         ("Undelivered", CauseKind::NotificationFailed, "notifying `refusing` failed"),
+        ("Faded", CauseKind::TargetDown, "job `exporter` is down"),
+        ("Returned", CauseKind::NotificationFailed, "notifying `refusing` failed"),
+        ("Held", CauseKind::NotificationFailed, "notifying `refusing` failed"),
+        ("OneOfTwo", CauseKind::ThresholdNotReached, "its value came up to 1 "),
+        ("Excused", CauseKind::NotTogether, "`unless on () maintenance == 1`"),
+        ("Unmatched", CauseKind::SeriesEmpty, "not for the same labels"),
     ];
     let wrong: Vec<String> = table
         .iter()
@@ -274,6 +310,15 @@ async fn every_broken_set_up_is_named() {
     let diluted = of(&report, "Diluted").cause.as_deref().unwrap();
     assert!(diluted.remedy.as_deref().is_some_and(|remedy| remedy.contains("window")), "{diluted:?}");
     assert!(text.contains("target-down: target"), "one line for each: {text}");
+    // What was before the second fault is not what the first one did.
+    let again = in_phase(&report, "after", "Deaf");
+    let cause = again.cause.as_deref().unwrap();
+    assert_eq!(
+        (cause.kind, cause.closest.as_ref().unwrap().before),
+        (CauseKind::ThresholdNotReached, None),
+        "{again:?}"
+    );
+    assert!(!cause.remedy.as_ref().is_some_and(|remedy| remedy.contains("did not move")), "{cause:?}");
 }
 
 #[tokio::test]
@@ -307,7 +352,7 @@ async fn an_alertmanager_out_of_reach_and_a_rule_that_is_not_evaluated_are_named
         prometheus.url(),
         watched.url()
     );
-    let site = Site::new(&scenario(expected), Some(&stage));
+    let site = Site::new(&scenario(expected, ""), Some(&stage));
     let (report, text) = run(&site, &sidecar).await;
     let (kind, summary) = named(&report, "HighErrorRate");
     assert_eq!(kind, Some(CauseKind::AlertmanagerUnreachable), "{:?}\n{text}", of(&report, "HighErrorRate"));
