@@ -87,13 +87,12 @@ pub fn matrix_markdown(matrix: &Matrix) -> String {
 
 /// What became of the baseline, if it was compared with one: a line each.
 pub fn difference(matrix: &Matrix) -> String {
-    let lines = matrix.baseline.as_ref().map(words::difference).unwrap_or_default();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    words::difference(matrix).iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// What stands beside the tables, a line each.
 fn remarks(matrix: &Matrix) -> Vec<String> {
-    let mut lines = matrix.baseline.as_ref().map(words::difference).unwrap_or_default();
+    let mut lines = words::difference(matrix);
     if let Some(score) = matrix.score {
         lines.push(format!("Delivered faults detected in time: {}.", words::portion(score)));
     }

@@ -1,8 +1,6 @@
 //! How the detection matrix puts things.
 
-use crate::event::{
-    AlertRow, BaselineDifference, CampaignRun, Catch, Curve, Ending, Expected, Matrix, Portion,
-};
+use crate::event::{AlertRow, CampaignRun, Catch, Curve, Ending, Expected, Matrix, Portion};
 
 /// `4 of 5 (28% to 99%)`
 pub(super) fn portion(part: Portion) -> String {
@@ -35,13 +33,24 @@ pub(super) fn false_alarms(row: &AlertRow) -> String {
     }
 }
 
-/// What became of a baseline, a line for each pair of fault and alert.
-pub(super) fn difference(difference: &BaselineDifference) -> Vec<String> {
+/// What became of a baseline, a line for each pair of fault and alert; what was lost with its counts, since one run of one
+/// may be chance.
+pub(super) fn difference(matrix: &Matrix) -> Vec<String> {
+    let Some(difference) = &matrix.baseline else { return Vec::new() };
+    let counts = |catch: &Catch| {
+        let row = matrix.faults.iter().find(|row| row.name() == catch.fault);
+        let part = row.and_then(|row| row.cells.get(&catch.alert)?.probability);
+        part.map_or(String::new(), |part| format!(" ({} of {} runs)", part.hits, part.of))
+    };
     let pairs = |catches: &[Catch], what: &str| -> Vec<String> {
         let line = |catch: &Catch| format!("{what}: {} by {}.", catch.fault, catch.alert);
         catches.iter().map(line).collect()
     };
-    let mut lines = pairs(&difference.lost, "No longer caught in time");
+    let lost = |catch: &Catch| {
+        let Catch { fault, alert } = catch;
+        format!("No longer caught in time: {fault} by {alert}{}.", counts(catch))
+    };
+    let mut lines: Vec<String> = difference.lost.iter().map(lost).collect();
     lines.extend(pairs(&difference.untold, "Caught before, and it can't be told now"));
     lines.extend(pairs(&difference.gained, "Caught now and not in the baseline"));
     let absent = difference.absent.iter();

@@ -135,4 +135,9 @@ async fn what_can_not_be_swept_over_is_told_in_its_place() {
     let text = shown(&output);
     assert!(output.status.success() && kept.is_none(), "{text}");
     assert!(text.contains("probe 1: ") && text.contains("slow/HighLatency"), "{text}");
+    assert!(!text.contains("warning"), "{text}");
+    let rare = Site::new(&SCENARIO.replace("100/s", "2/s"), None);
+    let (output, _) = sweep(&rare, &[OVER[0], OVER[1], "--dry-run"]).await;
+    let text = shown(&output);
+    assert!(output.status.success() && text.contains("warning: `slow/latency` lasts 4s"), "{text}");
 }

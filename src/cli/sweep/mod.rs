@@ -35,8 +35,9 @@ use crate::{
 ///
 /// The scenario is run again and again with another size of one setting; after each run the size is tried that tells
 /// most (QUEST+). The result is the size that is detected every second time, the one that is detected nine times in
-/// ten, both with 95% intervals, and the curve; beside it the same of a reference detector on the same traffic. A run that can't be told (its fault was not delivered, a monitor did
-/// not answer) is told and repeated, and never counts as a miss.
+/// ten, both with 95% intervals, and the curve; beside it the same of a reference detector on the same traffic. A run
+/// that can't be told (its fault was not delivered, a monitor did not answer) is told and repeated, and never counts as a
+/// miss; nor does a detection count where a miss could not have been told.
 ///
 /// Exit codes: 0 both sizes are found, or it is shown that they lie beyond the range; 2 the scenario, the stage or the
 /// command line is wrong; 3 it can't be told; 4 a guard ended a run, or it was not permitted any more; 130 interrupted.

@@ -167,7 +167,13 @@ fn what_was_lost_stands_first() {
         "{text}"
     );
     assert_eq!(text.lines().nth(2), Some("No longer caught in time: shop: slow/latency by Slow."), "{text}");
-    assert_eq!(difference(&Matrix { baseline: Some(lost), ..example() }).lines().count(), 3);
+    let mut counted = Matrix { baseline: Some(lost), ..example() };
+    assert_eq!(difference(&counted).lines().count(), 3);
+    counted.faults[0].cells.get_mut("Slow").unwrap().probability = Portion::new(0, 1);
+    assert!(
+        difference(&counted)
+            .starts_with("No longer caught in time: shop: slow/latency by Slow (0 of 1 runs).")
+    );
     let same = Matrix { baseline: Some(BaselineDifference::default()), ..example() };
     assert!(difference(&same).starts_with("As in the baseline"));
     assert_eq!(difference(&example()), "");

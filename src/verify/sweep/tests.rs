@@ -152,10 +152,14 @@ phases:
 /// What a run of it tells that was given so many requests in `lasted` seconds, of which so many changed.
 fn judged(verdict: Verdict, delivered: Delivered, eligible: u64, perturbed: u64, lasted: f64) -> Judged {
     let plan = compile(&Source::new("t.yaml", SCENARIO)).unwrap();
-    let outline = crate::gameday::outline(&plan, String::new(), vec![]);
+    let phase = &plan.phases[1];
+    let fault = phase.injections[0].outline(phase.lasts(), &plan.exposure);
+    let outline = serde_json::json!({
+        "scenario": "t", "hypothesis": "", "seed": 0, "stage": "", "monitors": [], "exposure_share": 0.5, "phases": [],
+    });
     let at = |seconds: f64| crate::clock::Timestamp::from_unix_s(1e6 + seconds);
     let delivery = serde_json::json!({
-        "phase": "broken", "fault": outline.phases[1].faults[0], "eligible": eligible, "exposed": eligible / 2,
+        "phase": "broken", "fault": fault, "eligible": eligible, "exposed": eligible / 2,
         "perturbed": perturbed, "skipped": if perturbed == 0 { serde_json::json!({ "no-tensor": eligible / 2 }) }
         else { serde_json::json!({}) }, "effects": [], "promised": null, "achieved": null, "delivered": delivered,
         "seen_by": "", "monitor": { "of": "requests", "had": eligible, "needed": 250 },
