@@ -21,6 +21,8 @@ pub(super) fn judge(
     let (right, wrong): (Vec<&Life>, Vec<&Life>) =
         facts.history.lives(&wanted.alert, monitor).into_iter().partition(|life| labelled(life));
     if let Some(early) = right.iter().find(|life| alerts::true_before(life, window.started)) {
+        // It may have ended in time, and that be told only now.
+        facts.heard(&wanted.alert, monitor, window.started).then_some(())?;
         let firing = early.firing.is_some_and(|(at, _)| at.since(window.started) < 0.0);
         let state = if firing { "firing" } else { "pending" };
         outcome.reason = Some(Reason::AlreadyFiring);

@@ -21,6 +21,8 @@ pub(super) fn judge(
     let lives = facts.history.lives(&wanted.alert, monitor);
     let end = window.ended.unwrap_or(facts.now);
     if let Some(life) = lives.iter().find(|life| alerts::true_before(life, window.started)) {
+        // It may have ended in time, and that be told only now.
+        facts.heard(&wanted.alert, monitor, window.started).then_some(())?;
         outcome.monitor = Some(life.monitor.clone());
         outcome.reason = Some(Reason::AlreadyFiring);
         outcome.detail = "was true before the phase began".into();

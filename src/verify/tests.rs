@@ -273,6 +273,27 @@ fn what_was_true_before_the_fault_proves_nothing() {
 }
 
 #[test]
+fn an_alert_that_ended_just_before_the_fault_is_told_only_after_it_began() {
+    let mut case = Case::new();
+    case.hears(29.0, "prometheus", vec![instance("Drift", AlertState::Pending, 28.0)]);
+    case.now = 30.5;
+    assert_eq!(case.fires(), None, "nobody was heard since the fault began");
+    case.history.apply(
+        "prometheus",
+        &Reading {
+            taken_at: at(29.9),
+            skew_s: 0.0,
+            clock_uncertainty_s: 0.1,
+            alerts: vec![],
+            scrape_interval: None,
+            rules: case.monitors["prometheus"].rules.clone(),
+        },
+    );
+    case.quiet(94.0);
+    assert_eq!(case.verdict(), (Verdict::Missed, None));
+}
+
+#[test]
 fn an_alert_that_cleared_before_the_fault_does_not_count() {
     let mut case = Case::new();
     case.hears(10.0, "prometheus", vec![instance("Drift", AlertState::Firing, 8.0)]);
