@@ -39,8 +39,8 @@ pub fn question(
     let over = next_fault(phase, facts).unwrap_or(facts.now);
     let life = fired(wanted, window, over, facts);
     let gone = life.and_then(|life| life.ended).map(|(at, _)| at).filter(|at| at.since(over) < 0.0);
-    let earlier = facts.plan.phases.iter().zip(facts.windows).take(phase);
-    let earlier = earlier.filter(|(phase, _)| !phase.injections.is_empty()).next_back();
+    let mut earlier = facts.plan.phases.iter().zip(facts.windows).take(phase);
+    let earlier = earlier.rfind(|(phase, _)| !phase.injections.is_empty());
     let after = |(_, window): (_, &Window)| window.ended.unwrap_or(facts.now).plus_s(AFTERMATH_S);
     Some(Question {
         alert: wanted.alert.clone(),
